@@ -1,0 +1,29 @@
+//! Room `core`: the vocabulary every other room speaks. Typed ids, the request context, permissions,
+//! the catalogue of error codes, clock and entropy as values, secrets, pages, and cryptography as
+//! pure functions.
+//!
+//! Never: input or output, async, the environment, the time of day. A function here gives the same
+//! answer for the same arguments, always.
+
+pub mod ambient;
+pub mod crypto;
+pub mod ctx;
+pub mod error;
+pub mod id;
+pub mod page;
+pub mod permission;
+pub mod secret;
+
+pub use ambient::{Ambient, Clock, Entropy};
+pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
+pub use error::{Code, Public};
+pub use id::{
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
+    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId, UserId,
+};
+pub use page::{Cursor, Limit, Page};
+pub use permission::{Grants, Permission, Role};
+pub use secret::{Personal, Secret};
+
+/// A point in time, UTC; RFC 3339 on the wire.
+pub type Timestamp = jiff::Timestamp;
