@@ -1,1 +1,5 @@
-//! Placeholder.
+//! Room `egress`: every outgoing connection.
+
+/// The one way out.
+#[derive(Clone, Debug)]
+pub struct Egress;
