@@ -1,1 +1,31 @@
-//! Placeholder.
+//! Room `store`: the only holder of connections. [`Db`] gives a [`TenantTx`] to whoever has a `Ctx`
+//! and a [`PlatformTx`] to whoever has a `PlatformCtx`; nothing else leads to a row. Migrations, the
+//! embedded PostgreSQL, the tenant handles of cache and documents, and the audit log's writing side.
+//!
+//! Never: a rule of a feature, JSON of the API.
+
+pub mod audit;
+pub mod db;
+pub mod embedded;
+pub mod error;
+pub mod idempotency;
+pub mod meter;
+pub mod migrate;
+pub mod queue;
+pub mod roles;
+mod session;
+pub mod tx;
+pub mod wake;
+
+pub use audit::Audit;
+pub use db::{Config, Db};
+pub use error::Error;
+pub use queue::JobRow;
+pub use roles::{DbRole, RolePasswords};
+pub use tx::{PlatformTx, TenantTx};
+pub use wake::Wake;
+
+/// A row as the driver gives it; read only in a resource's `store.rs`.
+pub use tokio_postgres::Row;
+/// A value that can be a parameter of a statement.
+pub use tokio_postgres::types::ToSql;

@@ -1,0 +1,65 @@
+//! Room `store`: what can go wrong with the database, and what of it the outside may know.
+
+use misy_core::{Code, Public};
+use tokio_postgres::error::SqlState;
+
+/// A statement or connection failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No connection could be had in time.
+    #[error("no database connection")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server refused the statement or the connection broke.
+    #[error("the database refused a statement")]
+    Statement(#[from] tokio_postgres::Error),
+    /// An earlier statement of the transaction failed, so nothing of it may be committed.
+    #[error("the transaction had failed before it was committed")]
+    Aborted,
+    /// A row does not have the form its reader expects: a bug or a foreign hand.
+    #[error("unexpected value in column `{column}`")]
+    Corrupt {
+        /// Which column.
+        column: &'static str,
+    },
+}
+
+impl Error {
+    /// The unique constraint or index that a statement ran against, if that is why it failed.
+    pub fn unique_violation(&self) -> Option<&str> {
+        self.violation(&SqlState::UNIQUE_VIOLATION)
+    }
+
+    /// The foreign key that a statement ran against, if that is why it failed.
+    pub fn foreign_key_violation(&self) -> Option<&str> {
+        self.violation(&SqlState::FOREIGN_KEY_VIOLATION)
+    }
+
+    fn violation(&self, state: &SqlState) -> Option<&str> {
+        let Self::Statement(error) = self else { return None };
+        let error = error.as_db_error().filter(|error| error.code() == state)?;
+        error.constraint()
+    }
+
+    fn lost_connection(error: &tokio_postgres::Error) -> bool {
+        let Some(state) = error.code() else { return true };
+        let class = state.code().get(..2).unwrap_or_default();
+        matches!(class, "08" | "53" | "57") && *state != SqlState::QUERY_CANCELED
+    }
+}
+
+impl Public for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unavailable(_) => Code::Unavailable,
+            Self::Statement(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                Code::Timeout
+            }
+            Self::Statement(error) if Self::lost_connection(error) => Code::Unavailable,
+            Self::Statement(_) | Self::Aborted | Self::Corrupt { .. } => Code::Internal,
+        }
+    }
+
+    fn retry_after_s(&self) -> Option<u32> {
+        (self.code() == Code::Unavailable).then_some(1)
+    }
+}

@@ -1,0 +1,46 @@
+//! Room `store`: the three database roles and their passwords.
+//!
+//! `misy_owner` owns the tables and cannot sign in, `misy_tenant` sees one tenant's rows at a time,
+//! `misy_platform` sees control tables and no tenant's content.
+
+use misy_core::Secret;
+use misy_core::crypto::{self, Key};
+
+/// A role that the program signs in with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DbRole {
+    /// Works inside one tenant.
+    Tenant,
+    /// Works across tenants, on control tables.
+    Platform,
+}
+
+impl DbRole {
+    /// Both, in the order in which migrations make them.
+    pub const ALL: [Self; 2] = [Self::Tenant, Self::Platform];
+
+    /// Its name in PostgreSQL.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tenant => "misy_tenant",
+            Self::Platform => "misy_platform",
+        }
+    }
+}
+
+/// The passwords of the login roles, derived from the root key: nothing to configure, nothing to
+/// store, and a copy of the database alone lets nobody in.
+#[derive(Debug, Clone)]
+pub struct RolePasswords(Key);
+
+impl RolePasswords {
+    /// Derives from the installation's root key.
+    pub fn derive(root: &Key) -> Self {
+        Self(root.derive("database-roles"))
+    }
+
+    /// The password of one role, 64 hexadecimal digits.
+    pub fn of(&self, role: DbRole) -> Secret {
+        Secret::new(crypto::to_hex(self.0.derive(role.name()).expose()))
+    }
+}

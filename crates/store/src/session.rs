@@ -1,0 +1,234 @@
+//! Room `store`: one pooled connection and the transaction on it, pipelined.
+//!
+//! `BEGIN`, the tenant and the first statement leave together; so do the last statements and
+//! `COMMIT`. A read is one round trip, a write of n dependent statements is n + 1 at most.
+
+use deadpool_postgres::Object;
+use futures_util::join;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
+
+use crate::{Error, meter};
+
+/// How statements become transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// All statements are one transaction.
+    Whole,
+    /// Each statement is a read-only transaction of its own, in one round trip.
+    Each,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing was sent yet.
+    Fresh,
+    /// `BEGIN` was sent.
+    Open,
+    /// A statement failed: the server will only roll back.
+    Failed,
+}
+
+/// A statement that waits for the commit.
+pub(crate) struct Deferred {
+    pub(crate) sql: &'static str,
+    pub(crate) params: Vec<Box<dyn ToSql + Sync + Send>>,
+}
+
+pub(crate) struct Session {
+    client: Option<Object>,
+    begin: String,
+    state: State,
+    mode: Mode,
+    prepared: bool,
+}
+
+impl Session {
+    pub(crate) fn new(client: Object, begin: String, mode: Mode) -> Self {
+        Self { client: Some(client), begin, state: State::Fresh, mode, prepared: false }
+    }
+
+    /// Marks it as the opened transaction of a request with an idempotency key.
+    pub(crate) fn mark_prepared(&mut self) {
+        self.prepared = true;
+    }
+
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared
+    }
+
+    fn client(&self) -> &Object {
+        self.client.as_ref().expect("the connection is given back only by commit and drop")
+    }
+
+    pub(crate) async fn query(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let statement = self.prepare(sql).await?;
+        let result = self.run(&statement, params).await;
+        match &result {
+            Ok(rows) => meter::count(rows.len() as u64),
+            Err(_) => self.fail(),
+        }
+        Ok(result?)
+    }
+
+    pub(crate) async fn execute(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        let statement = self.prepare(sql).await?;
+        let fresh = self.open();
+        let client = self.client();
+        let result = if fresh {
+            let (begun, result) =
+                join!(client.batch_execute(&self.begin), client.execute(&statement, params));
+            begun.and(result)
+        } else {
+            client.execute(&statement, params).await
+        };
+        match &result {
+            Ok(rows) => meter::count(*rows),
+            Err(_) => self.fail(),
+        }
+        Ok(result?)
+    }
+
+    /// Parsing a statement needs no tenant, so it may happen outside the transaction; each
+    /// connection does it once a statement.
+    async fn prepare(&mut self, sql: &str) -> Result<Statement, Error> {
+        let result = self.client().prepare_cached(sql).await;
+        if result.is_err() && self.state == State::Open {
+            self.state = State::Failed;
+        }
+        Ok(result?)
+    }
+
+    async fn run(
+        &mut self,
+        statement: &Statement,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        if self.mode == Mode::Each {
+            let client = self.client();
+            let (begun, rows, ended) = join!(
+                client.batch_execute(&self.begin),
+                client.query(statement, params),
+                client.batch_execute("COMMIT")
+            );
+            return begun.and(rows).and_then(|rows| ended.map(|()| rows));
+        }
+        let fresh = self.open();
+        let client = self.client();
+        if !fresh {
+            return client.query(statement, params).await;
+        }
+        let (begun, rows) =
+            join!(client.batch_execute(&self.begin), client.query(statement, params));
+        begun.and(rows)
+    }
+
+    /// Marks the transaction as open before anything is awaited, so that a cancelled caller leaves a
+    /// session that knows it must roll back. Says whether it was fresh.
+    fn open(&mut self) -> bool {
+        let fresh = self.state == State::Fresh;
+        if fresh {
+            self.state = State::Open;
+        }
+        fresh
+    }
+
+    fn fail(&mut self) {
+        if self.mode == Mode::Whole {
+            self.state = State::Failed;
+        }
+    }
+
+    /// Runs what was deferred and commits, all in one round trip. `COMMIT` of a failed transaction
+    /// rolls back and reports success, so failures are looked for before it is believed.
+    pub(crate) async fn commit(mut self, deferred: Vec<Deferred>) -> Result<(), Error> {
+        self.flush(deferred, true).await?;
+        self.state = State::Fresh;
+        drop(self.client.take());
+        Ok(())
+    }
+
+    /// Runs what was deferred without committing; the transaction stays open.
+    pub(crate) async fn flush_open(&mut self, deferred: Vec<Deferred>) -> Result<(), Error> {
+        self.flush(deferred, false).await
+    }
+
+    async fn flush(&mut self, deferred: Vec<Deferred>, commit: bool) -> Result<(), Error> {
+        if self.state == State::Failed {
+            return Err(Error::Aborted);
+        }
+        if self.mode == Mode::Each || (self.state == State::Fresh && deferred.is_empty()) {
+            return Ok(());
+        }
+        let mut statements = Vec::with_capacity(deferred.len());
+        for one in &deferred {
+            statements.push(self.prepare(one.sql).await?);
+        }
+        let fresh = self.open();
+        let client = self.client();
+        let begin = async { if fresh { client.batch_execute(&self.begin).await } else { Ok(()) } };
+        let work = futures_util::future::try_join_all(deferred.iter().zip(&statements).map(
+            |(one, statement)| {
+                let params: Vec<&(dyn ToSql + Sync)> =
+                    one.params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
+                async move { client.execute_raw(statement, params).await }
+            },
+        ));
+        let end = async { if commit { client.batch_execute("COMMIT").await } else { Ok(()) } };
+        let (begun, counts, ended) = join!(begin, work, end);
+        let result = begun.and(counts).and_then(|counts| ended.map(|()| counts));
+        match result {
+            Ok(counts) => {
+                for rows in counts {
+                    meter::count(rows);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.state = State::Failed;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends the transaction without keeping anything of it.
+    pub(crate) async fn roll_back(mut self) {
+        if let Some(client) = self.client.take()
+            && self.state != State::Fresh
+        {
+            end(client).await;
+        }
+    }
+}
+
+/// Rolls back; a connection on which even that fails is closed, never pooled.
+async fn end(client: Object) {
+    let patience = std::time::Duration::from_secs(5);
+    let rolled_back = tokio::time::timeout(patience, client.batch_execute("ROLLBACK")).await;
+    if !matches!(rolled_back, Ok(Ok(()))) {
+        drop(Object::take(client));
+    }
+}
+
+impl Drop for Session {
+    /// A session dropped in mid-transaction (an early return, a cancelled request, a panic) rolls
+    /// back before its connection serves anybody else.
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        if self.state == State::Fresh {
+            return;
+        }
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(end(client))),
+            Err(_) => drop(Object::take(client)),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Room `store`: a transaction inside one tenant, and one across tenants.
+
+use misy_core::id::TypedId;
+use misy_core::{Ambient, Ctx, PlatformCtx, TenantId};
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use crate::audit::{Audit, Leaf};
+use crate::session::{Deferred, Session};
+use crate::{Db, Error, JobRow, idempotency};
+
+const INSERT_JOBS: &str = "
+    insert into jobs (id, tenant_id, name, lane, payload, envelope, run_at)
+    select id, $1, name, lane, payload, envelope, coalesce(run_at, now())
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[])
+        as new (id, name, lane, payload, envelope, run_at)";
+
+const INSERT_AUDIT: &str = "
+    insert into audit_records
+        (id, tenant_id, actor, action, resource, resource_id, detail, request_id)
+    select id, $1, actor, action, resource, resource_id, detail, request_id
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[])
+        as new (id, actor, action, resource, resource_id, detail, request_id)";
+
+const INSERT_PLATFORM_AUDIT: &str = "
+    insert into platform_audit_records
+        (id, tenant_id, actor, action, resource, resource_id, detail, request_id)
+    select id, $1, actor, action, resource, resource_id, detail, request_id
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[])
+        as new (id, actor, action, resource, resource_id, detail, request_id)";
+
+/// What waits for the commit.
+#[derive(Default)]
+struct Pending {
+    jobs: Vec<(Option<TenantId>, JobRow)>,
+    leaves: Vec<Leaf>,
+}
+
+impl Pending {
+    /// One statement for all jobs of a tenant and one for all audit leaves.
+    fn statements(self, tenant: Option<TenantId>, audit_sql: &'static str) -> Vec<Deferred> {
+        let mut statements = Vec::new();
+        let mut jobs = self.jobs;
+        while let Some((owner, _)) = jobs.first() {
+            let owner = *owner;
+            let (of_owner, rest) = jobs.into_iter().partition(|(one, _)| *one == owner);
+            statements.push(insert_jobs(owner, of_owner));
+            jobs = rest;
+        }
+        if !self.leaves.is_empty() {
+            statements.push(insert_audit(tenant, audit_sql, self.leaves));
+        }
+        statements
+    }
+}
+
+fn insert_jobs(tenant: Option<TenantId>, jobs: Vec<(Option<TenantId>, JobRow)>) -> Deferred {
+    let rows: Vec<JobRow> = jobs.into_iter().map(|(_, row)| row).collect();
+    let column = |pick: fn(&JobRow) -> Value| rows.iter().map(pick).collect::<Vec<_>>();
+    Deferred {
+        sql: INSERT_JOBS,
+        params: vec![
+            Box::new(tenant.map(TypedId::uuid)),
+            Box::new(rows.iter().map(|row| row.id.uuid()).collect::<Vec<_>>()),
+            Box::new(rows.iter().map(|row| row.name).collect::<Vec<_>>()),
+            Box::new(rows.iter().map(|row| row.lane.clone()).collect::<Vec<_>>()),
+            Box::new(column(|row| row.payload.clone())),
+            Box::new(column(|row| row.envelope.clone())),
+            Box::new(rows.iter().map(|row| row.run_at).collect::<Vec<_>>()),
+        ],
+    }
+}
+
+fn insert_audit(tenant: Option<TenantId>, sql: &'static str, leaves: Vec<Leaf>) -> Deferred {
+    let text = |pick: fn(&Leaf) -> String| leaves.iter().map(pick).collect::<Vec<_>>();
+    Deferred {
+        sql,
+        params: vec![
+            Box::new(tenant.map(TypedId::uuid)),
+            Box::new(leaves.iter().map(|leaf| leaf.id.uuid()).collect::<Vec<Uuid>>()),
+            Box::new(text(|leaf| leaf.actor.to_string())),
+            Box::new(text(|leaf| leaf.audit.action.to_owned())),
+            Box::new(text(|leaf| leaf.audit.resource.to_owned())),
+            Box::new(text(|leaf| leaf.audit.resource_id.clone())),
+            Box::new(leaves.iter().map(|leaf| leaf.audit.detail.clone()).collect::<Vec<_>>()),
+            Box::new(text(|leaf| leaf.request.to_string())),
+        ],
+    }
+}
+
+/// A transaction inside one tenant: it sees and changes that tenant's rows and no others, whatever
+/// its statements say. Dropped without [`TenantTx::commit`], it leaves no trace.
+#[must_use = "a transaction does nothing until it is committed"]
+pub struct TenantTx {
+    db: Db,
+    session: Session,
+    ctx: Ctx,
+    pending: Pending,
+}
+
+impl TenantTx {
+    pub(crate) fn new(db: Db, session: Session, ctx: Ctx) -> Self {
+        Self { db, session, ctx, pending: Pending::default() }
+    }
+
+    /// On whose behalf.
+    pub fn ctx(&self) -> &Ctx {
+        &self.ctx
+    }
+
+    /// The tenant as a parameter of statements.
+    pub fn tenant(&self) -> Uuid {
+        self.ctx.tenant().uuid()
+    }
+
+    /// Clock, entropy and ids.
+    pub fn ambient(&self) -> &Ambient {
+        self.db.ambient()
+    }
+
+    /// All rows of a statement.
+    pub async fn query(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.session.query(sql, params).await
+    }
+
+    /// The first row of a statement, if there is one.
+    pub async fn query_opt(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.session.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs a statement; gives the number of rows it changed.
+    pub async fn execute(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        self.session.execute(sql, params).await
+    }
+
+    /// Records what this transaction does; written with the commit, in the same round trip.
+    pub fn audit(&mut self, audit: Audit) {
+        let (actor, request) = (self.ctx.actor(), self.ctx.request().clone());
+        self.pending.leaves.push(Leaf { id: self.db.ambient().id(), actor, request, audit });
+    }
+
+    /// Puts a job into the queue; written with the commit, in the same round trip. Called by
+    /// `misy_jobs`, which knows how to write the envelope.
+    pub fn push_job(&mut self, row: JobRow) {
+        self.pending.jobs.push((Some(self.ctx.tenant()), row));
+    }
+
+    /// Makes everything happen, or nothing of it.
+    pub async fn commit(self) -> Result<(), Error> {
+        let Self { db, session, ctx, pending } = self;
+        let woken = !pending.jobs.is_empty();
+        let deferred = pending.statements(Some(ctx.tenant()), INSERT_AUDIT);
+        idempotency::commit_or_park(session, deferred).await?;
+        if woken {
+            db.wake().signal();
+        }
+        Ok(())
+    }
+}
+
+/// A transaction across tenants, on control tables. Its role can read no tenant's content.
+#[must_use = "a transaction does nothing until it is committed"]
+pub struct PlatformTx {
+    db: Db,
+    session: Session,
+    ctx: PlatformCtx,
+    pending: Pending,
+}
+
+impl PlatformTx {
+    pub(crate) fn new(db: Db, session: Session, ctx: PlatformCtx) -> Self {
+        Self { db, session, ctx, pending: Pending::default() }
+    }
+
+    /// On whose behalf.
+    pub fn ctx(&self) -> &PlatformCtx {
+        &self.ctx
+    }
+
+    /// Clock, entropy and ids.
+    pub fn ambient(&self) -> &Ambient {
+        self.db.ambient()
+    }
+
+    /// All rows of a statement.
+    pub async fn query(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.session.query(sql, params).await
+    }
+
+    /// The first row of a statement, if there is one.
+    pub async fn query_opt(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.session.query(sql, params).await?.into_iter().next())
+    }
+
+    /// Runs a statement; gives the number of rows it changed.
+    pub async fn execute(
+        &mut self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        self.session.execute(sql, params).await
+    }
+
+    /// Records what this transaction does, in the platform's own log.
+    pub fn audit(&mut self, audit: Audit) {
+        let (actor, request) = (self.ctx.actor(), self.ctx.request().clone());
+        self.pending.leaves.push(Leaf { id: self.db.ambient().id(), actor, request, audit });
+    }
+
+    /// Puts a job into the queue, of a tenant or of the platform itself.
+    pub fn push_job(&mut self, tenant: Option<TenantId>, row: JobRow) {
+        self.pending.jobs.push((tenant, row));
+    }
+
+    /// Makes everything happen, or nothing of it.
+    pub async fn commit(self) -> Result<(), Error> {
+        let Self { db, session, pending, .. } = self;
+        let woken = !pending.jobs.is_empty();
+        let deferred = pending.statements(None, INSERT_PLATFORM_AUDIT);
+        idempotency::commit_or_park(session, deferred).await?;
+        if woken {
+            db.wake().signal();
+        }
+        Ok(())
+    }
+}
