@@ -15,6 +15,7 @@ pub mod queue;
 pub mod roles;
 mod session;
 pub mod tx;
+pub mod vault;
 pub mod wake;
 
 pub use audit::Audit;
@@ -23,6 +24,7 @@ pub use error::Error;
 pub use queue::JobRow;
 pub use roles::{DbRole, RolePasswords};
 pub use tx::{PlatformTx, TenantTx};
+pub use vault::{TenantKey, Vault};
 pub use wake::Wake;
 
 /// A row as the driver gives it; read only in a resource's `store.rs`.
