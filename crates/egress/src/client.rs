@@ -1,0 +1,183 @@
+//! Room `egress`: the HTTP clients: one for public hosts and one for where private ones are allowed,
+//! so that a connection to an inner host is never found in the pool of the other.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use misy_core::{Timestamp, Trace};
+use reqwest::{Client, Response};
+use tokio::time::Instant;
+
+use crate::body::{Sent, Watched};
+use crate::guard::{Reach, Refusal, Resolver};
+use crate::{Answer, Call, Config, Error};
+
+/// Both clients.
+pub(crate) struct Clients {
+    public: Client,
+    private: Client,
+}
+
+impl Clients {
+    pub(crate) fn new(config: &Config) -> Self {
+        let tls = tls();
+        Self {
+            public: build(config, Reach::Public, tls.clone()),
+            private: build(config, Reach::Private, tls),
+        }
+    }
+
+    /// Begins a call. The first half tells at any time whether the request can have left.
+    pub(crate) fn send(
+        &self,
+        reach: Reach,
+        call: &Call,
+        max_body_bytes: usize,
+        now: Timestamp,
+        trace: Option<Trace>,
+    ) -> (Sent, impl Future<Output = Result<Answer, Error>> + use<>) {
+        let client = match reach {
+            Reach::Public => &self.public,
+            Reach::Private => &self.private,
+        };
+        let (body, sent) = Watched::new(call.body.clone());
+        let mut request = client
+            .request(call.method.clone(), call.url.clone())
+            .headers(call.headers.clone())
+            .body(reqwest::Body::wrap(body));
+        let traceparent = trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok());
+        if let Some(traceparent) = traceparent {
+            request = request.header(HeaderName::from_static("traceparent"), traceparent);
+        }
+        let heard = sent.clone();
+        (sent, async move {
+            let started = Instant::now();
+            let response = request.send().await.map_err(|error| classify(&error, &heard))?;
+            read(response, max_body_bytes, now, started).await
+        })
+    }
+}
+
+async fn read(
+    mut response: Response,
+    limit_bytes: usize,
+    now: Timestamp,
+    started: Instant,
+) -> Result<Answer, Error> {
+    let status = response.status();
+    let too_large = || Error::TooLarge { limit_bytes, status: status.as_u16() };
+    let declared = response.content_length().unwrap_or(0);
+    if declared > limit_bytes as u64 {
+        return Err(too_large());
+    }
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = BytesMut::new();
+    while let Some(part) = chunk(&mut response).await? {
+        if body.len() + part.len() > limit_bytes {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Answer {
+        status,
+        retry_after_ms: retry_after_ms(&headers, now),
+        headers,
+        body: body.freeze(),
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+async fn chunk(response: &mut Response) -> Result<Option<Bytes>, Error> {
+    response.chunk().await.map_err(|_| Error::Unknown("the answer broke off".into()))
+}
+
+/// What an error of the client means for the request. Texts of the client are not passed on: they
+/// hold the URL.
+fn classify(error: &reqwest::Error, sent: &Sent) -> Error {
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        if one.is::<Refusal>() {
+            return Error::Refused(Refusal.to_string());
+        }
+        cause = one.source();
+    }
+    if error.is_dns() {
+        Error::NotSent("the name cannot be resolved".into())
+    } else if error.is_connect() && error.is_timeout() {
+        Error::NotSent("no connection in time".into())
+    } else if error.is_connect() {
+        Error::NotSent("no connection".into())
+    } else if error.is_builder() {
+        Error::NotSent("the request is malformed".into())
+    } else if sent.certainly_not() {
+        Error::NotSent("the connection broke before the request left".into())
+    } else {
+        Error::Unknown("the connection broke before the answer".into())
+    }
+}
+
+/// Reads `Retry-After` in both its forms.
+fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
+    let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(seconds.saturating_mul(1_000));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(u64::try_from(at.as_millisecond() - now.as_millisecond()).unwrap_or(0))
+}
+
+fn build(config: &Config, reach: Reach, tls: rustls::ClientConfig) -> Client {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(Arc::new(Resolver::new(reach)))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .https_only(reach == Reach::Public)
+        .user_agent(concat!("MisyBot/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+        .pool_idle_timeout(Duration::from_millis(config.idle_timeout_ms))
+        .pool_max_idle_per_host(config.max_idle_per_host)
+        .tcp_nodelay(true)
+        .build()
+        .expect("the TLS configuration is given and everything else is constant")
+}
+
+/// The provider is named here, so that no global default is needed and none can change it.
+fn tls() -> rustls::ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, ignored) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::warn!(ignored, "no certificate authorities found: calls by https will fail");
+    }
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has cipher suites for TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(text: &str) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", HeaderValue::from_str(text).expect("visible text"));
+        retry_after_ms(&headers, "2026-11-21T10:00:00Z".parse().expect("a time"))
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        assert_eq!(wait("120"), Some(120_000));
+        assert_eq!(wait("Sat, 21 Nov 2026 10:00:30 GMT"), Some(30_000));
+        assert_eq!(wait("Sat, 21 Nov 2026 09:00:00 GMT"), Some(0));
+        assert_eq!(wait("soon"), None);
+    }
+}

@@ -1,0 +1,87 @@
+//! Room `egress`: the resolver that the connectors use; it gives out no address outside the reach.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::Reach;
+
+/// Every address of a name lies outside the reach. Kept inside the client's error, so that the
+/// caller can tell it from a name that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name leads to private, loopback or special addresses only")]
+pub struct Refusal;
+
+type Looking = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Looks names up and filters what comes back.
+pub struct Resolver {
+    reach: Reach,
+    look_up: fn(String) -> Looking,
+}
+
+impl Resolver {
+    /// Asks the machine's own resolver.
+    pub fn new(reach: Reach) -> Self {
+        let look_up = |name: String| -> Looking {
+            Box::pin(
+                async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) },
+            )
+        };
+        Self { reach, look_up }
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let looking = (self.look_up)(name.as_str().to_owned());
+        let reach = self.reach;
+        Box::pin(async move { Ok(permitted(looking.await?, reach)?) })
+    }
+}
+
+fn permitted(mut found: Vec<SocketAddr>, reach: Reach) -> Result<Addrs, Refusal> {
+    found.retain(|address| reach.permits(address.ip()));
+    if found.is_empty() { Err(Refusal) } else { Ok(Box::new(found.into_iter())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolver(reach: Reach, look_up: fn(String) -> Looking) -> Resolver {
+        Resolver { reach, look_up }
+    }
+
+    fn mixed(_: String) -> Looking {
+        let found = ["169.254.169.254:0", "10.0.0.1:0", "93.184.215.14:0", "[::1]:0"];
+        Box::pin(async move { Ok(found.iter().filter_map(|text| text.parse().ok()).collect()) })
+    }
+
+    fn inner(_: String) -> Looking {
+        Box::pin(async { Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))]) })
+    }
+
+    async fn ask(resolver: Resolver) -> Result<Vec<String>, String> {
+        let name = "rebind.example".parse().expect("a name");
+        match resolver.resolve(name).await {
+            Ok(found) => Ok(found.map(|address| address.ip().to_string()).collect()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_with_mixed_addresses_keeps_the_permitted_ones() {
+        let public = ask(resolver(Reach::Public, mixed)).await;
+        assert_eq!(public, Ok(vec!["93.184.215.14".to_owned()]));
+        let private = ask(resolver(Reach::Private, mixed)).await.expect("three are permitted");
+        assert_eq!(private, ["10.0.0.1", "93.184.215.14", "::1"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_only_is_refused() {
+        let refused = ask(resolver(Reach::Public, inner)).await;
+        assert_eq!(refused, Err(Refusal.to_string()));
+    }
+}

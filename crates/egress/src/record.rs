@@ -1,0 +1,32 @@
+//! Room `egress`: what is written of a call: one event and two figures. Never the query, a header or
+//! a body; of the path only its template.
+
+use std::time::Duration;
+
+use crate::{Answer, Call, Error};
+
+/// Writes the record of a call.
+pub(crate) fn write(call: &Call, outcome: &Result<Answer, Error>, elapsed: Duration) {
+    let label = match outcome {
+        Ok(answer) if answer.status.is_success() => "ok",
+        Ok(answer) if answer.status.is_server_error() => "status_5xx",
+        Ok(_) => "status_other",
+        Err(error) => error.label(),
+    };
+    metrics::counter!("misy_egress_calls_total", "outcome" => label).increment(1);
+    metrics::histogram!("misy_egress_call_seconds", "outcome" => label).record(elapsed);
+    let answer = outcome.as_ref().ok();
+    tracing::info!(
+        name: "egress.call",
+        tenant = %call.tenant,
+        connection = %call.connection,
+        host = call.url.host_str().unwrap_or_default(),
+        method = %call.method,
+        path = call.path_template,
+        trace_id = call.trace.map(|trace| format!("{:032x}", trace.trace_id)),
+        status = answer.map(|answer| answer.status.as_u16()),
+        bytes = answer.map(|answer| answer.body.len()),
+        elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        outcome = label,
+    );
+}

@@ -1,0 +1,5 @@
+//! Room `egress`: calls against a peer that misbehaves on purpose.
+
+mod calls;
+mod limits;
+mod peer;
