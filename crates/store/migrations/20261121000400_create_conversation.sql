@@ -5,14 +5,15 @@ create table channels (
     kind text not null,
     name text not null,
     external_id text not null,
-    status text not null default 'active' check (status in ('active', 'disabled')),
+    status text not null default 'active' check (status in ('active', 'disabled', 'deleted')),
     settings jsonb not null,
     credentials bytea not null,
     version bigint not null default 1,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (tenant_id, id));
-create unique index channels_kind_external_id_idx on channels (tenant_id, kind, external_id);
+create unique index channels_kind_external_id_idx on channels (tenant_id, kind, external_id)
+    where status <> 'deleted';
 select misy_protect_tenant_table('channels');
 
 -- Routing directory: from what a provider's payload names to the account, before any tenant is known.

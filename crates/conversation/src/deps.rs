@@ -1,0 +1,57 @@
+//! Room `conversation`: what its services work with.
+
+use std::sync::Arc;
+
+use misy_channel::Registry;
+use misy_core::Ambient;
+use misy_egress::Egress;
+use misy_store::{Db, Vault};
+use serde::{Deserialize, Serialize};
+
+use crate::responders::Responder;
+
+/// Settings of conversations, documented for `misybot config explain`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Whether channel accounts may name private and loopback hosts; for the sandbox.
+    pub private_hosts_allowed: bool,
+    /// How well an entry must fit before it is given as an answer, from 0 to 1.
+    pub answer_threshold: f64,
+    /// How long a send whose outcome is unknown waits for a status before it is tried again, in
+    /// milliseconds.
+    pub unknown_outcome_wait_ms: u64,
+    /// How many raw payloads of one account are ingested in one transaction.
+    pub ingest_batch: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            private_hosts_allowed: false,
+            answer_threshold: 0.5,
+            unknown_outcome_wait_ms: 60_000,
+            ingest_batch: 200,
+        }
+    }
+}
+
+/// What the services of this room work with.
+pub struct Deps {
+    /// The database.
+    pub db: Db,
+    /// Clock, entropy, ids.
+    pub ambient: Ambient,
+    /// The channels this program was built with.
+    pub channels: Registry,
+    /// The way out.
+    pub egress: Egress,
+    /// Tenants' keys.
+    pub vault: Arc<dyn Vault>,
+    /// Who answers first.
+    pub responder: Arc<dyn Responder>,
+    /// Settings.
+    pub config: Config,
+    /// Channel accounts that were opened lately.
+    pub accounts: crate::channels::AccountCache,
+}
