@@ -1,1 +1,8 @@
-//! Placeholder.
+//! Room `testkit`: what tests of every room share. A real database each, a clock turned by hand,
+//! contexts without a credential. A dev-dependency, never part of the program.
+
+pub mod ambient;
+pub mod contexts;
+
+pub use ambient::{HandClock, Seeded, WallClock, ambient, ambient_with, wall_ambient};
+pub use contexts::{ctx, platform_ctx};
