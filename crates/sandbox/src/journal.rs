@@ -1,0 +1,87 @@
+//! Room `sandbox`: the append-only journal. A line is written before anybody is told what it says,
+//! so whatever was answered survives the death of the process.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::world::{Record, World};
+
+const JOURNAL: &str = "journal.jsonl";
+const COMPACTED: &str = "journal.jsonl.new";
+const LOCK: &str = "lock";
+const MEDIA: &str = "media";
+
+/// The journal of one data directory, held exclusively.
+pub(crate) struct Journal {
+    file: File,
+    media: PathBuf,
+    _lock: File,
+}
+
+impl Journal {
+    /// Replays the journal into a world, writes it anew without what is no longer needed, and opens
+    /// it for more. A last line that was torn by the death of its writer is left out: nobody was
+    /// told of it.
+    pub(crate) fn open(directory: &Path) -> Result<(Self, World), Error> {
+        let failed = |source| Error::Data { path: directory.to_owned(), source };
+        let media = directory.join(MEDIA);
+        fs::create_dir_all(&media).map_err(failed)?;
+        let lock = File::create(directory.join(LOCK)).map_err(failed)?;
+        lock.try_lock().map_err(|_| Error::InUse { path: directory.to_owned() })?;
+        let path = directory.join(JOURNAL);
+        let world = replay(&path)?;
+        let file = compact(&world, &path, &directory.join(COMPACTED)).map_err(failed)?;
+        Ok((Self { file, media, _lock: lock }, world))
+    }
+
+    /// Writes records, all or (if the process dies) a beginning of them.
+    pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut lines, record)?;
+            lines.push(b'\n');
+        }
+        self.file.write_all(&lines)
+    }
+
+    /// Where the bytes of a file are.
+    pub(crate) fn media_path(&self, id: &str) -> PathBuf {
+        self.media.join(id)
+    }
+}
+
+fn replay(path: &Path) -> Result<World, Error> {
+    let mut world = World::default();
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(world),
+        Err(source) => return Err(Error::Data { path: path.to_owned(), source }),
+    };
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let (mut line, mut number) = (Vec::new(), 0_u64);
+    loop {
+        line.clear();
+        number += 1;
+        let read = reader.read_until(b'\n', &mut line);
+        let read = read.map_err(|source| Error::Data { path: path.to_owned(), source })?;
+        if read == 0 || line.last() != Some(&b'\n') {
+            return Ok(world);
+        }
+        let record = serde_json::from_slice::<Record>(&line);
+        let corrupt = |source| Error::Corrupt { path: path.to_owned(), line: number, source };
+        world.apply(record.map_err(corrupt)?);
+    }
+}
+
+fn compact(world: &World, path: &Path, fresh: &Path) -> io::Result<File> {
+    let mut writer = BufWriter::with_capacity(1 << 20, File::create(fresh)?);
+    for record in world.snapshot() {
+        serde_json::to_writer(&mut writer, &record)?;
+        writer.write_all(b"\n")?;
+    }
+    writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    fs::rename(fresh, path)?;
+    OpenOptions::new().append(true).open(path)
+}
