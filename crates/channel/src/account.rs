@@ -4,6 +4,11 @@ use misy_core::{ChannelId, Secret, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// What [`crate::Channel::check_draft`] says of an address that only an operator can allow; whoever
+/// answers the administrator tells this fault from the others by it.
+pub const PRIVATE_HOST_RULE: &str =
+    "private and loopback hosts are refused unless the operator's configuration allows them";
+
 /// What an administrator enters. Credentials and settings are the provider's own fields.
 #[derive(Debug, Clone)]
 pub struct AccountDraft {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::content::MediaKind;
+
 /// In what a length limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +36,12 @@ impl TextLimit {
 /// Buttons under a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ButtonLimit {
+    /// Longest text above them, in characters.
+    pub text_max: usize,
+    /// Longest line above the text, in characters; 0 if there is none.
+    pub header_max: usize,
+    /// Longest line below the text, in characters; 0 if there is none.
+    pub footer_max: usize,
     /// How many.
     pub max: usize,
     /// Longest title, in characters.
@@ -45,12 +53,16 @@ pub struct ButtonLimit {
 /// A list to choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ListLimit {
+    /// Longest text above it, in characters.
+    pub text_max: usize,
     /// Rows over all sections.
     pub rows_max: usize,
     /// Sections.
     pub sections_max: usize,
     /// Longest title of a row, in characters.
     pub row_title_max: usize,
+    /// Longest id of a row, in characters.
+    pub row_id_max: usize,
     /// Longest description of a row, in characters.
     pub row_description_max: usize,
     /// Longest title of a section, in characters.
@@ -62,8 +74,10 @@ pub struct ListLimit {
 /// A kind of file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct MediaLimit {
-    /// `image`, `video`, `audio`, `document` or `sticker`.
-    pub kind: &'static str,
+    /// Which kind.
+    pub kind: MediaKind,
+    /// Whether it can have a caption.
+    pub caption: bool,
     /// Largest file, in bytes.
     pub max_bytes: u64,
     /// MIME types that need no conversion.
@@ -104,4 +118,11 @@ pub struct Capability {
     pub read: bool,
     /// How many hours after the customer's last message free text may be sent; `None` is without end.
     pub window_hours: Option<u32>,
+}
+
+impl Capability {
+    /// What it takes of a kind of file.
+    pub fn find_media(&self, kind: MediaKind) -> Option<&MediaLimit> {
+        self.media.iter().find(|one| one.kind == kind)
+    }
 }

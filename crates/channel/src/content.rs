@@ -236,7 +236,8 @@ impl Content {
         Self::Text(Text { text: text.into() })
     }
 
-    /// The words in it, if it has any: what search, the responder and a preview go by.
+    /// The words somebody wrote or chose, if any: what search and the responder go by. An event has
+    /// none, because a provider's sentence about it is not the customer's question.
     pub fn words(&self) -> Option<&str> {
         match self {
             Self::Text(one) => Some(&one.text),
@@ -246,9 +247,40 @@ impl Content {
             Self::Card(one) => Some(&one.text),
             Self::Carousel(one) => one.text.as_deref(),
             Self::Contact(one) => Some(&one.text),
-            Self::Event(one) => one.text.as_deref(),
             Self::Location(one) => one.name.as_deref(),
-            Self::Template(_) | Self::Reaction(_) => None,
+            Self::Template(_) | Self::Reaction(_) | Self::Event(_) => None,
         }
+    }
+
+    /// One line for a list of conversations: the words, or the sentence of an event.
+    pub fn preview(&self) -> Option<&str> {
+        match self {
+            Self::Event(one) => one.text.as_deref(),
+            Self::Reaction(one) => one.emoji.as_deref(),
+            Self::Template(one) => Some(&one.name),
+            _ => self.words(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_of_an_event_is_shown_and_not_answered() {
+        let event = Content::Event(EventContent {
+            name: "customer_identity_changed".to_owned(),
+            text: Some("User identity changed".to_owned()),
+            data: Map::new(),
+        });
+        assert_eq!((event.words(), event.preview()), (None, Some("User identity changed")));
+    }
+
+    #[test]
+    fn the_wire_form_names_its_variant() {
+        let text = serde_json::to_value(Content::text("hello")).expect("plain data");
+        assert_eq!(text, serde_json::json!({"type": "text", "text": "hello"}));
+        assert_eq!(serde_json::from_value::<Content>(text).ok(), Some(Content::text("hello")));
     }
 }

@@ -55,6 +55,9 @@ pub enum Kind {
     },
 }
 
+/// The namespace of phone numbers, shared by all channels that know them.
+pub const PHONE: &str = "phone";
+
 /// One way to recognise a person. The same value in another namespace is another identity.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdentityClaim {
@@ -86,6 +89,14 @@ pub struct InboundMessage {
     pub reply_to: Option<String>,
     /// Everything else the provider says of it (forwarded, referral, group), for agents to see.
     pub extra: serde_json::Map<String, Value>,
+}
+
+impl InboundMessage {
+    /// Whether it was written before the account was connected and comes with its history: it is
+    /// stored where it belongs, and neither answered nor taken as a sign of life.
+    pub fn is_history(&self) -> bool {
+        self.extra.contains_key("history")
+    }
 }
 
 /// A message that the business sent with another tool.

@@ -6,9 +6,13 @@
 
 pub mod account;
 pub mod capability;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod content;
 pub mod event;
+pub mod fit;
 pub mod outbound;
+pub mod transcode;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +26,8 @@ pub use account::{Account, AccountDraft, Health};
 pub use capability::Capability;
 pub use content::Content;
 pub use event::{Event, IdentityClaim, InboundMessage, StatusUpdate};
-pub use outbound::{Outbound, Recipient, SendError, Sent};
+pub use outbound::{Failure, FailureKind, Outbound, Recipient, SendError, Sent};
+pub use transcode::transcode;
 
 /// A hook's payload cannot be trusted, or not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,14 +49,15 @@ pub struct ReceiveError(pub String);
 /// The part of a hook's payload that concerns one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routed {
-    /// The account's id at the provider.
+    /// The account's id at the provider, or another id that the adapter documents as routing to it
+    /// (WhatsApp: the business account's id, for notices that name no phone number).
     pub external_id: String,
     /// The bytes to store: the payload exactly as it came where it concerns this account alone, else
     /// a copy without the parts of other accounts, so that no tenant ever holds another's data.
     pub raw: Vec<u8>,
 }
 
-/// A provider, as far as MisyBot is concerned. Everything but the sending half is pure.
+/// A provider, as far as this program is concerned. Everything but the sending half is pure.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// Its name on the wire, in lower case.
@@ -74,14 +80,16 @@ pub trait Channel: Send + Sync {
     fn verify(&self, account: &Account, headers: &HeaderMap, raw: &[u8])
     -> Result<(), VerifyError>;
 
-    /// Which accounts a payload concerns, before anything of it is trusted or stored.
+    /// Which accounts a payload concerns, before anything of it is trusted or stored. An external id
+    /// that no account has is answered like one that has: stored nowhere, counted, acknowledged.
     fn route(&self, raw: &[u8]) -> Result<Vec<Routed>, ReceiveError>;
 
     /// All events of a stored payload, in its order; none is ever dropped. Pure: the same bytes give
     /// the same events, which is what makes replay possible.
     fn receive(&self, raw: &[u8]) -> Result<Vec<Event>, ReceiveError>;
 
-    /// Sends one message, once. Never retries: the answer says what to do.
+    /// Sends one message, once, in a form that [`transcode()`] made; anything else is a
+    /// [`FailureKind::Payload`] before it leaves. Never retries: the answer says what to do.
     async fn send(
         &self,
         io: &Egress,

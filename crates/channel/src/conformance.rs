@@ -1,0 +1,1 @@
+//! Room `channel`: the suite that every adapter passes.
