@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,64 +13,35 @@ use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
-use misy_core::{Ambient, Clock, Entropy, Timestamp, crypto};
+use misy_core::Timestamp;
 use misy_sandbox::{Config, Running, Sandbox};
+use misy_testkit::{HandClock, ambient_with};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-/// A clock that only a test moves.
-pub struct Hands(AtomicI64);
-
-impl Hands {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicI64::new(1_790_000_000)))
-    }
-
-    pub fn advance_s(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(self.0.load(Ordering::SeqCst)).expect("in range")
-    }
-}
-
-struct Seeded(AtomicU64);
-
-impl Entropy for Seeded {
-    fn fill(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(32) {
-            let turn = self.0.fetch_add(1, Ordering::SeqCst);
-            let digest = crypto::sha256(&turn.to_be_bytes());
-            chunk.copy_from_slice(&digest[..chunk.len()]);
-        }
-    }
-}
-
-pub fn ambient(hands: &Arc<Hands>, seed: u64) -> Ambient {
-    Ambient::new(Arc::clone(hands) as Arc<dyn Clock>, Arc::new(Seeded(AtomicU64::new(seed))))
+/// A clock that stands at a round second.
+pub(crate) fn clock() -> HandClock {
+    HandClock::at(Timestamp::from_second(1_790_000_000).expect("in range"))
 }
 
 /// One webhook as it arrived.
 #[derive(Clone)]
-pub struct Post {
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Post {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Post {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a webhook is JSON")
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     /// Every change of every entry.
-    pub fn changes(&self) -> Vec<Value> {
+    pub(crate) fn changes(&self) -> Vec<Value> {
         let body = self.json();
         let entries = body["entry"].as_array().cloned().unwrap_or_default();
         entries
@@ -81,7 +51,7 @@ impl Post {
     }
 
     /// Every item of a list (`messages`, `statuses`) in it.
-    pub fn items(&self, list: &str) -> Vec<Value> {
+    pub(crate) fn items(&self, list: &str) -> Vec<Value> {
         let changes = self.changes();
         changes
             .iter()
@@ -101,14 +71,14 @@ struct Book {
 }
 
 /// A receiver of webhooks.
-pub struct Receiver {
-    pub url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     book: Arc<Book>,
     _tasks: JoinSet<()>,
 }
 
 impl Receiver {
-    pub async fn start(verify_token: &str) -> Self {
+    pub(crate) async fn start(verify_token: &str) -> Self {
         let book = Arc::new(Book::default());
         verify_token.clone_into(&mut book.verify_token.lock().expect("not poisoned"));
         let router =
@@ -123,26 +93,26 @@ impl Receiver {
     }
 
     /// The statuses of the next answers.
-    pub fn will_answer(&self, statuses: &[u16]) {
+    pub(crate) fn will_answer(&self, statuses: &[u16]) {
         self.book.answers.lock().expect("not poisoned").extend(statuses);
     }
 
     /// Answers the handshake with this instead of the challenge.
-    pub fn will_challenge(&self, text: &str) {
+    pub(crate) fn will_challenge(&self, text: &str) {
         *self.book.challenge.lock().expect("not poisoned") = Some(text.to_owned());
     }
 
-    pub fn posts(&self) -> Vec<Post> {
+    pub(crate) fn posts(&self) -> Vec<Post> {
         self.book.posts.lock().expect("not poisoned").clone()
     }
 
     /// All items of a list in all posts so far.
-    pub fn items(&self, list: &str) -> Vec<Value> {
+    pub(crate) fn items(&self, list: &str) -> Vec<Value> {
         self.posts().iter().flat_map(|post| post.items(list)).collect()
     }
 
     /// Waits until what has arrived is enough.
-    pub async fn until(&self, enough: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, enough: impl Fn(&Self) -> bool) {
         within(async {
             loop {
                 let rung = self.book.bell.notified();
@@ -158,13 +128,13 @@ impl Receiver {
     }
 
     /// Waits for so many items of a list.
-    pub async fn until_items(&self, list: &str, count: usize) -> Vec<Value> {
+    pub(crate) async fn until_items(&self, list: &str, count: usize) -> Vec<Value> {
         self.until(|it| it.items(list).len() >= count).await;
         self.items(list)
     }
 
     /// Waits for a status of a message.
-    pub async fn until_status(&self, id: &str, status: &str) -> Value {
+    pub(crate) async fn until_status(&self, id: &str, status: &str) -> Value {
         let is_it = |item: &Value| item["id"] == id && item["status"] == status;
         self.until(|it| it.items("statuses").iter().any(is_it)).await;
         self.items("statuses").into_iter().find(is_it).expect("just seen")
@@ -172,7 +142,7 @@ impl Receiver {
 }
 
 /// Gives up on what never happens.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it happens in time")
 }
 
@@ -199,153 +169,157 @@ async fn receive(State(book): State<Arc<Book>>, headers: HeaderMap, body: Bytes)
 
 /// An answer to a call.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 impl Answer {
     /// The error code of the Graph side.
-    pub fn code(&self) -> u64 {
+    pub(crate) fn code(&self) -> u64 {
         self.body["error"]["code"].as_u64().unwrap_or(0)
     }
 
     /// Message and detail of the Graph side, in one line.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let error = &self.body["error"];
         let details = error["error_data"]["details"].as_str().unwrap_or_default();
         format!("{} {details}", error["message"].as_str().unwrap_or_default()).trim().to_owned()
     }
 
     /// The id of a message that was accepted.
-    pub fn wamid(&self) -> String {
+    pub(crate) fn wamid(&self) -> String {
         assert_eq!(self.status, 200, "{:?}", self.body);
         self.body["messages"][0]["id"].as_str().expect("a message id").to_owned()
     }
 }
 
 /// An emulator, its first account, and a receiver that it knows.
-pub struct Stage {
-    pub hands: Arc<Hands>,
-    pub receiver: Receiver,
-    pub running: Running,
-    pub account: Value,
+pub(crate) struct Stage {
+    pub(crate) clock: HandClock,
+    pub(crate) receiver: Receiver,
+    pub(crate) running: Running,
+    pub(crate) account: Value,
     http: reqwest::Client,
 }
 
-pub const CUSTOMER: &str = "491515550001";
+pub(crate) const CUSTOMER: &str = "491515550001";
 
-pub async fn start(config: Config, hands: &Arc<Hands>, seed: u64) -> Running {
-    Sandbox::start(config, ambient(hands, seed)).await.expect("it starts")
+pub(crate) async fn start(config: Config, clock: &HandClock, seed: u64) -> Running {
+    Sandbox::start(config, ambient_with(clock, seed)).await.expect("it starts")
 }
 
-pub fn config_in(data: &Path) -> Config {
+pub(crate) fn config_in(data: &Path) -> Config {
     Config { data: Some(data.to_owned()), ..Config::default() }
 }
 
 impl Stage {
     /// In memory, with a receiver.
-    pub async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         Self::set_with(Config::default()).await
     }
 
-    pub async fn set_with(config: Config) -> Self {
-        let hands = Hands::new();
-        let running = start(config, &hands, 0).await;
-        let stage = Self::around(running, hands).await;
+    pub(crate) async fn set_with(config: Config) -> Self {
+        let clock = clock();
+        let running = start(config, &clock, 0).await;
+        let stage = Self::around(running, clock).await;
         stage.connect().await;
         stage
     }
 
     /// Around an emulator that runs already; no receiver is told to it.
-    pub async fn around(running: Running, hands: Arc<Hands>) -> Self {
+    pub(crate) async fn around(running: Running, clock: HandClock) -> Self {
         let http = client();
         let url = format!("http://{}/sandbox/accounts", running.address());
         let accounts: Value =
             http.get(url).send().await.expect("answers").json().await.expect("JSON");
         let account = accounts["data"][0].clone();
         let receiver = Receiver::start(account["verify_token"].as_str().expect("a token")).await;
-        Self { hands, receiver, running, account, http }
+        Self { clock, receiver, running, account, http }
     }
 
     /// Tells the receiver to the emulator.
-    pub async fn connect(&self) {
+    pub(crate) async fn connect(&self) {
         let answer = self.script("PUT", "/webhook", json!({"url": self.receiver.url})).await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn advance_s(&self, seconds: i64) {
+        self.clock.advance_ms(seconds * 1_000);
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
         self.running.address()
     }
 
-    pub fn number(&self) -> &str {
+    pub(crate) fn number(&self) -> &str {
         self.account["phone_number_id"].as_str().expect("an id")
     }
 
-    pub fn waba(&self) -> &str {
+    pub(crate) fn waba(&self) -> &str {
         self.account["waba_id"].as_str().expect("an id")
     }
 
-    pub fn token(&self) -> &str {
+    pub(crate) fn token(&self) -> &str {
         self.account["access_token"].as_str().expect("a token")
     }
 
-    pub fn secret(&self) -> &str {
+    pub(crate) fn secret(&self) -> &str {
         self.account["app_secret"].as_str().expect("a secret")
     }
 
-    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         self.http.request(method, format!("http://{}{path}", self.address()))
     }
 
     /// A call of the script API, below the account.
-    pub async fn script(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn script(&self, method: &str, path: &str, body: Value) -> Answer {
         let path = format!("/sandbox/accounts/{}{path}", self.number());
         let request = self.request(method, &path);
         let request = if body.is_null() { request } else { request.json(&body) };
         call(request).await
     }
 
-    pub async fn look(&self, path: &str) -> Value {
+    pub(crate) async fn look(&self, path: &str) -> Value {
         let answer = self.script("GET", path, Value::Null).await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
         answer.body
     }
 
-    pub async fn behave(&self, patch: Value) {
+    pub(crate) async fn behave(&self, patch: Value) {
         let answer = self.script("PATCH", "/behaviour", patch).await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
     }
 
     /// A call of the Graph side with the account's token.
-    pub async fn graph(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn graph(&self, method: &str, path: &str, body: Value) -> Answer {
         let request = self.request(method, &format!("/v25.0{path}")).bearer_auth(self.token());
         let request = if body.is_null() { request } else { request.json(&body) };
         call(request).await
     }
 
-    pub async fn send(&self, body: Value) -> Answer {
+    pub(crate) async fn send(&self, body: Value) -> Answer {
         self.graph("POST", &format!("/{}/messages", self.number()), body).await
     }
 
-    pub async fn send_text(&self, text: &str) -> Answer {
+    pub(crate) async fn send_text(&self, text: &str) -> Answer {
         self.send(text_message(CUSTOMER, text)).await
     }
 
     /// A customer writes, so that the window is open.
-    pub async fn say(&self, said: Value) -> String {
+    pub(crate) async fn say(&self, said: Value) -> String {
         let answer = self.script("POST", "/messages", said).await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
         answer.body["id"].as_str().expect("an id").to_owned()
     }
 
-    pub async fn say_text(&self, text: &str) -> String {
+    pub(crate) async fn say_text(&self, text: &str) -> String {
         self.say(json!({"from": CUSTOMER, "name": "Jörg", "type": "text", "text": text})).await
     }
 
-    pub async fn upload(&self, mime_type: &str, bytes: Vec<u8>) -> Answer {
+    pub(crate) async fn upload(&self, mime_type: &str, bytes: Vec<u8>) -> Answer {
         let boundary = "sandbox-boundary";
         let mut body = format!(
             "--{boundary}\r\nContent-Disposition: form-data; name=\"messaging_product\"\r\n\r\n\
@@ -362,11 +336,11 @@ impl Stage {
     }
 }
 
-pub fn client() -> reqwest::Client {
+pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().expect("a client")
 }
 
-pub async fn call(request: reqwest::RequestBuilder) -> Answer {
+pub(crate) async fn call(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("an answer");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = response.bytes().await.expect("a body");
@@ -374,7 +348,7 @@ pub async fn call(request: reqwest::RequestBuilder) -> Answer {
     Answer { status, headers, body }
 }
 
-pub fn text_message(to: &str, text: &str) -> Value {
+pub(crate) fn text_message(to: &str, text: &str) -> Value {
     json!({
         "messaging_product": "whatsapp", "recipient_type": "individual", "to": to, "type": "text",
         "text": {"body": text},
@@ -383,7 +357,7 @@ pub fn text_message(to: &str, text: &str) -> Value {
 
 impl Stage {
     /// Waits until no webhook is pending, and gives the counts.
-    pub async fn settle(&self) -> Value {
+    pub(crate) async fn settle(&self) -> Value {
         within(async {
             loop {
                 let stats = self.look("/stats").await;
