@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Room `jobs`: everything that happens later. A [`Job`] is enqueued inside a transaction and only
+//! there, so it exists exactly if what it follows from was committed. A [`Worker`] claims jobs fairly
+//! between tenants, keeps the jobs of a lane in order, holds each by a lease, and retries, parks or
+//! buries what does not succeed.
+//!
+//! Never: what any job does.
+
+mod envelope;
+pub mod job;
+pub mod provision;
+pub mod registry;
+pub mod worker;
+
+pub use job::{Job, JobError, PlatformJob, Retry};
+pub use provision::{Provision, ProvisionError, TenantSeed};
+pub use registry::Registry;
+pub use worker::{Config, Running, Tally, Worker};

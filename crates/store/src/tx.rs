@@ -12,9 +12,10 @@ use crate::session::{Deferred, Session};
 use crate::{Db, Error, JobRow, idempotency};
 
 const INSERT_JOBS: &str = "
-    insert into jobs (id, tenant_id, name, lane, payload, envelope, run_at)
-    select id, $1, name, lane, payload, envelope, coalesce(run_at, now())
-    from unnest($2::uuid[], $3::text[], $4::text[], $5::jsonb[], $6::jsonb[], $7::timestamptz[])
+    insert into jobs (id, tenant_id, state, name, lane, payload, envelope, run_at)
+    select id, $1, case when run_at is null then 'ready' else 'deferred' end,
+           name, lane, payload, envelope, run_at
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::json[], $6::json[], $7::timestamptz[])
         as new (id, name, lane, payload, envelope, run_at)";
 
 const INSERT_AUDIT: &str = "

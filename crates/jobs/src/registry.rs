@@ -1,0 +1,126 @@
+//! Room `jobs`: which jobs this process can run, and with what.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use misy_core::{Ambient, TenantId};
+
+use crate::envelope::Envelope;
+use crate::{Job, JobError, PlatformJob, Retry};
+
+pub(crate) type Work = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>;
+
+/// Why a job could not even begin. Neither shows the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// Its payload or envelope was written by a program too different from this one.
+    #[error("the payload or envelope does not have the expected form")]
+    Form,
+    /// A platform job carries a tenant, or a tenant's job carries none.
+    #[error("the job has the wrong kind of owner")]
+    Owner,
+}
+
+/// A job as it lies in the queue.
+pub(crate) struct Packed<'a> {
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) payload: &'a str,
+    pub(crate) envelope: Envelope,
+}
+
+type Begin = dyn Fn(Packed<'_>, &Ambient) -> Result<Work, Unreadable> + Send + Sync;
+
+/// How to run the jobs of one name.
+pub(crate) struct Handler {
+    pub(crate) name: &'static str,
+    pub(crate) retry: Retry,
+    pub(crate) limit: Duration,
+    begin: Box<Begin>,
+}
+
+impl Handler {
+    /// Reads the payload and makes the future; runs nothing yet.
+    pub(crate) fn begin(&self, job: Packed<'_>, ambient: &Ambient) -> Result<Work, Unreadable> {
+        (self.begin)(job, ambient)
+    }
+}
+
+/// Which jobs this process can run. Each vertical adds its own; `server` starts a worker with all.
+#[derive(Default)]
+pub struct Registry {
+    handlers: HashMap<&'static str, Arc<Handler>>,
+    schedules: Vec<&'static str>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Registry {
+    /// Knows no job yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tenant's job. Panics if the name is taken: two jobs with one name is a mistake in the
+    /// wiring that must not reach a running system.
+    #[must_use]
+    pub fn register<J: Job>(self, deps: Arc<J::Deps>) -> Self {
+        self.add(J::NAME, J::RETRY, J::LIMIT, move |job, ambient| {
+            let tenant = job.tenant.ok_or(Unreadable::Owner)?;
+            let work: J = read(job.payload)?;
+            let ctx = job.envelope.open(tenant, ambient);
+            Ok(Box::pin(work.run(ctx, Arc::clone(&deps))))
+        })
+    }
+
+    /// Adds a job of the platform. Panics if the name is taken.
+    #[must_use]
+    pub fn register_platform<J: PlatformJob>(self, deps: Arc<J::Deps>) -> Self {
+        self.add(J::NAME, J::RETRY, J::LIMIT, move |job, ambient| {
+            if job.tenant.is_some() {
+                return Err(Unreadable::Owner);
+            }
+            let work: J = read(job.payload)?;
+            Ok(Box::pin(work.run(job.envelope.open_platform(ambient), Arc::clone(&deps))))
+        })
+    }
+
+    /// Enqueues the job once in every period, however many processes run: a period is counted from
+    /// 1970 in UTC, and one in which the last run still waits or works is left out. The job must be
+    /// registered as well. Panics on a period under a second, or a name that is taken.
+    #[must_use]
+    pub fn every<J: PlatformJob>(mut self, name: &'static str, period: Duration, job: J) -> Self {
+        assert!(period >= Duration::from_secs(1), "the period of schedule {name} is too short");
+        let taken = self.schedules.iter().any(|schedule| *schedule == name);
+        assert!(!taken, "two schedules are named {name}");
+        drop(job);
+        self.schedules.push(name);
+        self
+    }
+
+    /// The names of all jobs, sorted.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.handlers.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn add<F>(mut self, name: &'static str, retry: Retry, limit: Duration, begin: F) -> Self
+    where
+        F: Fn(Packed<'_>, &Ambient) -> Result<Work, Unreadable> + Send + Sync + 'static,
+    {
+        let handler = Arc::new(Handler { name, retry, limit, begin: Box::new(begin) });
+        let earlier = self.handlers.insert(name, handler);
+        assert!(earlier.is_none(), "two jobs are named {name}");
+        self
+    }
+}
+
+fn read<J: serde::de::DeserializeOwned>(payload: &str) -> Result<J, Unreadable> {
+    serde_json::from_str(payload).map_err(|_| Unreadable::Form)
+}
