@@ -51,14 +51,7 @@ impl Engine {
             }
             None => (None, World::default()),
         };
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .pool_max_idle_per_host(64)
-            .timeout(Duration::from_millis(config.webhook_timeout_ms))
-            .user_agent("facebookexternalua")
-            .build()
-            .map_err(|source| Error::Client { source })?;
+        let http = client(&config).map_err(|source| Error::Client { source })?;
         let engine = Arc::new(Self {
             ambient,
             config,
@@ -278,6 +271,19 @@ impl Engine {
     fn blob_path(&self, id: &str) -> Option<PathBuf> {
         self.store().journal.as_ref().map(|journal| journal.media_path(id))
     }
+}
+
+/// The client that plays Meta's webhook sender.
+fn client(config: &Config) -> reqwest::Result<reqwest::Client> {
+    #[expect(clippy::disallowed_methods, reason = "the sandbox is a stranger to our egress")]
+    let builder = reqwest::Client::builder();
+    builder
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .pool_max_idle_per_host(courier::CONNECTIONS_MAX as usize)
+        .timeout(Duration::from_millis(config.webhook_timeout_ms))
+        .user_agent("facebookexternalua")
+        .build()
 }
 
 /// What a script may give for a new account.

@@ -83,7 +83,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// The account, if the object is of the wanted sort.
-    pub(crate) fn expect(&self, wanted: &Object) -> Result<&str, GraphError> {
+    pub(crate) fn about(&self, wanted: &Object) -> Result<&str, GraphError> {
         if self.object == *wanted { Ok(&self.account) } else { Err(self.unknown()) }
     }
 

@@ -16,6 +16,8 @@ const MEDIA: &str = "media";
 /// The journal of one data directory, held exclusively.
 pub(crate) struct Journal {
     file: File,
+    /// Bytes of whole lines; what is beyond was torn by a failed write.
+    length: u64,
     media: PathBuf,
     _lock: File,
 }
@@ -33,17 +35,24 @@ impl Journal {
         let path = directory.join(JOURNAL);
         let world = replay(&path)?;
         let file = compact(&world, &path, &directory.join(COMPACTED)).map_err(failed)?;
-        Ok((Self { file, media, _lock: lock }, world))
+        let length = file.metadata().map_err(failed)?.len();
+        Ok((Self { file, length, media, _lock: lock }, world))
     }
 
-    /// Writes records, all or (if the process dies) a beginning of them.
+    /// Writes records, all or none; or a beginning of them, if the process dies meanwhile.
     pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
         let mut lines = Vec::new();
         for record in records {
             serde_json::to_writer(&mut lines, record)?;
             lines.push(b'\n');
         }
-        self.file.write_all(&lines)
+        if let Err(error) = self.file.write_all(&lines) {
+            // Half a line in the middle would make all that follows unreadable.
+            self.file.set_len(self.length)?;
+            return Err(error);
+        }
+        self.length += lines.len() as u64;
+        Ok(())
     }
 
     /// Where the bytes of a file are.

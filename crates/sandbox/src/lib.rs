@@ -5,9 +5,10 @@
 //! It has three faces. The **Graph side** (`/{version}/...`) takes what a business sends and reports
 //! its statuses. The **webhook side** delivers what customers write, signed, retried and, if asked,
 //! doubled, out of order or in batches. The **script API** (`/sandbox/...`) and the page at `/` play
-//! the customers. Every route is in `docs.md`.
+//! the customers.
 //!
 //! Never: our stores, jobs or web kit.
+#![doc = include_str!("../docs.md")]
 
 mod config;
 mod courier;

@@ -226,6 +226,9 @@ pub(crate) struct Template {
     pub name: String,
     pub language: String,
     pub category: String,
+    /// `POSITIONAL` (`{{1}}`) or `NAMED` (`{{name}}`).
+    #[serde(default)]
+    pub parameter_format: String,
     /// The components as the Graph API writes them.
     pub components: Vec<Value>,
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -19,7 +20,7 @@ const PAGE: &str = include_str!("page.html");
 
 /// The page at `/`.
 pub(crate) fn router() -> Router<Arc<Engine>> {
-    Router::new().route("/", get(show))
+    Router::new().route("/", get(show)).route("/favicon.ico", get(async || StatusCode::NO_CONTENT))
 }
 
 /// A policy that allows exactly the style and the script that are in the page.

@@ -47,7 +47,7 @@ pub(crate) async fn send(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, GraphError> {
-    let account = caller.expect(&Object::Number)?;
+    let account = caller.about(&Object::Number)?;
     let body = parse(&headers, &body)?;
     let now = engine.ambient.now();
     let done = engine.change(|world| {
@@ -250,7 +250,7 @@ async fn finish(engine: &Engine, account: &str, id: &str, early_status: bool) {
         return;
     }
     let pause = engine.advance(account, id).ok().flatten();
-    let newest = engine.read(|world| world.find(account).map_or(0, Room::next_hook)) - 1;
+    let newest = engine.read(|world| world.find(account).map_or(1, Room::next_hook)) - 1;
     let is_pending = || {
         engine.read(|world| world.find(account).is_some_and(|room| room.outbox.contains(newest)))
     };

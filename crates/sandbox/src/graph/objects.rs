@@ -24,6 +24,11 @@ use crate::{handshake, names};
 type Answer = Result<Json<Value>, GraphError>;
 type Params = Query<HashMap<String, String>>;
 
+/// What Meta calls a number.
+const NUMBER: &str = "WhatsAppBusinessPhoneNumber";
+/// Fields of a number that are shown when none are asked for.
+const NUMBER_FIELDS: &str = "id,display_phone_number,verified_name,quality_rating";
+
 fn account_of(engine: &Engine, caller: &Caller) -> Result<Account, GraphError> {
     let found = engine.read(|world| world.find(&caller.account).map(|room| room.account.clone()));
     found.ok_or_else(|| caller.unknown())
@@ -45,9 +50,7 @@ pub(crate) async fn show(
         Object::Media(id) => show_media(&engine, &caller, &account, id, &query, &headers),
         Object::Number => {
             let all = number(&account);
-            let usual = "id,display_phone_number,verified_name,quality_rating";
-            let fields = query.get("fields").map_or(usual, String::as_str);
-            select(&all, fields, "WhatsAppBusinessPhoneNumber")
+            select(&all, query.get("fields").map_or(NUMBER_FIELDS, String::as_str), NUMBER)
         }
         Object::Waba => {
             let all = json!({
@@ -65,7 +68,10 @@ pub(crate) async fn show(
     }
 }
 
+/// A number with every field that it can have; `null` is one that this one has not.
 fn number(account: &Account) -> Value {
+    let webhook = account.webhook_url.as_ref().map(|url| json!({"application": url}));
+    let quality = json!({"score": "GREEN"});
     json!({
         "id": account.phone_number_id,
         "display_phone_number": account.display_phone_number,
@@ -78,17 +84,30 @@ fn number(account: &Account) -> Value {
         "is_official_business_account": false,
         "status": "CONNECTED",
         "throughput": {"level": if account.behaviour.mps > 80 { "HIGH" } else { "STANDARD" }},
-        "webhook_configuration": {"application": account.webhook_url},
+        "webhook_configuration": webhook,
+        "quality_score": quality,
+        "is_pin_enabled": false,
+        "is_preverified_number": false,
+        "is_on_biz_app": false,
+        "search_visibility": "NON_VISIBLE",
+        "whatsapp_business_manager_messaging_limit": "TIER_250",
+        "last_onboarded_time": account.created_at.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string(),
+        "certificate": null, "conversational_automation": null, "country_code": null,
+        "country_dial_code": null, "eligibility_for_api_business_global_search": null,
+        "health_status": null, "messaging_limit_tier": null, "new_certificate": null,
+        "new_name_status": null, "username": null,
     })
 }
 
-/// The wanted fields of an object; its id always.
+/// The wanted fields of an object, without those it has not; its id always.
 fn select(all: &Value, fields: &str, node: &str) -> Answer {
     let mut chosen = Map::new();
     chosen.insert("id".to_owned(), all["id"].clone());
     for field in fields.split(',').map(str::trim).filter(|field| !field.is_empty()) {
         let value = all.get(field).ok_or_else(|| GraphError::unknown_field(field, node))?;
-        chosen.insert(field.to_owned(), value.clone());
+        if !value.is_null() {
+            chosen.insert(field.to_owned(), value.clone());
+        }
     }
     Ok(Json(Value::Object(chosen)))
 }
@@ -121,7 +140,7 @@ pub(crate) async fn configure(
     caller: Caller,
     Json(body): Json<Value>,
 ) -> Answer {
-    caller.expect(&Object::Number)?;
+    caller.about(&Object::Number)?;
     override_webhook(&engine, &caller, &body["webhook_configuration"]).await
 }
 
@@ -154,7 +173,7 @@ pub(crate) async fn upload(
     caller: Caller,
     mut form: Multipart,
 ) -> Answer {
-    let account = caller.expect(&Object::Number)?.to_owned();
+    let account = caller.about(&Object::Number)?.to_owned();
     let broken = |error: axum::extract::multipart::MultipartError| {
         GraphError::messaging(131_053, error.body_text())
     };
@@ -241,7 +260,7 @@ pub(crate) async fn download(
 
 /// `GET /{version}/{waba}/subscribed_apps`
 pub(crate) async fn show_apps(State(engine): State<Arc<Engine>>, caller: Caller) -> Answer {
-    caller.expect(&Object::Waba)?;
+    caller.about(&Object::Waba)?;
     let account = account_of(&engine, &caller)?;
     if !account.subscribed {
         return Ok(Json(json!({"data": []})));
@@ -262,7 +281,7 @@ pub(crate) async fn subscribe(
     caller: Caller,
     body: Bytes,
 ) -> Answer {
-    caller.expect(&Object::Waba)?;
+    caller.about(&Object::Waba)?;
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     engine.edit_account(&caller.account, |account| account.subscribed = true)?;
     match body.get("override_callback_uri") {
@@ -273,7 +292,7 @@ pub(crate) async fn subscribe(
 
 /// `DELETE /{version}/{waba}/subscribed_apps`
 pub(crate) async fn unsubscribe(State(engine): State<Arc<Engine>>, caller: Caller) -> Answer {
-    caller.expect(&Object::Waba)?;
+    caller.about(&Object::Waba)?;
     engine.edit_account(&caller.account, |account| account.subscribed = false)?;
     Ok(success())
 }
@@ -284,7 +303,7 @@ pub(crate) async fn list_templates(
     caller: Caller,
     Query(query): Params,
 ) -> Answer {
-    caller.expect(&Object::Waba)?;
+    caller.about(&Object::Waba)?;
     let wanted = query.get("name");
     let data: Vec<Value> = engine.read(|world| {
         let room = world.find(&caller.account);
@@ -292,7 +311,16 @@ pub(crate) async fn list_templates(
         let named = all.filter(|it| wanted.is_none_or(|name| it.name.contains(name.as_str())));
         named.map(templates::show).collect()
     });
-    Ok(Json(json!({"data": data, "paging": {"cursors": {"before": "MAZDZD", "after": "MjQZD"}}})))
+    let count = data.len();
+    let cursors = json!({"before": "MAZDZD", "after": "MjQZD"});
+    let mut answer = json!({"data": data, "paging": {"cursors": cursors}});
+    if query.contains_key("summary") {
+        answer["summary"] = json!({
+            "total_count": count, "message_template_count": count,
+            "message_template_limit": 250, "are_translations_complete": true,
+        });
+    }
+    Ok(Json(answer))
 }
 
 /// `POST /{version}/{waba}/message_templates`: approved at once.
@@ -301,7 +329,7 @@ pub(crate) async fn create_template(
     caller: Caller,
     Json(body): Json<Value>,
 ) -> Answer {
-    caller.expect(&Object::Waba)?;
+    caller.about(&Object::Waba)?;
     let now = engine.ambient.now();
     let id = names::number(&engine.ambient, 16);
     let category = engine.change(|world| {
@@ -315,14 +343,21 @@ pub(crate) async fn create_template(
 }
 
 /// `GET /{version}/{waba}/phone_numbers`
-pub(crate) async fn list_numbers(State(engine): State<Arc<Engine>>, caller: Caller) -> Answer {
-    caller.expect(&Object::Waba)?;
+pub(crate) async fn list_numbers(
+    State(engine): State<Arc<Engine>>,
+    caller: Caller,
+    Query(query): Params,
+) -> Answer {
+    caller.about(&Object::Waba)?;
     let account = account_of(&engine, &caller)?;
     let data: Vec<Value> = engine.read(|world| {
         let rooms = world.rooms().filter(|room| room.account.waba_id == account.waba_id);
         rooms.map(|room| number(&room.account)).collect()
     });
-    Ok(Json(json!({"data": data})))
+    let fields = query.get("fields").map_or(NUMBER_FIELDS, String::as_str);
+    let chosen: Result<Vec<Value>, GraphError> =
+        data.iter().map(|all| select(all, fields, NUMBER).map(|Json(chosen)| chosen)).collect();
+    Ok(Json(json!({"data": chosen?})))
 }
 
 /// `GET /{version}/debug_token?input_token=`

@@ -37,8 +37,8 @@ impl<'a> Param<'a> {
 
     /// It is an object.
     pub(crate) fn object(&self) -> Checked<&'a Map<String, Value>> {
-        let wrong =
-            || GraphError::parameter(format_args!("Param {} must be a JSON object.", self.path));
+        let name = if self.path.is_empty() { "body" } else { &self.path };
+        let wrong = || GraphError::parameter(format_args!("Param {name} must be a JSON object."));
         self.value.as_object().ok_or_else(wrong)
     }
 

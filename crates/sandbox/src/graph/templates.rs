@@ -180,6 +180,8 @@ pub(crate) fn create(body: &Value, scene: Scene<'_>, id: String) -> Checked<Temp
     }
     let language = root.need("language")?.text()?.to_owned();
     let category = root.need("category")?.one_of(&["authentication", "marketing", "utility"])?;
+    let format = root.find("parameter_format");
+    let format = format.map(|it| it.one_of(&["named", "positional"])).transpose()?;
     let components = root.need("components")?.items()?;
     for component in &components {
         check_new_component(component)?;
@@ -194,6 +196,7 @@ pub(crate) fn create(body: &Value, scene: Scene<'_>, id: String) -> Checked<Temp
         name: name.to_owned(),
         language,
         category: category.to_uppercase(),
+        parameter_format: format.as_deref().unwrap_or("positional").to_uppercase(),
         components: components.iter().map(|it| it.value().clone()).collect(),
     })
 }
@@ -221,6 +224,7 @@ pub(crate) fn show(template: &Template) -> Value {
     json!({
         "name": template.name, "language": template.language, "status": "APPROVED",
         "category": template.category, "id": template.id, "components": template.components,
+        "parameter_format": template.parameter_format,
     })
 }
 
@@ -231,6 +235,7 @@ pub(crate) fn hello_world(ambient: &misy_core::Ambient) -> Template {
         name: "hello_world".to_owned(),
         language: "en_US".to_owned(),
         category: "UTILITY".to_owned(),
+        parameter_format: "POSITIONAL".to_owned(),
         components: vec![
             json!({"type": "HEADER", "format": "TEXT", "text": "Hello World"}),
             json!({"type": "BODY", "text": "Welcome and congratulations!! This message \

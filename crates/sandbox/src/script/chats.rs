@@ -27,6 +27,7 @@ fn describe(phone: &Phone, now: Timestamp) -> Value {
         "bsuid_only": phone.bsuid_only, "on_whatsapp": phone.on_whatsapp,
         "window": {
             "open": phone.is_window_open(now),
+            "closed_by_order": phone.window_closed,
             "closes_at": closes_at.and_then(|at| Timestamp::from_second(at).ok()),
         },
         "typing": phone.typing_until.is_some_and(|until| until > now),

@@ -9,6 +9,7 @@ use crate::harness::{CUSTOMER, Stage};
 
 /// The folder of the corpora: where the variable points, or beside the workspace.
 fn corpora(folder: &str) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "where the corpora are is told by the caller")]
     let named = std::env::var_os("MISYBOT_CORPORA").map(PathBuf::from);
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = named.unwrap_or(beside).join("channels").join(folder);
@@ -100,13 +101,14 @@ async fn make_template(stage: &Stage, request: &Value) {
     let mut components = vec![json!({"type": "BODY", "text": "Hi"})];
     for component in template["components"].as_array().into_iter().flatten() {
         let parameters = component["parameters"].as_array().cloned().unwrap_or_default();
-        let blanks: String = (1..=parameters.len()).map(|n| format!(" {{{{{n}}}}}")).collect();
+        let blanks: Vec<String> = (1..=parameters.len()).map(|n| format!("{{{{{n}}}}}")).collect();
+        let blanks = blanks.join(" ");
         let form = parameters.first().and_then(|it| it["type"].as_str()).unwrap_or("text");
         match component["type"].as_str() {
-            Some("body") => components[0]["text"] = format!("Hi{blanks}").into(),
+            Some("body") => components[0]["text"] = format!("Hi {blanks}").into(),
             Some("header") if form == "text" => {
                 components.push(
-                    json!({"type": "HEADER", "format": "TEXT", "text": format!("Hi{blanks}")}),
+                    json!({"type": "HEADER", "format": "TEXT", "text": format!("Hi {blanks}")}),
                 );
             }
             Some("header") => {

@@ -9,4 +9,5 @@ mod limits;
 mod media;
 mod objects;
 mod outbound;
+mod rates;
 mod webhooks;
