@@ -1,0 +1,128 @@
+//! Room `xtask`: makes sure that a PostgreSQL server is installed. It is never started here:
+//! `misybot` and the tests run it as a private server of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workshop::{Workshop, variable};
+
+const OLDEST_MAJOR: u32 = 15;
+
+/// Where Debian puts each version's programs.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// Tells Debian's package not to start a server of its own (`pg_createcluster(1)`).
+const NO_CLUSTER: &str = "/etc/postgresql-common/createcluster.d/misybot.conf";
+
+/// Finds a server or installs Debian's package.
+pub(crate) fn ensure(workshop: &Workshop) -> Result<()> {
+    if find(&search_path()).is_some() {
+        return Ok(());
+    }
+    eprintln!(
+        "xtask: no PostgreSQL {OLDEST_MAJOR} or newer is installed; installing Debian's package"
+    );
+    install(workshop)?;
+    match find(&search_path()) {
+        Some(folder) => {
+            eprintln!("xtask: PostgreSQL is in {}", folder.display());
+            Ok(())
+        }
+        None => {
+            bail!("the package `postgresql` brought no server of version {OLDEST_MAJOR} or newer")
+        }
+    }
+}
+
+fn search_path() -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> =
+        std::env::split_paths(&variable("PATH").unwrap_or_default()).collect();
+    for version in fs::read_dir(DEBIAN).into_iter().flatten().flatten() {
+        folders.push(version.path().join("bin"));
+    }
+    folders
+}
+
+/// The first folder with a whole server that is new enough.
+fn find(folders: &[PathBuf]) -> Option<PathBuf> {
+    folders.iter().find(|folder| is_server(folder)).cloned()
+}
+
+fn is_server(folder: &Path) -> bool {
+    let whole = ["postgres", "initdb"].iter().all(|program| folder.join(program).is_file());
+    whole && version_of(&folder.join("postgres")).is_some_and(|major| major >= OLDEST_MAJOR)
+}
+
+fn version_of(postgres: &Path) -> Option<u32> {
+    let output = Command::new(postgres).arg("--version").output().ok()?;
+    parse_major(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The 15 of `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
+fn parse_major(version: &str) -> Option<u32> {
+    let (_, number) = version.split_once("(PostgreSQL) ")?;
+    let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    number[..digits].parse().ok()
+}
+
+fn install(workshop: &Workshop) -> Result<()> {
+    if !workshop.answers("apt-get", &["--version"]) {
+        bail!(
+            "this is no Debian: install PostgreSQL {OLDEST_MAJOR} or newer (`postgres` and `initdb` \
+             in PATH) and run this again"
+        );
+    }
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("sh")
+    } else if workshop.answers("sudo", &["-n", "true"]) || workshop.answers("sudo", &["--version"])
+    {
+        let mut sudo = Command::new("sudo");
+        sudo.arg("sh");
+        sudo
+    } else {
+        bail!("neither root nor sudo: as root, run `apt-get install postgresql`, then this again");
+    };
+    let status = command.arg("-c").arg(install_script()).status().context("cannot run a shell")?;
+    if status.success() { Ok(()) } else { bail!("`apt-get install postgresql` failed ({status})") }
+}
+
+/// The package lists of a fresh machine are empty, so a failed install is tried again after an
+/// update. The setting against the package's own server is only for this install.
+fn install_script() -> String {
+    format!(
+        "set -e; export DEBIAN_FRONTEND=noninteractive; \
+         mkdir -p \"$(dirname {NO_CLUSTER})\"; \
+         echo 'create_main_cluster = false' > {NO_CLUSTER}; \
+         trap 'rm -f {NO_CLUSTER}' EXIT; \
+         install='apt-get install -y -q --no-install-recommends postgresql'; \
+         $install || {{ apt-get update -q && $install; }}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_read_from_debian_s_and_from_the_plain_form() {
+        assert_eq!(parse_major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
+        assert_eq!(parse_major("postgres (PostgreSQL) 18beta1\n"), Some(18));
+        assert_eq!(parse_major("mysqld 8.0"), None);
+    }
+
+    #[test]
+    fn a_folder_without_initdb_is_no_server() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("postgres"), "").unwrap();
+        assert_eq!(find(&[folder.path().to_owned()]), None);
+    }
+
+    #[test]
+    fn the_install_script_is_a_shell_script() {
+        let checked = Command::new("sh").args(["-n", "-c", &install_script()]).status().unwrap();
+        assert!(checked.success());
+    }
+}
