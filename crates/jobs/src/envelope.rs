@@ -36,6 +36,12 @@ impl Envelope {
         self.actor
     }
 
+    /// For log lines; empty if it is unreadable.
+    pub(crate) fn trace_id(&self) -> String {
+        Trace::parse(&self.trace)
+            .map_or_else(String::new, |trace| format!("{:032x}", trace.trace_id))
+    }
+
     /// One span further in the trace that enqueued the job; a trace of its own if that is unreadable.
     fn trace(&self, ambient: &Ambient) -> Trace {
         match Trace::parse(&self.trace) {

@@ -32,7 +32,7 @@ pub struct Retry {
 impl Retry {
     /// Twelve attempts over about three hours: 2 s, 4 s, 8 s ... at most an hour apart.
     pub const DEFAULT: Self =
-        Self { attempts: 12, first: Duration::from_secs(2), longest: Duration::from_secs(3600) };
+        Self { attempts: 12, first: Duration::from_secs(2), longest: Duration::from_hours(1) };
 
     /// One attempt only.
     pub const NEVER: Self =
@@ -105,7 +105,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// How often and when it is tried again.
     const RETRY: Retry = Retry::DEFAULT;
     /// How long one attempt may take; after that it is stopped and counts as failed.
-    const LIMIT: Duration = Duration::from_secs(600);
+    const LIMIT: Duration = Duration::from_mins(10);
     /// What it needs to run, handed to [`crate::Registry::register`].
     type Deps: Send + Sync + 'static;
 
@@ -154,7 +154,7 @@ pub trait PlatformJob: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// How often and when it is tried again.
     const RETRY: Retry = Retry::DEFAULT;
     /// How long one attempt may take; after that it is stopped and counts as failed.
-    const LIMIT: Duration = Duration::from_secs(600);
+    const LIMIT: Duration = Duration::from_mins(10);
     /// What it needs to run, handed to [`crate::Registry::register_platform`].
     type Deps: Send + Sync + 'static;
 

@@ -5,10 +5,18 @@
 //!
 //! Never: what any job does.
 
+pub mod dead_letters;
+mod dispatcher;
 mod envelope;
 pub mod job;
+mod outcome;
 pub mod provision;
 pub mod registry;
+mod run;
+mod schedules;
+mod slots;
+mod store;
+mod tasks;
 pub mod worker;
 
 pub use job::{Job, JobError, PlatformJob, Retry};

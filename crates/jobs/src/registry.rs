@@ -8,6 +8,7 @@ use std::time::Duration;
 use misy_core::{Ambient, TenantId};
 
 use crate::envelope::Envelope;
+use crate::schedules::Schedule;
 use crate::{Job, JobError, PlatformJob, Retry};
 
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>;
@@ -51,7 +52,7 @@ impl Handler {
 #[derive(Default)]
 pub struct Registry {
     handlers: HashMap<&'static str, Arc<Handler>>,
-    schedules: Vec<&'static str>,
+    schedules: Vec<Schedule>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -96,10 +97,9 @@ impl Registry {
     #[must_use]
     pub fn every<J: PlatformJob>(mut self, name: &'static str, period: Duration, job: J) -> Self {
         assert!(period >= Duration::from_secs(1), "the period of schedule {name} is too short");
-        let taken = self.schedules.iter().any(|schedule| *schedule == name);
+        let taken = self.schedules.iter().any(|schedule| schedule.name() == name);
         assert!(!taken, "two schedules are named {name}");
-        drop(job);
-        self.schedules.push(name);
+        self.schedules.push(Schedule::new(name, period, job));
         self
     }
 
@@ -118,6 +118,14 @@ impl Registry {
         let earlier = self.handlers.insert(name, handler);
         assert!(earlier.is_none(), "two jobs are named {name}");
         self
+    }
+
+    pub(crate) fn handler(&self, name: &str) -> Option<&Arc<Handler>> {
+        self.handlers.get(name)
+    }
+
+    pub(crate) fn schedules(&self) -> &[Schedule] {
+        &self.schedules
     }
 }
 

@@ -74,7 +74,7 @@ pub(crate) async fn enqueue_due(
     }
     let names: Vec<&str> = schedules.iter().map(|schedule| schedule.name).collect();
     let periods: Vec<i64> = schedules.iter().map(|schedule| schedule.period(now)).collect();
-    let nobody = crate::queue::PLATFORM;
+    let nobody = crate::store::PLATFORM;
     let rows = tx.query(ENTER, &[&names, &periods, &nobody]).await?;
     let entered: Vec<String> = rows.iter().map(|row| row.get("name")).collect();
     let due = schedules.iter().filter(|schedule| entered.iter().any(|name| name == schedule.name));

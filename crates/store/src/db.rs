@@ -15,7 +15,7 @@ use crate::idempotency;
 use crate::roles::{DbRole, RolePasswords};
 use crate::session::{Mode, Session};
 use crate::tx::{PlatformTx, TenantTx};
-use crate::{Error, Wake, wake};
+use crate::{Error, Wake, queue, wake};
 
 /// How the program uses the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -109,6 +109,14 @@ impl Db {
     /// Reads across tenants, each statement on its own and in one round trip.
     pub async fn platform_read(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
         let session = self.platform_session(Mode::Each).await?;
+        Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
+    }
+
+    /// The queue's turn: a transaction across tenants that only one worker of all processes is in at a
+    /// time, so that it sees the queue as it is. For `misy_jobs`.
+    pub async fn queue(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
+        let client = connection(&self.0.platform).await?;
+        let session = Session::new(client, queue::BEGIN.to_owned(), Mode::Whole);
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
 

@@ -1,0 +1,167 @@
+//! Room `jobs`: one attempt at one job, with its log line and its figures.
+
+use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use misy_core::{Actor, Ambient, Timestamp};
+use misy_store::meter::Meter;
+use tracing::Instrument;
+
+use crate::envelope::Envelope;
+use crate::outcome::{Claimed, Outcome, Settled, later};
+use crate::registry::{Handler, Packed, Registry, Unreadable, Work};
+use crate::{JobError, Retry};
+
+/// How long a job waits that no job of this program has the name of: a newer one may be on its way.
+const UNKNOWN: Duration = Duration::from_mins(1);
+
+/// Characters of an error that are kept.
+const ERROR_CHARS: usize = 300;
+
+/// An attempt that ended in no way of its own.
+#[derive(Debug, thiserror::Error)]
+enum Mishap {
+    #[error("it panicked")]
+    Panic,
+    #[error("it ran longer than {} s", .0.as_secs())]
+    TooLong(Duration),
+    #[error("the workers that held it went away")]
+    Abandoned,
+}
+
+/// Runs the job once. Never panics, never fails: whatever happens is an outcome.
+pub(crate) async fn attempt(job: Claimed, registry: &Registry, ambient: &Ambient) -> Settled {
+    let Some(handler) = registry.handler(&job.name).cloned() else {
+        tracing::warn!(name = job.name, "no such job in this program; it waits for another");
+        let until = later(ambient.now(), UNKNOWN);
+        return Settled { hold: job.hold, outcome: Outcome::Park { until } };
+    };
+    let begun = Instant::now();
+    let meter = Arc::new(Meter::default());
+    let envelope: Option<Envelope> = serde_json::from_str(&job.envelope).ok();
+    let line = Line::new(&job, handler.name, envelope.as_ref(), ambient.now());
+    let span = tracing::info_span!("job", name = handler.name, trace_id = line.trace_id);
+    let work = result(&job, &handler, envelope, ambient);
+    let result = Arc::clone(&meter).measure(work).instrument(span).await;
+    let outcome = outcome(&result, &handler.retry, job.attempts, ambient);
+    line.write(&outcome, result.err(), begun.elapsed(), &meter);
+    Settled { hold: job.hold, outcome }
+}
+
+async fn result(
+    job: &Claimed,
+    handler: &Handler,
+    envelope: Option<Envelope>,
+    ambient: &Ambient,
+) -> Result<(), JobError> {
+    if job.attempts > handler.retry.attempts {
+        return Err(JobError::fail(Mishap::Abandoned));
+    }
+    let work = begin(job, handler, envelope, ambient).map_err(JobError::fail)?;
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    match tokio::time::timeout(handler.limit, caught).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => Err(JobError::retry(Mishap::Panic)),
+        Err(_elapsed) => Err(JobError::retry(Mishap::TooLong(handler.limit))),
+    }
+}
+
+fn begin(
+    job: &Claimed,
+    handler: &Handler,
+    envelope: Option<Envelope>,
+    ambient: &Ambient,
+) -> Result<Work, Unreadable> {
+    let envelope = envelope.ok_or(Unreadable::Form)?;
+    let packed = Packed { tenant: job.tenant, payload: &job.payload, envelope };
+    handler.begin(packed, ambient)
+}
+
+fn outcome(
+    result: &Result<(), JobError>,
+    retry: &Retry,
+    attempts: u32,
+    ambient: &Ambient,
+) -> Outcome {
+    let at = ambient.now();
+    match result {
+        Ok(()) => Outcome::Done,
+        Err(JobError::Park { until }) => Outcome::Park { until: *until },
+        Err(JobError::Retry { after, source }) if attempts < retry.attempts => {
+            let jitter = u32::from_le_bytes(ambient.bytes());
+            let pause = retry.pause(attempts, jitter).max(after.unwrap_or_default());
+            Outcome::Retry { at: later(at, pause), error: shorten(&**source) }
+        }
+        Err(JobError::Retry { source, .. } | JobError::Fail(source)) => {
+            Outcome::Bury { at, error: shorten(&**source) }
+        }
+    }
+}
+
+/// The outermost text only: what lies below may come from elsewhere and hold anything.
+fn shorten(error: &(dyn StdError + Send + Sync)) -> String {
+    error.to_string().chars().take(ERROR_CHARS).collect()
+}
+
+/// The canonical log line of one attempt.
+struct Line {
+    name: &'static str,
+    tenant: Option<String>,
+    actor: Option<Actor>,
+    trace_id: String,
+    attempt: u32,
+    delay: Duration,
+}
+
+impl Line {
+    fn new(job: &Claimed, name: &'static str, envelope: Option<&Envelope>, now: Timestamp) -> Self {
+        Self {
+            name,
+            tenant: job.tenant.map(|tenant| tenant.to_string()),
+            actor: envelope.map(Envelope::actor),
+            trace_id: envelope.map(Envelope::trace_id).unwrap_or_default(),
+            attempt: job.attempts,
+            delay: Duration::try_from(now.duration_since(job.due)).unwrap_or_default(),
+        }
+    }
+
+    fn write(self, outcome: &Outcome, error: Option<JobError>, elapsed: Duration, meter: &Meter) {
+        let status = match outcome {
+            Outcome::Done => "done",
+            Outcome::Retry { .. } => "retry",
+            Outcome::Park { .. } | Outcome::GiveBack => "parked",
+            Outcome::Bury { .. } => "buried",
+        };
+        metrics::counter!("misy_jobs_total", "name" => self.name, "status" => status).increment(1);
+        metrics::histogram!("misy_jobs_elapsed_seconds", "name" => self.name).record(elapsed);
+        metrics::histogram!("misy_jobs_delay_seconds", "name" => self.name).record(self.delay);
+        tracing::info!(
+            name = self.name,
+            tenant = self.tenant,
+            actor = self.actor.map(|actor| actor.to_string()),
+            status,
+            attempt = self.attempt,
+            elapsed_ms = elapsed.as_millis(),
+            delay_ms = self.delay.as_millis(),
+            queries = meter.queries(),
+            rows = meter.rows(),
+            trace_id = self.trace_id,
+            error = error.map(|error| chain(&error)),
+            "job"
+        );
+    }
+}
+
+/// An error and everything below it, for the log.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
