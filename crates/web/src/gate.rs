@@ -1,0 +1,191 @@
+//! Room `web`: the door. Who asks, whether they have asked too often, whether their page may.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use misy_core::{Ctx, PlatformCtx, Secret, TenantId};
+
+use crate::admission::{Admission, Refusal};
+use crate::app::Shared;
+use crate::observe::Seen;
+use crate::rates::{Class, Subject, Verdict, refuse};
+use crate::routes::Route;
+use crate::{AuthError, Peer, Principal, Problem};
+
+/// Answers a browser that asks beforehand whether a page may call. Which tenant the call will be for
+/// is not known yet; its answer is readable only if that tenant allows the page.
+pub(crate) async fn preflight(shared: &Shared, origin: Option<&str>) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let allowed = match origin {
+        Some(origin) => allows(shared, None, origin).await,
+        None => false,
+    };
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Origin"));
+    let origin = origin.filter(|_| allowed).and_then(|origin| HeaderValue::from_str(origin).ok());
+    if let Some(origin) = origin {
+        let fixed = HeaderValue::from_static;
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, fixed("GET, POST, PUT, PATCH, DELETE"));
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            fixed("Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, traceparent"),
+        );
+        headers.insert(ACCESS_CONTROL_MAX_AGE, fixed("600"));
+    }
+    response
+}
+
+/// Lets an allowed page of the tenant read the answer.
+pub(crate) async fn share(
+    shared: &Shared,
+    admission: &Admission,
+    origin: Option<&str>,
+    response: &mut Response,
+) {
+    let Some(origin) = origin else { return };
+    let allowed = allows(shared, admission.tenant(), origin).await;
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Ok(origin) = HeaderValue::from_str(origin)
+        && allowed
+    {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(
+                "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+            ),
+        );
+    }
+}
+
+async fn allows(shared: &Shared, tenant: Option<TenantId>, origin: &str) -> bool {
+    // A directory that does not answer allows nobody; the request itself will tell why.
+    shared.kit.tenants.allows_origin(tenant, origin).await.unwrap_or(false)
+}
+
+/// Finds out who asks and takes the request out of their buckets.
+pub(crate) async fn admit(
+    shared: &Shared,
+    route: &Route,
+    seen: &Seen,
+    request: &mut Request,
+) -> (Admission, Vec<Verdict>) {
+    let peer = peer(request, shared.kit.config.trusted_proxies);
+    request.extensions_mut().insert(peer);
+    let mut verdicts = Vec::new();
+    let admission = if route.public {
+        Admission::Anonymous
+    } else {
+        authenticate(shared, seen, peer, request.headers(), &mut verdicts).await
+    };
+    request.extensions_mut().insert(admission.clone());
+    if verdicts.is_empty() {
+        verdicts = charge(shared, route.class, &admission, peer).await;
+    }
+    (admission, verdicts)
+}
+
+/// The problem of the first bucket that is empty.
+pub(crate) fn refusal(verdicts: &[Verdict]) -> Option<Problem> {
+    verdicts.iter().find(|verdict| !verdict.allowed).map(refuse)
+}
+
+async fn charge(shared: &Shared, class: Class, admission: &Admission, peer: Peer) -> Vec<Verdict> {
+    let tenant = admission.tenant();
+    let Some(allowance) = shared.kit.limits.allowance(tenant, class).await else {
+        return Vec::new();
+    };
+    let now = shared.kit.ambient.now();
+    let each = admission
+        .actor()
+        .map_or(Subject::Address(peer.network()), |actor| Subject::Credential(tenant, actor));
+    let mut verdicts = vec![shared.buckets.take(each, class, allowance.each, now)];
+    if let Some(tenant) = tenant.filter(|_| verdicts[0].allowed) {
+        verdicts.push(shared.buckets.take(Subject::Tenant(tenant), class, allowance.tenant, now));
+    }
+    verdicts
+}
+
+async fn authenticate(
+    shared: &Shared,
+    seen: &Seen,
+    peer: Peer,
+    headers: &HeaderMap,
+    verdicts: &mut Vec<Verdict>,
+) -> Admission {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
+    let Some(first) = sent.next() else { return Admission::Anonymous };
+    let Some(bearer) = bearer(first).filter(|_| sent.next().is_none()) else {
+        return Admission::Refused(Arc::new(Refusal::Malformed));
+    };
+    let (quota, now) = (shared.kit.config.rates.bad_credentials, shared.kit.ambient.now());
+    let guesses = Subject::BadCredentials(peer.network());
+    let before = shared.buckets.look(guesses, Class::SignIn, quota, now);
+    if !before.allowed {
+        verdicts.push(before);
+        return Admission::Anonymous;
+    }
+    match enter(shared, seen, &bearer, peer).await {
+        Ok(admission) => admission,
+        Err(refusal) => {
+            if matches!(refusal, Refusal::Credential(AuthError::Invalid)) {
+                shared.buckets.take(guesses, Class::SignIn, quota, now);
+            }
+            Admission::Refused(Arc::new(refusal))
+        }
+    }
+}
+
+async fn enter(
+    shared: &Shared,
+    seen: &Seen,
+    bearer: &Secret,
+    peer: Peer,
+) -> Result<Admission, Refusal> {
+    let kit = &shared.kit;
+    let principal = kit.authenticator.authenticate(bearer, peer).await;
+    let (request, trace) = (seen.origin.id.clone(), seen.origin.trace);
+    match principal.map_err(Refusal::Credential)? {
+        Principal::Operator { actor, grants } => {
+            Ok(Admission::Operator(PlatformCtx::mint(actor, grants, request, trace)))
+        }
+        Principal::Tenant { tenant, actor, grants } => {
+            if !kit.tenants.is_active(tenant).await.map_err(Refusal::Directory)? {
+                return Err(Refusal::TenantInactive);
+            }
+            Ok(Admission::Tenant(Ctx::mint(tenant, actor, grants, request, trace)))
+        }
+    }
+}
+
+/// The credential of `Authorization: Bearer ...` (RFC 6750 section 2.1), and of no other place.
+fn bearer(header: &HeaderValue) -> Option<Secret> {
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    let plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    (scheme.eq_ignore_ascii_case("bearer") && plain && token.len() <= 8_192)
+        .then(|| Secret::new(token))
+}
+
+/// The address behind so many proxies of ours; what is in front of them could be anybody's invention.
+fn peer(request: &Request, trusted_proxies: u8) -> Peer {
+    let socket = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let direct = socket.map_or(Peer::UNKNOWN, |ConnectInfo(address)| Peer(address.ip()));
+    let Some(hops_behind) = trusted_proxies.checked_sub(1) else { return direct };
+    let values = request.headers().get_all("x-forwarded-for").iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    let hops: Vec<&str> = texts.flat_map(|text| text.split(',')).map(str::trim).collect();
+    let hop = hops.iter().rev().nth(usize::from(hops_behind));
+    hop.and_then(|text| text.parse::<IpAddr>().ok()).map_or(direct, Peer)
+}

@@ -1,0 +1,90 @@
+//! Room `web`: what the kit is given by the program.
+
+use std::sync::Arc;
+
+use misy_core::Ambient;
+use misy_core::crypto::Key;
+use misy_store::Db;
+use serde::{Deserialize, Serialize};
+
+use crate::health::Readiness;
+use crate::rates::{Allowances, RateLimits};
+use crate::{Authenticator, TenantDirectory};
+
+/// How the HTTP side behaves.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Within how many milliseconds an answer has to begin.
+    pub timeout_ms: u64,
+    /// The largest body, in bytes, where a route says nothing else.
+    pub body_limit_bytes: usize,
+    /// Whether clients reach us by HTTPS: then they are told to insist on it (HSTS).
+    pub https: bool,
+    /// How many proxies of ours stand in front and add to `X-Forwarded-For`; 0 ignores the header.
+    pub trusted_proxies: u8,
+    /// Requests with an `Idempotency-Key` that run at once. Each holds a database connection for its
+    /// whole length, so this has to stay well below `tenant_connections`.
+    pub keyed_at_once: usize,
+    /// How much may be asked how fast.
+    pub rates: Allowances,
+    /// How connections are served.
+    pub server: crate::serve::Config,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            timeout_ms: 30_000,
+            body_limit_bytes: 1 << 20,
+            https: false,
+            trusted_proxies: 0,
+            keyed_at_once: 12,
+            rates: Allowances::default(),
+            server: crate::serve::Config::default(),
+        }
+    }
+}
+
+/// Everything the layers around the routes need.
+#[derive(Clone)]
+pub struct Kit {
+    /// Keeps answers to keyed requests.
+    pub db: Db,
+    /// Knows credentials.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Knows which tenants may act, and from which origins.
+    pub tenants: Arc<dyn TenantDirectory>,
+    /// Knows how much may be asked how fast.
+    pub limits: Arc<dyn RateLimits>,
+    /// Knows whether the dependencies answer.
+    pub readiness: Readiness,
+    /// Clock, entropy and ids.
+    pub ambient: Ambient,
+    /// Seals stored answers, for they may hold secrets that are shown once.
+    pub answer_key: Key,
+    /// How the HTTP side behaves.
+    pub config: Config,
+}
+
+impl Kit {
+    /// A kit whose limits come from the configuration and that is ready when the database answers.
+    pub fn new(
+        db: Db,
+        authenticator: Arc<dyn Authenticator>,
+        tenants: Arc<dyn TenantDirectory>,
+        answer_key: Key,
+        config: Config,
+    ) -> Self {
+        let ambient = db.ambient().clone();
+        let readiness = Readiness::of_database(db.clone());
+        let limits = Arc::new(config.rates);
+        Self { db, authenticator, tenants, limits, readiness, ambient, answer_key, config }
+    }
+}
+
+impl std::fmt::Debug for Kit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kit")
+    }
+}

@@ -1,0 +1,82 @@
+//! Room `web`: one canonical line and two figures a request. Never a query string, a body, a token or an
+//! address.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::response::Response;
+use http::{HeaderValue, Method};
+use http_body::Body as _;
+use misy_core::Ambient;
+use misy_store::meter::Meter;
+
+use crate::admission::Admission;
+use crate::metrics;
+use crate::problem::Told;
+use crate::request::{Origin, REQUEST_ID};
+
+/// What a request is called where its path has no route.
+const UNMATCHED: &str = "unmatched";
+
+/// A request that is being watched.
+pub(crate) struct Seen {
+    pub(crate) origin: Origin,
+    method: Method,
+    route: Option<MatchedPath>,
+    began: Instant,
+    meter: Arc<Meter>,
+}
+
+impl Seen {
+    pub(crate) fn begin(route: Option<MatchedPath>, request: &Request, ambient: &Ambient) -> Self {
+        Self {
+            origin: Origin::read(request.headers(), ambient),
+            method: request.method().clone(),
+            route,
+            began: Instant::now(),
+            meter: Arc::default(),
+        }
+    }
+
+    /// Runs the request's work and reports it.
+    pub(crate) async fn watch(&self, work: impl Future<Output = Response>) -> Response {
+        let measured = Arc::clone(&self.meter).measure(work);
+        let mut response = self.origin.scope(measured).await;
+        if let Ok(id) = HeaderValue::from_str(self.origin.id.as_str()) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        self.report(&response);
+        response
+    }
+
+    fn report(&self, response: &Response) {
+        let elapsed = self.began.elapsed();
+        let status = response.status();
+        let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+        metrics::count(route, &self.method, status, elapsed);
+        let told = response.extensions().get::<Told>();
+        let admission = response.extensions().get::<Admission>();
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let trace_id = format!("{:032x}", self.origin.trace.trace_id);
+        if let Some(cause) = told.and_then(|told| told.cause.as_deref()) {
+            tracing::error!(request_id = %self.origin.id, trace_id, route, cause, "request failed");
+        }
+        tracing::info!(
+            method = metrics::method_label(&self.method),
+            route,
+            status = status.as_u16(),
+            elapsed_ms = elapsed.as_secs_f64() * 1e3,
+            tenant = text(admission.and_then(Admission::tenant).map(|id| id.to_string())),
+            actor = text(admission.and_then(Admission::actor).map(|actor| actor.to_string())),
+            request_id = %self.origin.id,
+            trace_id,
+            queries = self.meter.queries(),
+            rows = self.meter.rows(),
+            bytes = response.body().size_hint().exact().unwrap_or_default(),
+            code = told.map_or("", |told| told.code.slug()),
+            "request"
+        );
+    }
+}

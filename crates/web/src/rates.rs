@@ -1,0 +1,247 @@
+//! Room `web`: how much may be asked how fast. One bucket each credential or address, one each tenant,
+//! per class of route (GCRA, <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>), told by the
+//! `RateLimit` headers (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/>).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+use misy_core::{Actor, Code, TenantId, Timestamp};
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use crate::{Peer, Problem};
+
+/// Routes that share a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Reads (`GET`, `HEAD`), unless said otherwise.
+    Read,
+    /// Everything else, unless said otherwise.
+    Write,
+    /// Sign-in, sign-up, recovery: slow, so that guessing is.
+    SignIn,
+    /// Providers' deliveries: as fast as they come.
+    Hook,
+    /// Health and reference pages: not limited.
+    Operations,
+}
+
+/// So many requests in so many seconds, all of them at once if one likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quota {
+    /// Requests in a window; at least 1.
+    pub requests: u32,
+    /// Length of the window in seconds; at least 1.
+    pub window_s: u32,
+}
+
+/// What one class of routes allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowance {
+    /// Each credential, or each address that sends none.
+    pub each: Quota,
+    /// All credentials of a tenant together.
+    pub tenant: Quota,
+}
+
+const fn per_minute(requests: u32) -> Quota {
+    Quota { requests, window_s: 60 }
+}
+
+/// The limits of every class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Allowances {
+    /// Of reads.
+    pub read: Allowance,
+    /// Of writes.
+    pub write: Allowance,
+    /// Of sign-in, sign-up and recovery.
+    pub sign_in: Allowance,
+    /// Of providers' deliveries.
+    pub hook: Allowance,
+    /// Bad credentials from one address, before it is refused unread.
+    pub bad_credentials: Quota,
+}
+
+impl Default for Allowances {
+    fn default() -> Self {
+        let twofold =
+            |each, tenant| Allowance { each: per_minute(each), tenant: per_minute(tenant) };
+        Self {
+            read: twofold(3_000, 30_000),
+            write: twofold(1_200, 12_000),
+            sign_in: twofold(60, 600),
+            hook: twofold(6_000_000, 6_000_000),
+            bad_credentials: per_minute(60),
+        }
+    }
+}
+
+impl Allowances {
+    /// The limits of one class; `None` if it has none.
+    pub const fn of(&self, class: Class) -> Option<Allowance> {
+        match class {
+            Class::Read => Some(self.read),
+            Class::Write => Some(self.write),
+            Class::SignIn => Some(self.sign_in),
+            Class::Hook => Some(self.hook),
+            Class::Operations => None,
+        }
+    }
+}
+
+/// Gives the limits of a tenant's plan. Until plans exist, [`Allowances`] of the configuration.
+#[async_trait]
+pub trait RateLimits: Send + Sync {
+    /// What is allowed to this tenant, or to callers of none; `None` is without limit.
+    async fn allowance(&self, tenant: Option<TenantId>, class: Class) -> Option<Allowance>;
+}
+
+#[async_trait]
+impl RateLimits for Allowances {
+    async fn allowance(&self, _: Option<TenantId>, class: Class) -> Option<Allowance> {
+        self.of(class)
+    }
+}
+
+/// Who a bucket belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Subject {
+    Credential(Option<TenantId>, Actor),
+    Address(Peer),
+    Tenant(TenantId),
+    BadCredentials(Peer),
+}
+
+impl Subject {
+    const fn policy(self) -> &'static str {
+        match self {
+            Self::Credential(..) => "credential",
+            Self::Address(_) => "address",
+            Self::Tenant(_) => "tenant",
+            Self::BadCredentials(_) => "bad-credentials",
+        }
+    }
+}
+
+/// What a bucket said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    subject: Subject,
+    quota: Quota,
+    remaining: u32,
+    /// Until the bucket is full again, or, if it refused, until the next request passes.
+    wait_s: u32,
+    pub(crate) allowed: bool,
+}
+
+/// All buckets, at most so many; the longest unused are forgotten first.
+#[derive(Debug, Clone)]
+pub(crate) struct Buckets(Cache<(Subject, Class), Arc<AtomicI64>>);
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+impl Buckets {
+    pub(crate) fn new() -> Self {
+        let idle = Duration::from_secs(3_600);
+        Self(Cache::builder().max_capacity(200_000).time_to_idle(idle).build())
+    }
+
+    /// Takes one request out of a bucket.
+    pub(crate) fn take(
+        &self,
+        subject: Subject,
+        class: Class,
+        quota: Quota,
+        now: Timestamp,
+    ) -> Verdict {
+        self.visit(subject, class, quota, now, true)
+    }
+
+    /// Says what [`Buckets::take`] would, and takes nothing.
+    pub(crate) fn look(
+        &self,
+        subject: Subject,
+        class: Class,
+        quota: Quota,
+        now: Timestamp,
+    ) -> Verdict {
+        self.visit(subject, class, quota, now, false)
+    }
+
+    fn visit(
+        &self,
+        subject: Subject,
+        class: Class,
+        quota: Quota,
+        now: Timestamp,
+        take: bool,
+    ) -> Verdict {
+        let bucket = self.0.get_with((subject, class), Arc::default);
+        let now = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX / 2);
+        let window = i64::from(quota.window_s.max(1)) * SECOND_NS;
+        let step = (window / i64::from(quota.requests.max(1))).max(1);
+        // A clock that was set back must not shut the bucket for longer than a window.
+        let from = |due: i64| due.clamp(now, now + window);
+        let passes = |due: i64| (from(due) + step <= now + window).then(|| from(due) + step);
+        let taken = if take {
+            bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, passes)
+        } else {
+            let due = bucket.load(Ordering::Relaxed);
+            passes(due).map(|_| due).ok_or(due)
+        };
+        let (due, allowed) = match taken {
+            Ok(due) if take => (from(due) + step, true),
+            Ok(due) => (from(due), true),
+            Err(due) => (from(due), false),
+        };
+        let wait = if allowed { due - now } else { due + step - window - now };
+        Verdict {
+            subject,
+            quota,
+            remaining: u32::try_from((now + window - due) / step).unwrap_or(0),
+            wait_s: u32::try_from((wait + SECOND_NS - 1) / SECOND_NS).unwrap_or(u32::MAX),
+            allowed,
+        }
+    }
+}
+
+/// The answer to one request too many.
+pub(crate) fn refuse(verdict: &Verdict) -> Problem {
+    let Quota { requests, window_s } = verdict.quota;
+    Problem::new(Code::RateLimited)
+        .with_detail(format!(
+            "The limit of each {} is {requests} requests in {window_s} s. Wait {} s.",
+            verdict.subject.policy().replace('-', " "),
+            verdict.wait_s
+        ))
+        .with_retry_after_s(verdict.wait_s)
+}
+
+/// Tells the caller how much is left.
+pub(crate) fn tell(verdicts: &[Verdict], response: &mut Response) {
+    let (mut policy, mut state) = (String::new(), String::new());
+    for (index, verdict) in verdicts.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        let (name, Quota { requests, window_s }) = (verdict.subject.policy(), verdict.quota);
+        let (remaining, wait_s) = (verdict.remaining, verdict.wait_s);
+        let _ = write!(policy, "{comma}\"{name}\";q={requests};w={window_s}");
+        let _ = write!(state, "{comma}\"{name}\";r={remaining};t={wait_s}");
+    }
+    for (name, text) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+        if let Ok(value) = HeaderValue::try_from(text)
+            && !verdicts.is_empty()
+        {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+}
