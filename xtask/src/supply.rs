@@ -47,12 +47,14 @@ const LINUX: &str = "x86_64-unknown-linux-gnu";
 fn unpack(workshop: &Workshop, snapshot: &Path) -> Result<std::path::PathBuf> {
     let folder = workshop.state("advisories");
     let database = folder.join(ADVISORIES);
-    if !database.join(".git").is_dir() {
-        fs::create_dir_all(&database)?;
-        must(Command::new("tar").arg("-xJf").arg(snapshot).arg("-C").arg(&database))?;
-        must(git(&database).args(["init", "--quiet"]))?;
-        must(git(&database).args(["add", "--all"]))?;
-        must(git(&database).args(["commit", "--quiet", "--message", "snapshot"]))?;
+    if !database.is_dir() {
+        let draft = folder.join(format!("draft-{}", std::process::id()));
+        fs::create_dir_all(&draft)?;
+        must(Command::new("tar").arg("-xJf").arg(snapshot).arg("-C").arg(&draft))?;
+        must(git(&draft).args(["init", "--quiet"]))?;
+        must(git(&draft).args(["add", "--all"]))?;
+        must(git(&draft).args(["commit", "--quiet", "--message", "snapshot"]))?;
+        fs::rename(&draft, &database)?;
     }
     let rules = fs::read_to_string(workshop.root.join("deny.toml"))?;
     let place = format!("[advisories]\ndb-path = {:?}", folder.display().to_string());
