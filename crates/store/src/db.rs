@@ -93,6 +93,7 @@ impl Db {
 
     /// Reads inside the context's tenant, each statement on its own and in one round trip.
     pub async fn read(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        idempotency::settle().await?;
         let session = self.tenant_session(ctx, Mode::Each).await?;
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
@@ -108,6 +109,7 @@ impl Db {
 
     /// Reads across tenants, each statement on its own and in one round trip.
     pub async fn platform_read(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
+        idempotency::settle().await?;
         let session = self.platform_session(Mode::Each).await?;
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }

@@ -5,10 +5,13 @@
 //! request's work then runs inside [`Pending::run`]: its first transaction is the opened one, and its
 //! commit is held back until [`Pending::finish`] has added the answer. Mutation and answer are
 //! committed together, so a crash leaves both or neither. Work that needs a second transaction makes
-//! the first one final, with the key but without the answer, which is added at the end.
+//! the first one final, with the key but without the answer, which is added at the end; so does a
+//! read, which would not see what is held back. Work that commits only outside the opened transaction
+//! (across tenants, or after it gave the opened one up) has its answer added at the end as well.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use misy_core::id::TypedId;
 use misy_core::{Ctx, PlatformCtx, TenantId};
@@ -91,6 +94,8 @@ enum Slot {
 
 struct Shared {
     slot: Mutex<Slot>,
+    /// Something was committed by a transaction that is not the opened one.
+    elsewhere: AtomicBool,
     record: Record,
 }
 
@@ -120,11 +125,13 @@ impl std::fmt::Debug for Pending {
 const LOCK: &str = "select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked";
 
 const FIND_TENANT: &str = "
-    select fingerprint, status, headers, body from idempotency_keys
+    select fingerprint, status, headers, body, created_at > now() - interval '1 minute' as young
+    from idempotency_keys
     where tenant_id = $1 and actor = $2 and key = $3
       and created_at > now() - interval '24 hours'";
 const FIND_PLATFORM: &str = "
-    select fingerprint, status, headers, body from platform_idempotency_keys
+    select fingerprint, status, headers, body, created_at > now() - interval '1 minute' as young
+    from platform_idempotency_keys
     where $1::uuid is null and actor = $2 and key = $3
       and created_at > now() - interval '24 hours'";
 
@@ -172,7 +179,8 @@ pub async fn begin(
         return Ok(earlier);
     }
     session.mark_prepared();
-    let shared = Arc::new(Shared { slot: Mutex::new(Slot::Prepared(session)), record });
+    let slot = Mutex::new(Slot::Prepared(session));
+    let shared = Arc::new(Shared { slot, elsewhere: AtomicBool::new(false), record });
     Ok(Begun::Fresh(Pending { db: db.clone(), shared }))
 }
 
@@ -186,7 +194,8 @@ async fn find(session: &mut Session, record: &Record) -> Result<Option<Begun>, E
         return Ok(Some(Begun::Mismatch));
     }
     let Some(status) = row.get::<_, Option<i16>>("status") else {
-        return Ok(Some(Begun::AnswerLost));
+        let young = row.get("young");
+        return Ok(Some(if young { Begun::InFlight } else { Begun::AnswerLost }));
     };
     Ok(Some(Begun::Replay(Answer {
         status: u16::try_from(status).map_err(|_| Error::Corrupt { column: "status" })?,
@@ -226,14 +235,18 @@ impl Pending {
     pub async fn finish(self, answer: Answer) -> Result<(), Error> {
         let mut slot = self.shared.slot.lock().await;
         let record = &self.shared.record;
+        let elsewhere = self.shared.elsewhere.load(Ordering::Relaxed);
         match std::mem::replace(&mut *slot, Slot::Taken) {
+            Slot::Prepared(session) if elsewhere => {
+                session.commit(vec![save(record, Some(answer))]).await?;
+            }
             Slot::Prepared(session) => session.roll_back().await,
-            Slot::Taken => {}
+            Slot::Taken if !elsewhere => {}
             Slot::Parked(session) => {
                 session.commit(vec![save(record, Some(answer))]).await?;
                 self.db.wake().signal();
             }
-            Slot::Committed => {
+            Slot::Taken | Slot::Committed => {
                 let session = record.scope.session(&self.db).await?;
                 session.commit(vec![save(record, Some(answer))]).await?;
             }
@@ -257,16 +270,27 @@ async fn take(owner: Option<TenantId>) -> Result<Option<Session>, Error> {
     let mut slot = shared.slot.lock().await;
     match std::mem::replace(&mut *slot, Slot::Taken) {
         Slot::Prepared(session) if shared.record.scope.owner() == owner => Ok(Some(session)),
-        Slot::Parked(session) => {
-            session.commit(vec![save(&shared.record, None)]).await?;
-            *slot = Slot::Committed;
-            Ok(None)
-        }
         other => {
-            *slot = other;
+            *slot = settled(other, &shared.record).await?;
             Ok(None)
         }
     }
+}
+
+/// Makes a held-back commit final, without its answer.
+async fn settled(slot: Slot, record: &Record) -> Result<Slot, Error> {
+    let Slot::Parked(session) = slot else { return Ok(slot) };
+    session.commit(vec![save(record, None)]).await?;
+    Ok(Slot::Committed)
+}
+
+/// Called before a read on another connection, which would not see what is held back.
+pub(crate) async fn settle() -> Result<(), Error> {
+    let Ok(shared) = SHARED.try_with(Arc::clone) else { return Ok(()) };
+    let mut slot = shared.slot.lock().await;
+    let held = std::mem::replace(&mut *slot, Slot::Taken);
+    *slot = settled(held, &shared.record).await?;
+    Ok(())
 }
 
 /// Commits, unless the session is a keyed request's opened one: that waits for the answer.
@@ -274,8 +298,12 @@ pub(crate) async fn commit_or_park(
     mut session: Session,
     deferred: Vec<Deferred>,
 ) -> Result<(), Error> {
-    let shared = SHARED.try_with(Arc::clone).ok().filter(|_| session.is_prepared());
-    let Some(shared) = shared else { return session.commit(deferred).await };
+    let Ok(shared) = SHARED.try_with(Arc::clone) else { return session.commit(deferred).await };
+    if !session.is_prepared() {
+        session.commit(deferred).await?;
+        shared.elsewhere.store(true, Ordering::Relaxed);
+        return Ok(());
+    }
     session.flush_open(deferred).await?;
     *shared.slot.lock().await = Slot::Parked(session);
     Ok(())
