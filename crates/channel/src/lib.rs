@@ -20,7 +20,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::HeaderMap;
 use misy_core::error::Fault;
-use misy_egress::Egress;
+/// The way out, as an adapter is handed it.
+pub use misy_egress::Egress;
+use serde_json::{Map, Value};
 
 pub use account::{Account, AccountDraft, Health};
 pub use capability::Capability;
@@ -50,7 +52,7 @@ pub struct ReceiveError(pub String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routed {
     /// The account's id at the provider, or another id that the adapter documents as routing to it
-    /// (WhatsApp: the business account's id, for notices that name no phone number).
+    /// (for example the id of the business above it, for notices that name no account).
     pub external_id: String,
     /// The bytes to store: the payload exactly as it came where it concerns this account alone, else
     /// a copy without the parts of other accounts, so that no tenant ever holds another's data.
@@ -62,6 +64,19 @@ pub struct Routed {
 pub trait Channel: Send + Sync {
     /// Its name on the wire, in lower case.
     fn kind(&self) -> &'static str;
+
+    /// The name of the one hook that serves all accounts of the provider's app, if there is one; a
+    /// payload is asked for its accounts by [`Channel::route`]. Several channels may share a name.
+    fn shared_hook(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Other ids by which this provider's payloads may name an account with these settings, beside its
+    /// external id; several accounts of a tenant may share one.
+    fn more_routes(&self, settings: &Map<String, Value>) -> Vec<String> {
+        let _ = settings;
+        Vec::new()
+    }
 
     /// What it can carry.
     fn capability(&self) -> &Capability;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use misy_channel::Registry;
+use misy_channel::{Egress, Registry};
 use misy_core::Ambient;
-use misy_egress::Egress;
+use misy_core::crypto::Key;
 use misy_store::{Db, Vault};
+use misy_web::TenantDirectory;
 use serde::{Deserialize, Serialize};
 
 use crate::responders::Responder;
@@ -52,6 +53,16 @@ pub struct Deps {
     pub responder: Arc<dyn Responder>,
     /// Settings.
     pub config: Config,
+    /// Who is active.
+    pub tenants: Arc<dyn TenantDirectory>,
+    /// Under which handshake tokens are looked up.
+    pub routing_key: Key,
+    /// The API's address as providers see it, without a slash at its end.
+    pub public_url: String,
     /// Channel accounts that were opened lately.
     pub accounts: crate::channels::AccountCache,
+    /// Where providers' accounts lead, as looked up lately.
+    pub routes: crate::hooks::Routes,
+    /// Payloads on their way into inboxes.
+    pub writers: crate::inbox::Writers,
 }

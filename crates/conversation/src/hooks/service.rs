@@ -1,0 +1,210 @@
+//! Room `conversation`: a delivery's way from the wire to the inbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use misy_channel::{Channel, Routed, VerifyError};
+use misy_core::{ChannelId, Grants, PlatformCtx};
+
+use super::model::{self, Error, Known, Outcome, Route};
+use super::store;
+use crate::channels::{self, Opened};
+use crate::{Deps, inbox};
+
+/// Takes a delivery for one account. Parts that name other accounts are not looked at.
+pub async fn deliver(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    id: ChannelId,
+    headers: &HeaderMap,
+    raw: Bytes,
+) -> Result<Outcome, Error> {
+    let (channel, route) = find(deps, ctx, id).await?;
+    let opened = open(deps, ctx, route).await?.ok_or(Error::NotFound)?;
+    channel.verify(&opened.account, headers, &raw).map_err(Error::Signature)?;
+    let mut known = vec![opened.account.external_id.clone()];
+    known.extend(channel.more_routes(&opened.account.settings));
+    let mut outcome = Outcome::default();
+    for part in channel.route(&raw)? {
+        if known.contains(&part.external_id) {
+            inbox::service::keep(deps, ctx, route, part.raw.into()).await?;
+            outcome.stored += 1;
+        } else {
+            outcome.unknown += 1;
+        }
+    }
+    count(channel.kind(), outcome);
+    Ok(outcome)
+}
+
+/// Takes a delivery at the one address of a provider's app: the payload tells which accounts it is
+/// for, and each part is kept by its own tenant alone, if that tenant's secret has signed the whole.
+pub async fn deliver_shared(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    hook: &str,
+    headers: &HeaderMap,
+    raw: Bytes,
+) -> Result<Outcome, Error> {
+    let mut sharing = deps.channels.iter().filter(|one| one.shared_hook() == Some(hook)).peekable();
+    sharing.peek().ok_or(Error::NotFound)?;
+    let mut unreadable = None;
+    for channel in sharing {
+        match channel.route(&raw) {
+            Ok(parts) => return keep_parts(deps, ctx, channel, headers, &raw, parts).await,
+            Err(error) => unreadable = Some(error),
+        }
+    }
+    Err(unreadable.map_or(Error::NotFound, Error::Unreadable))
+}
+
+async fn keep_parts(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    channel: &Arc<dyn Channel>,
+    headers: &HeaderMap,
+    raw: &Bytes,
+    parts: Vec<Routed>,
+) -> Result<Outcome, Error> {
+    let routes = look_up(deps, ctx, channel.kind(), &parts).await?;
+    let mut outcome = Outcome::default();
+    let mut refusal = VerifyError::Mismatch;
+    for part in parts {
+        let Some(route) = routes.get(part.external_id.as_str()) else {
+            outcome.unknown += 1;
+            continue;
+        };
+        let Some(opened) = open(deps, ctx, *route).await? else {
+            outcome.unknown += 1;
+            continue;
+        };
+        match channel.verify(&opened.account, headers, raw) {
+            Ok(()) => {
+                inbox::service::keep(deps, ctx, *route, part.raw.into()).await?;
+                outcome.stored += 1;
+            }
+            Err(error) => {
+                refusal = error;
+                outcome.refused += 1;
+            }
+        }
+    }
+    count(channel.kind(), outcome);
+    if outcome.unknown > 0 {
+        tracing::info!(kind = channel.kind(), parts = outcome.unknown, "hook names unknown accounts");
+    }
+    if outcome.stored == 0 && outcome.refused > 0 {
+        return Err(Error::Signature(refusal));
+    }
+    Ok(outcome)
+}
+
+fn count(kind: &'static str, outcome: Outcome) {
+    metrics::counter!("misy_hooks_total", "kind" => kind, "outcome" => outcome.label()).increment(1);
+}
+
+async fn find(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    id: ChannelId,
+) -> Result<(Arc<dyn Channel>, Route), Error> {
+    let name = id.to_string();
+    for channel in deps.channels.iter() {
+        if let Known::Found(route) = deps.routes.look(channel.kind(), &name) {
+            return Ok((Arc::clone(channel), route));
+        }
+    }
+    let mut tx = deps.db.platform_read(ctx).await?;
+    let (kind, route) = store::find_by_channel(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let channel = deps.channels.find(&kind).ok_or(Error::NotFound)?;
+    deps.routes.keep(&kind, &name, Some(route));
+    Ok((Arc::clone(channel), route))
+}
+
+async fn open(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    route: Route,
+) -> Result<Option<Arc<Opened>>, Error> {
+    if let Some(opened) = deps.accounts.find(route.tenant, route.channel) {
+        return Ok(Some(opened));
+    }
+    let inside = ctx.enter(route.tenant, Grants::NONE);
+    let mut tx = deps.db.read(&inside).await?;
+    Ok(channels::service::open_account(deps, &mut tx, route.channel).await?)
+}
+
+async fn look_up(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    kind: &str,
+    parts: &[Routed],
+) -> Result<HashMap<String, Route>, Error> {
+    let mut found = HashMap::new();
+    let mut missing = Vec::new();
+    for part in parts {
+        match deps.routes.look(kind, &part.external_id) {
+            Known::Found(route) => drop(found.insert(part.external_id.clone(), route)),
+            Known::Absent => {}
+            Known::Unknown => missing.push(part.external_id.as_str()),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let mut tx = deps.db.platform_read(ctx).await?;
+    found.extend(store::list_by_external_id(&mut tx, kind, &missing).await?);
+    for external_id in missing {
+        deps.routes.keep(kind, external_id, found.get(external_id).copied());
+    }
+    Ok(found)
+}
+
+/// Answers the handshake for one account's address.
+pub async fn shake_hands(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    id: ChannelId,
+    query: &str,
+) -> Result<String, Error> {
+    let (channel, route) = find(deps, ctx, id).await?;
+    answer(deps, ctx, channel.as_ref(), route, query).await
+}
+
+/// Answers the handshake for the one address of a provider's app, with any account's token.
+pub async fn shake_hands_shared(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    hook: &str,
+    query: &str,
+) -> Result<String, Error> {
+    let mut known = false;
+    for channel in deps.channels.iter().filter(|one| one.shared_hook() == Some(hook)) {
+        known = true;
+        let Some(token) = channel.handshake_token(query) else { continue };
+        let digest = model_digest(deps, &token);
+        let mut tx = deps.db.platform_read(ctx).await?;
+        if let Some(route) = store::find_by_handshake(&mut tx, channel.kind(), &digest).await? {
+            drop(tx);
+            return answer(deps, ctx, channel.as_ref(), route, query).await;
+        }
+    }
+    Err(if known { Error::Handshake } else { Error::NotFound })
+}
+
+fn model_digest(deps: &Deps, token: &str) -> [u8; 32] {
+    channels::model::handshake_digest(&deps.routing_key, token)
+}
+
+async fn answer(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    channel: &dyn Channel,
+    route: model::Route,
+    query: &str,
+) -> Result<String, Error> {
+    let opened = open(deps, ctx, route).await?.ok_or(Error::NotFound)?;
+    channel.handshake(&opened.account, query).map_err(|_| Error::Handshake)
+}

@@ -1,0 +1,8 @@
+//! Room `conversation`: raw payloads, stored before they are acknowledged, ingested after.
+
+pub mod jobs;
+pub mod model;
+pub mod service;
+pub(crate) mod store;
+
+pub use model::Writers;

@@ -1,0 +1,264 @@
+//! Room `conversation`: storing what was delivered, and making of it what happened.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use misy_channel::Channel;
+use misy_core::{ChannelId, Ctx, Grants, PlatformCtx, crypto};
+use misy_jobs::Job;
+use misy_store::TenantTx;
+
+use super::jobs::Ingest;
+use super::model::{ATTEMPTS_MAX, Lane, Pending, Sorted, Waiting};
+use super::store::{self, NewPayloads};
+use crate::hooks::Error;
+use crate::hooks::model::Route;
+use crate::messages::model::{NewEcho, NewInbound};
+use crate::responders::jobs::Respond;
+use crate::{Deps, channels, contacts, conversations, messages};
+
+/// Stores a payload; returns when it is on the disk. Those that arrive while an earlier batch of the
+/// same account is being written share the next commit.
+pub(crate) async fn keep(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    route: Route,
+    body: Bytes,
+) -> Result<(), Error> {
+    let lane = deps.writers.of(route.channel);
+    let mut written = lane.push(body).ok_or(Error::Full)?;
+    let turn = Arc::clone(&lane.writing).lock_owned();
+    tokio::select! {
+        biased;
+        result = &mut written => return stored(result.unwrap_or(false)),
+        turn = turn => {
+            let inside = ctx.enter(route.tenant, Grants::NONE);
+            let db = deps.db.clone();
+            // The batch holds payloads of other requests: it must be finished even if the caller
+            // of this one hangs up.
+            #[expect(clippy::disallowed_methods, reason = "outlives the request that began it")]
+            tokio::spawn(async move {
+                write(&db, &inside, route.channel, &lane).await;
+                drop(turn);
+            });
+        }
+    }
+    stored(written.await.unwrap_or(false))
+}
+
+fn stored(written: bool) -> Result<(), Error> {
+    if written { Ok(()) } else { Err(Error::NotStored) }
+}
+
+async fn write(db: &misy_store::Db, ctx: &Ctx, channel: ChannelId, lane: &Lane) {
+    let batch = lane.take();
+    if batch.is_empty() {
+        return;
+    }
+    let result = insert(db, ctx, channel, &batch).await;
+    if let Err(error) = &result {
+        tracing::warn!(error = error as &dyn std::error::Error, "payloads were not stored");
+    }
+    for waiting in batch {
+        // Whoever has hung up is told by the provider's next delivery.
+        let _ = waiting.written.send(result.is_ok());
+    }
+}
+
+async fn insert(
+    db: &misy_store::Db,
+    ctx: &Ctx,
+    channel: ChannelId,
+    batch: &[Waiting],
+) -> Result<(), misy_store::Error> {
+    let new = NewPayloads {
+        ids: batch.iter().map(|_| db.ambient().uuid()).collect(),
+        digests: batch.iter().map(|one| crypto::sha256(&one.body).to_vec()).collect(),
+        bodies: batch.iter().map(|one| one.body.as_ref()).collect(),
+    };
+    let mut tx = db.tenant(ctx).await?;
+    if store::insert(&mut tx, channel, &new).await? > 0 {
+        Ingest { channel }.enqueue(&mut tx);
+    }
+    tx.commit().await
+}
+
+/// Makes of stored payloads what happened: one transaction a batch. The job of a full batch is
+/// followed by another, so one job is never long.
+pub(crate) async fn ingest(deps: &Deps, ctx: &Ctx, id: ChannelId) -> Result<(), messages::Error> {
+    let limit = deps.config.ingest_batch;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let pending = store::list_pending(&mut tx, id, limit).await?;
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let Some(opened) = channels::service::open_account(deps, &mut tx, id).await? else {
+        return Ok(());
+    };
+    let Some(channel) = deps.channels.find(&opened.kind) else { return Ok(()) };
+    let whole = take_in(&mut tx, channel.as_ref(), id, &pending).await;
+    let outcome = match whole {
+        Ok(()) => {
+            if pending.len() == usize::from(limit) {
+                Ingest { channel: id }.enqueue(&mut tx);
+            }
+            tx.commit().await.map_err(messages::Error::from)
+        }
+        Err(error) => {
+            drop(tx);
+            Err(error)
+        }
+    };
+    match outcome {
+        Err(error) if is_poison(&error) => one_by_one(deps, ctx, channel.as_ref(), id, pending).await,
+        outcome => outcome,
+    }
+}
+
+/// Whether it is the data that fails, not the database.
+fn is_poison(error: &messages::Error) -> bool {
+    use misy_core::Public;
+    error.code() != misy_core::Code::Unavailable
+}
+
+/// Each payload on its own, so that one that cannot be taken in holds up no other.
+async fn one_by_one(
+    deps: &Deps,
+    ctx: &Ctx,
+    channel: &dyn Channel,
+    id: ChannelId,
+    pending: Vec<Pending>,
+) -> Result<(), messages::Error> {
+    let mut failed = None;
+    for payload in pending {
+        let (payload_id, attempts) = (payload.id, payload.attempts);
+        let mut tx = deps.db.tenant(ctx).await?;
+        let taken = take_in(&mut tx, channel, id, &[payload]).await;
+        let Err(error) = (match taken {
+            Ok(()) => tx.commit().await.map_err(messages::Error::from),
+            Err(error) => Err(error),
+        }) else {
+            continue;
+        };
+        if !is_poison(&error) {
+            return Err(error);
+        }
+        tracing::error!(
+            inbox = %payload_id, attempts, error = &error as &dyn std::error::Error,
+            "a payload could not be taken in"
+        );
+        let mut tx = deps.db.tenant(ctx).await?;
+        store::count_attempt(&mut tx, payload_id, &error.to_string(), ATTEMPTS_MAX).await?;
+        tx.commit().await?;
+        failed = Some(error);
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn take_in(
+    tx: &mut TenantTx,
+    channel: &dyn Channel,
+    id: ChannelId,
+    pending: &[Pending],
+) -> Result<(), messages::Error> {
+    let (mut sorted, mut done, mut unreadable) = (Sorted::default(), Vec::new(), Vec::new());
+    for payload in pending {
+        match channel.receive(&payload.body) {
+            Ok(events) => {
+                done.push((payload.id, i32::try_from(events.len()).unwrap_or(i32::MAX)));
+                sorted.add(payload.id, payload.received_at, events);
+            }
+            Err(error) => unreadable.push((payload.id, error.to_string())),
+        }
+    }
+    count(channel.kind(), &sorted);
+    happen(tx, id, sorted).await?;
+    store::mark_done(tx, &done).await?;
+    store::mark_unreadable(tx, &unreadable).await?;
+    Ok(())
+}
+
+fn count(kind: &'static str, sorted: &Sorted) {
+    let lists = [
+        ("message", sorted.messages.len()),
+        ("echo", sorted.echoes.len()),
+        ("status", sorted.statuses.len()),
+        ("edit", sorted.edits.len()),
+        ("revoke", sorted.revokes.len()),
+        ("identity", sorted.identities.len()),
+        ("unknown", sorted.unknown.len()),
+    ];
+    for (event, number) in lists.into_iter().filter(|(_, number)| *number > 0) {
+        metrics::counter!("misy_channel_events_total", "kind" => kind, "event" => event)
+            .increment(number as u64);
+    }
+}
+
+/// Everything that the payloads tell, in the order in which one thing needs another: people,
+/// conversations, messages, then what is said of messages.
+async fn happen(tx: &mut TenantTx, id: ChannelId, sorted: Sorted) -> Result<(), messages::Error> {
+    record_messages(tx, id, &sorted).await?;
+    record_echoes(tx, id, &sorted).await?;
+    let Sorted { statuses, edits, revokes, identities, unknown, .. } = sorted;
+    if !statuses.is_empty() {
+        messages::service::apply_statuses(tx, id, &statuses).await?;
+    }
+    messages::service::apply_edits(tx, id, &edits).await?;
+    messages::service::apply_revokes(tx, id, &revokes).await?;
+    for (old, new) in &identities {
+        contacts::service::change_identity(tx, old, new).await?;
+    }
+    store::insert_events(tx, id, &unknown).await?;
+    Ok(())
+}
+
+async fn record_messages(
+    tx: &mut TenantTx,
+    id: ChannelId,
+    sorted: &Sorted,
+) -> Result<(), messages::Error> {
+    if sorted.messages.is_empty() {
+        return Ok(());
+    }
+    let people = contacts::service::recognise(tx, &sorted.senders()).await?;
+    let times: Vec<_> =
+        people.iter().zip(&sorted.messages).map(|(contact, one)| (*contact, one.at)).collect();
+    let opened = conversations::service::open_for(tx, id, &times).await?;
+    let new = sorted.messages.iter().zip(&opened).map(|(one, opened)| NewInbound {
+        conversation: opened.id,
+        contact: opened.contact,
+        message: one.what.clone(),
+        at: one.at,
+    });
+    let received = messages::service::receive(tx, id, new.collect()).await?;
+    for message in received.into_iter().filter(|message| message.fresh) {
+        Respond { message: message.id, conversation: message.conversation }.enqueue(tx);
+    }
+    Ok(())
+}
+
+async fn record_echoes(
+    tx: &mut TenantTx,
+    id: ChannelId,
+    sorted: &Sorted,
+) -> Result<(), messages::Error> {
+    if sorted.echoes.is_empty() {
+        return Ok(());
+    }
+    let receivers: Vec<_> = sorted.echoes.iter().map(|echo| echo.what.to.clone()).collect();
+    let people = contacts::service::recognise(tx, &receivers).await?;
+    let times: Vec<_> =
+        people.iter().zip(&sorted.echoes).map(|(contact, one)| (*contact, one.at)).collect();
+    let opened = conversations::service::open_outbound(tx, id, &times).await?;
+    let new: Vec<NewEcho> = sorted
+        .echoes
+        .iter()
+        .zip(&opened)
+        .map(|(one, opened)| NewEcho {
+            conversation: opened.id,
+            message: one.what.clone(),
+            at: one.at,
+        })
+        .collect();
+    messages::service::record_echoes(tx, id, &new).await
+}

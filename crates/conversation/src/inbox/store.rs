@@ -1,0 +1,125 @@
+//! Room `conversation`: rows of `inbox` and `channel_events`.
+
+use misy_core::id::TypedId;
+use misy_core::{ChannelId, InboxId};
+use misy_store::{Error, TenantTx};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::model::Pending;
+
+/// A payload that is there already was delivered twice.
+const INSERT: &str = "
+    insert into inbox (tenant_id, channel_id, id, digest, body, received_at)
+    select $1, $2, id, digest, body, $6
+    from unnest($3::uuid[], $4::bytea[], $5::bytea[]) as new (id, digest, body)
+    on conflict (tenant_id, channel_id, digest) do nothing";
+
+const LIST_PENDING: &str = "
+    select id, body, attempts, received_at from inbox
+    where tenant_id = $1 and channel_id = $2 and state = 'pending' order by id limit $3";
+
+const MARK_DONE: &str = "
+    update inbox set state = 'done', events = new.events, processed_at = $4
+    from unnest($2::uuid[], $3::int4[]) as new (id, events)
+    where inbox.tenant_id = $1 and inbox.id = new.id";
+
+const MARK_UNREADABLE: &str = "
+    update inbox set state = 'failed', error = new.error, processed_at = $4
+    from unnest($2::uuid[], $3::text[]) as new (id, error)
+    where inbox.tenant_id = $1 and inbox.id = new.id";
+
+const COUNT_ATTEMPT: &str = "
+    update inbox set attempts = attempts + 1, error = $3,
+        state = case when attempts + 1 >= $4 then 'failed' else 'pending' end
+    where tenant_id = $1 and id = $2";
+
+const INSERT_EVENTS: &str = "
+    insert into channel_events (tenant_id, channel_id, id, inbox_id, name, raw)
+    select $1, $2, id, inbox_id, name, raw
+    from unnest($3::uuid[], $4::uuid[], $5::text[], $6::jsonb[]) as new (id, inbox_id, name, raw)";
+
+/// Payloads to be stored, column by column.
+pub(crate) struct NewPayloads<'a> {
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) digests: Vec<Vec<u8>>,
+    pub(crate) bodies: Vec<&'a [u8]>,
+}
+
+pub(crate) async fn insert(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    new: &NewPayloads<'_>,
+) -> Result<u64, Error> {
+    let (own, now) = (tx.tenant(), tx.ambient().now());
+    tx.execute(INSERT, &[&own, &channel.uuid(), &new.ids, &new.digests, &new.bodies, &now]).await
+}
+
+pub(crate) async fn list_pending(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    limit: u16,
+) -> Result<Vec<Pending>, Error> {
+    let rows = tx.query(LIST_PENDING, &[&tx.tenant(), &channel.uuid(), &i64::from(limit)]).await?;
+    let pending = |row: &misy_store::Row| Pending {
+        id: InboxId::from_uuid(row.get("id")),
+        body: row.get("body"),
+        attempts: row.get("attempts"),
+        received_at: row.get("received_at"),
+    };
+    Ok(rows.iter().map(pending).collect())
+}
+
+pub(crate) async fn mark_done(tx: &mut TenantTx, done: &[(InboxId, i32)]) -> Result<(), Error> {
+    if done.is_empty() {
+        return Ok(());
+    }
+    let (ids, events): (Vec<Uuid>, Vec<i32>) =
+        done.iter().map(|(id, events)| (id.uuid(), *events)).unzip();
+    let (own, now) = (tx.tenant(), tx.ambient().now());
+    tx.execute(MARK_DONE, &[&own, &ids, &events, &now]).await.map(drop)
+}
+
+/// Sets payloads aside that no adapter can read.
+pub(crate) async fn mark_unreadable(
+    tx: &mut TenantTx,
+    unreadable: &[(InboxId, String)],
+) -> Result<(), Error> {
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    let (ids, errors): (Vec<Uuid>, Vec<&str>) =
+        unreadable.iter().map(|(id, error)| (id.uuid(), error.as_str())).unzip();
+    let (own, now) = (tx.tenant(), tx.ambient().now());
+    tx.execute(MARK_UNREADABLE, &[&own, &ids, &errors, &now]).await.map(drop)
+}
+
+/// Counts a failed attempt; after the last one the payload is set aside.
+pub(crate) async fn count_attempt(
+    tx: &mut TenantTx,
+    id: InboxId,
+    error: &str,
+    attempts_max: i16,
+) -> Result<(), Error> {
+    let own = tx.tenant();
+    tx.execute(COUNT_ATTEMPT, &[&own, &id.uuid(), &error, &attempts_max]).await.map(drop)
+}
+
+/// Keeps events that have no place of their own, whole.
+pub(crate) async fn insert_events(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    events: &[(InboxId, String, Value)],
+) -> Result<(), Error> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = events.iter().map(|_| tx.ambient().uuid()).collect();
+    let payloads: Vec<Uuid> = events.iter().map(|(payload, ..)| payload.uuid()).collect();
+    let names: Vec<&str> = events.iter().map(|(_, name, _)| name.as_str()).collect();
+    let raws: Vec<&Value> = events.iter().map(|(.., raw)| raw).collect();
+    let own = tx.tenant();
+    tx.execute(INSERT_EVENTS, &[&own, &channel.uuid(), &ids, &payloads, &names, &raws])
+        .await
+        .map(drop)
+}
