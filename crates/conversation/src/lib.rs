@@ -14,6 +14,7 @@ pub mod messages;
 pub mod responders;
 
 use misy_core::{Code, Public};
+use serde_json::Value;
 
 pub use deps::{Config, Deps};
 
@@ -50,4 +51,29 @@ impl Public for Below {
             Self::Store(error) => error.retry_after_s(),
         }
     }
+}
+
+/// The text without the one character that PostgreSQL cannot hold (U+0000), which becomes the sign for
+/// a character that cannot be shown. What customers send may hold anything.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The same for every text in a JSON value.
+pub(crate) fn storable_json(mut value: Value) -> Value {
+    match &mut value {
+        Value::String(text) if text.contains('\0') => *text = storable(text),
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| *item = storable_json(item.take()));
+        }
+        Value::Object(members) => {
+            if members.keys().any(|name| name.contains('\0')) {
+                let all = std::mem::take(members);
+                members.extend(all.into_iter().map(|(name, member)| (storable(&name), member)));
+            }
+            members.values_mut().for_each(|member| *member = storable_json(member.take()));
+        }
+        _ => {}
+    }
+    value
 }

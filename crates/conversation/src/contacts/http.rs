@@ -1,0 +1,1 @@
+//! Room `conversation`: routes of contacts.

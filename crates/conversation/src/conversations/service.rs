@@ -1,0 +1,114 @@
+//! Room `conversation`: opening, reading, assigning and closing conversations.
+
+use std::collections::BTreeMap;
+
+use misy_core::{
+    ChannelId, ContactId, ConversationId, Ctx, Cursor, Limit, Page, Permission, Timestamp,
+};
+use misy_store::{Audit, TenantTx};
+use misy_web::IfMatch;
+use serde_json::json;
+
+use super::model::{Change, Conversation, Error, Filter, Opened};
+use super::store::{self, Opening};
+use crate::{Below, Deps};
+
+/// The open conversation of each contact that wrote, or a new one, in the order given; notes when the
+/// customer wrote last and over which channel.
+pub(crate) async fn open_for(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    messages: &[(ContactId, Timestamp)],
+) -> Result<Vec<Opened>, Error> {
+    open(tx, channel, true, messages).await
+}
+
+/// The same for messages of the business: they tell nothing of when the customer wrote.
+pub(crate) async fn open_outbound(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    messages: &[(ContactId, Timestamp)],
+) -> Result<Vec<Opened>, Error> {
+    open(tx, channel, false, messages).await
+}
+
+/// Rows are taken in the order of contacts, so that two transactions never wait for each other.
+async fn open(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    inbound: bool,
+    messages: &[(ContactId, Timestamp)],
+) -> Result<Vec<Opened>, Error> {
+    let mut latest: BTreeMap<ContactId, Timestamp> = BTreeMap::new();
+    for (contact, at) in messages {
+        let known = latest.entry(*contact).or_insert(*at);
+        *known = (*known).max(*at);
+    }
+    let openings: Vec<Opening> =
+        latest.into_iter().map(|(contact, at)| Opening { contact, at }).collect();
+    let opened = store::open(tx, channel, inbound, &openings).await?;
+    let in_order = messages.iter().filter_map(|(contact, _)| opened.get(contact).copied());
+    Ok(in_order.collect())
+}
+
+/// Lets the customer wait for a person, unless one leads already.
+pub(crate) async fn hand_over(tx: &mut TenantTx, id: ConversationId) -> Result<(), Error> {
+    Ok(store::hand_over(tx, id).await?)
+}
+
+/// Notes that people of the business wrote in these conversations: the responder is silent there.
+pub(crate) async fn take_over(tx: &mut TenantTx, ids: &[ConversationId]) -> Result<(), Error> {
+    Ok(store::take_over(tx, ids).await?)
+}
+
+/// A page of conversations, newest first.
+pub async fn list(
+    deps: &Deps,
+    ctx: &Ctx,
+    filter: &Filter,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<Conversation>, Error> {
+    ctx.require(Permission::ConversationRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let rows = store::list(&mut tx, filter, cursor, limit).await?;
+    Ok(Page::cut(rows, limit, |conversation| conversation.id))
+}
+
+/// One conversation.
+pub async fn get(deps: &Deps, ctx: &Ctx, id: ConversationId) -> Result<Conversation, Error> {
+    ctx.require(Permission::ConversationRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    store::find(&mut tx, id).await?.ok_or(Error::NotFound)
+}
+
+/// Changes status or assignment, if the caller has seen the newest version or does not say.
+pub async fn change(
+    deps: &Deps,
+    ctx: &Ctx,
+    id: ConversationId,
+    seen: &IfMatch,
+    change: Change,
+) -> Result<Conversation, Error> {
+    ctx.require(Permission::ConversationUpdate)?;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let before = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    seen.check(before.version).map_err(|_| Error::Stale)?;
+    let after = change.apply(before, deps.ambient.now());
+    let after = store::update(&mut tx, &after).await.map_err(refused)?.ok_or(Error::Stale)?;
+    let detail = json!({ "status": after.status.slug(), "assignee_id": after.assignee });
+    tx.audit(Audit::new("conversation.updated", "conversation", id).with(detail));
+    tx.commit().await?;
+    Ok(after)
+}
+
+/// What the constraints of the table mean.
+fn refused(error: misy_store::Error) -> Error {
+    if error.foreign_key_violation().is_some() {
+        return Error::NoSuchAssignee;
+    }
+    if error.unique_violation() == Some("conversations_open_contact_idx") {
+        return Error::AnotherIsOpen;
+    }
+    Error::Below(Below::Store(error))
+}

@@ -1,0 +1,45 @@
+//! Room `conversation`: sending and reading messages, and what providers tell of them.
+
+mod delivery;
+mod inbound;
+mod sending;
+mod statuses;
+
+use misy_core::{ConversationId, Ctx, Cursor, Limit, MessageId, Page, Permission};
+
+use super::model::{Attempt, Error, Message, Order};
+use super::store;
+use crate::Deps;
+
+pub(crate) use delivery::{deliver, mark_read};
+pub(crate) use inbound::{apply_edits, apply_revokes, receive, record_echoes};
+pub use sending::{To, send, send_to};
+pub(crate) use sending::{Answer, answer};
+pub(crate) use statuses::{apply_statuses, match_statuses};
+
+/// A page of a conversation's messages.
+pub async fn list(
+    deps: &Deps,
+    ctx: &Ctx,
+    conversation: ConversationId,
+    order: Order,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<Message>, Error> {
+    ctx.require(Permission::MessageRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let rows = store::list(&mut tx, conversation, order, cursor, limit).await?;
+    Ok(Page::cut(rows.ok_or(Error::NotFound)?, limit, |message| message.id))
+}
+
+/// One message with all tries to hand it to its provider.
+pub async fn get(
+    deps: &Deps,
+    ctx: &Ctx,
+    id: MessageId,
+) -> Result<(Message, Vec<Attempt>), Error> {
+    ctx.require(Permission::MessageRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let message = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    Ok((message, store::list_attempts(&mut tx, id).await?))
+}
