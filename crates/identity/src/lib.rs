@@ -1,1 +1,195 @@
-//! Placeholder.
+//! Room `identity`: who somebody is and what they may do. Accounts and their passwords, sessions and
+//! tokens, people and roles of a tenant, API keys.
+//!
+//! Never: channels, conversations.
+
+pub mod accounts;
+pub mod api_keys;
+pub mod attempts;
+pub mod authentication;
+pub mod config;
+pub mod passwords;
+pub mod revocations;
+pub mod roles;
+pub mod sessions;
+pub mod sightings;
+pub mod signing_keys;
+pub mod tokens;
+pub mod users;
+
+use std::sync::Arc;
+
+use misy_core::crypto::{Key, OpenError};
+use misy_core::ctx::Denied;
+use misy_core::error::Fault;
+use misy_core::{Ambient, Code, PlatformCtx, Public};
+use misy_jobs::Registry;
+use misy_store::Db;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use accounts::{Email, ensure_operator};
+pub use authentication::Bearers;
+pub use config::Config;
+pub use users::Provisioner;
+
+use attempts::Attempts;
+
+/// What the services of this room work with.
+pub struct Deps {
+    pub(crate) db: Db,
+    pub(crate) ambient: Ambient,
+    /// For what happens before anybody is known: checking a credential, renewing views.
+    pub(crate) system: PlatformCtx,
+    pub(crate) config: Config,
+    pub(crate) hasher: passwords::Hasher,
+    pub(crate) keys: signing_keys::KeyRing,
+    pub(crate) revocations: revocations::Revocations,
+    pub(crate) sightings: sightings::Sightings,
+    pub(crate) known_keys: api_keys::KnownKeys,
+    pub(crate) by_address: Attempts,
+    pub(crate) by_account: Attempts,
+}
+
+impl Deps {
+    /// Loads the signing keys, or makes the first one. `root` is the installation's key derived for
+    /// this room; `system` is the program itself, as an operator.
+    pub async fn open(
+        db: Db,
+        root: &Key,
+        system: PlatformCtx,
+        config: Config,
+    ) -> Result<Self, Error> {
+        let ambient = db.ambient().clone();
+        let revocations =
+            revocations::Revocations::new(db.clone(), system.clone(), config.access_token_s);
+        Ok(Self {
+            keys: signing_keys::KeyRing::open(db.clone(), system.clone(), root, &config).await?,
+            hasher: passwords::Hasher::new(&config, root),
+            revocations,
+            sightings: sightings::Sightings::new(config.access_token_s),
+            known_keys: api_keys::KnownKeys::new(),
+            by_address: Attempts::new(config.per_address, ambient.clone()),
+            by_account: Attempts::new(config.per_account, ambient.clone()),
+            db,
+            ambient,
+            system,
+            config,
+        })
+    }
+
+    /// Renews what this process knows of revocations and keys, and writes down what it has seen used.
+    /// The server calls it about every 400 ms, so that no request has to wait for it; a request that
+    /// comes later than that does it itself.
+    pub async fn tick(&self) -> Result<(), Error> {
+        self.revocations.renew().await?;
+        sightings::flush(self).await
+    }
+
+    /// Signing keys, to rotate them.
+    pub fn keys(&self) -> &signing_keys::KeyRing {
+        &self.keys
+    }
+}
+
+/// Every route of this room.
+pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
+    sessions::http::router(deps)
+        .merge(users::http::router(deps))
+        .merge(roles::http::router(deps))
+        .merge(api_keys::http::router(deps))
+        .merge(signing_keys::http::router(deps))
+}
+
+/// Every job of this room.
+pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
+    sessions::jobs::register(registry, deps)
+}
+
+/// What fails in this room, each kind as its resource defines it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A permission is missing.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// More rights would be handed out than the actor has.
+    #[error(transparent)]
+    Beyond(#[from] roles::model::Beyond),
+    /// About people.
+    #[error(transparent)]
+    User(#[from] users::Error),
+    /// About sessions.
+    #[error(transparent)]
+    Session(#[from] sessions::Error),
+    /// About API keys.
+    #[error(transparent)]
+    ApiKey(#[from] api_keys::Error),
+    /// About passwords.
+    #[error(transparent)]
+    Password(#[from] passwords::Error),
+    /// An access token is not believed.
+    #[error(transparent)]
+    Token(#[from] tokens::Error),
+    /// Tried too often.
+    #[error(transparent)]
+    Attempts(#[from] attempts::Error),
+    /// Changed since it was read.
+    #[error(transparent)]
+    Stale(#[from] misy_web::Stale),
+    /// A signing key does not open: the root key is not the one it was sealed under.
+    #[error("the signing keys cannot be used")]
+    SigningKey(#[source] OpenError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] misy_store::Error),
+}
+
+impl Error {
+    fn inner(&self) -> Option<&dyn Public> {
+        Some(match self {
+            Self::Denied(error) => error,
+            Self::Beyond(error) => error,
+            Self::User(error) => error,
+            Self::Session(error) => error,
+            Self::ApiKey(error) => error,
+            Self::Password(error) => error,
+            Self::Token(error) => error,
+            Self::Attempts(error) => error,
+            Self::Stale(error) => error,
+            Self::Store(error) => error,
+            Self::SigningKey(_) => return None,
+        })
+    }
+}
+
+impl Public for Error {
+    fn code(&self) -> Code {
+        self.inner().map_or(Code::Internal, Public::code)
+    }
+    fn detail(&self) -> Option<String> {
+        self.inner().and_then(Public::detail)
+    }
+    fn faults(&self) -> Vec<Fault> {
+        self.inner().map(Public::faults).unwrap_or_default()
+    }
+    fn retry_after_s(&self) -> Option<u32> {
+        self.inner().and_then(Public::retry_after_s)
+    }
+}
+
+impl From<users::model::Refusal> for Error {
+    fn from(refusal: users::model::Refusal) -> Self {
+        match refusal {
+            users::model::Refusal::Beyond(error) => error.into(),
+            users::model::Refusal::Rule(error) => error.into(),
+        }
+    }
+}
+
+impl From<api_keys::model::Refusal> for Error {
+    fn from(refusal: api_keys::model::Refusal) -> Self {
+        match refusal {
+            api_keys::model::Refusal::Beyond(error) => error.into(),
+            api_keys::model::Refusal::Rule(error) => error.into(),
+        }
+    }
+}

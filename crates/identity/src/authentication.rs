@@ -1,0 +1,6 @@
+//! Room `identity`: who holds a credential.
+
+mod service;
+
+pub use service::Bearers;
+pub(crate) use service::verify;

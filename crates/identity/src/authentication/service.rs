@@ -1,0 +1,77 @@
+//! Room `identity`: checks the credential of every request, normally without the database.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use misy_core::id::TypedId;
+use misy_core::{Actor, Role, Secret};
+use misy_web::{AuthError, Authenticator, Peer, Principal};
+
+use crate::tokens::model::{looks_like_token, peek_kid};
+use crate::tokens::{self, Claims, Subject};
+use crate::{Deps, Error, api_keys, sessions};
+
+/// Access tokens and API keys as `Authorization: Bearer`.
+pub struct Bearers(pub Arc<Deps>);
+
+#[async_trait]
+impl Authenticator for Bearers {
+    async fn authenticate(&self, bearer: &Secret, _peer: Peer) -> Result<Principal, AuthError> {
+        let deps = &*self.0;
+        let found = if looks_like_token(bearer.expose()) {
+            by_token(deps, bearer).await
+        } else if api_keys::model::looks_like_key(bearer.expose()) {
+            by_key(deps, bearer).await
+        } else {
+            return Err(AuthError::Invalid);
+        };
+        found.map_err(|error| match error {
+            Error::Token(tokens::Error::Expired) => AuthError::Expired,
+            Error::Store(error) => AuthError::Store(error),
+            _ => AuthError::Invalid,
+        })
+    }
+}
+
+async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
+    let claims = verify(deps, bearer).await?;
+    let person = match claims.subject {
+        Subject::User { user, .. } => user.uuid(),
+        Subject::Operator(operator) => operator.uuid(),
+    };
+    let versions = [(claims.session.uuid(), claims.sv), (person, claims.uv)];
+    if !deps.revocations.allow(versions).await? {
+        return Err(tokens::Error::Revoked.into());
+    }
+    deps.sightings.saw_token(claims.id);
+    Ok(match claims.subject {
+        Subject::User { tenant, user, role } => {
+            Principal::Tenant { tenant, actor: Actor::User(user), grants: role.grants() }
+        }
+        Subject::Operator(operator) => Principal::Operator {
+            actor: Actor::Operator(operator),
+            grants: Role::Operator.grants(),
+        },
+    })
+}
+
+/// What a token says, if it is one of ours and has not expired; whether it was revoked is not asked.
+pub(crate) async fn verify(deps: &Deps, bearer: &Secret) -> Result<Claims, Error> {
+    let token = bearer.expose();
+    if let Some(kid) = peek_kid(token) {
+        deps.keys.look_for(&kid).await?;
+    }
+    let issuer = sessions::service::issuer(deps);
+    Ok(tokens::model::verify(token, &issuer, deps.ambient.now(), |kid| deps.keys.find(kid))?)
+}
+
+async fn by_key(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
+    let route = api_keys::service::find_route(deps, bearer).await?;
+    let route = route.ok_or(tokens::Error::UnknownKey)?;
+    if !route.is_due(deps.ambient.now()) {
+        return Err(tokens::Error::Expired.into());
+    }
+    deps.sightings.saw_key(route.key.uuid(), deps.ambient.now());
+    let (tenant, actor) = (route.tenant, Actor::ApiKey(route.key));
+    Ok(Principal::Tenant { tenant, actor, grants: route.grants })
+}

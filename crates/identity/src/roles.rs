@@ -1,0 +1,6 @@
+//! Room `identity`: roles and what they grant.
+
+pub(crate) mod http;
+pub(crate) mod model;
+pub(crate) mod service;
+pub(crate) mod store;

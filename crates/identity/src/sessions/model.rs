@@ -1,0 +1,249 @@
+//! Room `identity`: when a refresh token is good, and what its reuse means.
+
+use std::time::Duration;
+
+use misy_core::error::Fault;
+use misy_core::{Code, Public, Secret, SessionId, Timestamp, crypto};
+use uuid::Uuid;
+
+use crate::accounts::model::Standing;
+
+/// What fails around sessions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Address, password or tenant is wrong; which, is not told.
+    #[error("wrong address or password")]
+    InvalidLogin,
+    /// The password is right in several tenants.
+    #[error("several tenants to choose from")]
+    TenantChoiceNeeded(Vec<String>),
+    /// The refresh token is unknown, used, or its session is over.
+    #[error("the refresh token is not valid")]
+    InvalidRefreshToken,
+    /// The current password is wrong.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// No such session of this person.
+    #[error("no such session")]
+    NotFound,
+    /// An API key has no session.
+    #[error("the credential is not of a session")]
+    NoSession,
+}
+
+impl Public for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::InvalidLogin => Code::InvalidLogin,
+            Self::TenantChoiceNeeded(_) => Code::TenantChoiceNeeded,
+            Self::InvalidRefreshToken => Code::InvalidRefreshToken,
+            Self::WrongPassword => Code::Invalid,
+            Self::NotFound => Code::NotFound,
+            Self::NoSession => Code::PermissionDenied,
+        }
+    }
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::TenantChoiceNeeded(slugs) => Some(format!(
+                "Repeat the sign-in with `tenant` set to one of: {}.",
+                slugs.join(", ")
+            )),
+            Self::NoSession => {
+                Some("This is about the session of a person; an API key has none.".to_owned())
+            }
+            _ => None,
+        }
+    }
+    fn faults(&self) -> Vec<Fault> {
+        if *self != Self::WrongPassword {
+            return Vec::new();
+        }
+        let detail = "is not the present password".to_owned();
+        vec![Fault { pointer: "/current_password".to_owned(), detail }]
+    }
+}
+
+/// A sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) standing: Standing,
+    pub(crate) sv: i64,
+    pub(crate) device: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) used_at: Timestamp,
+    /// Over unless refreshed before.
+    pub(crate) idle_until: Timestamp,
+    /// Over in any case.
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndReason {
+    Logout,
+    Revoked,
+    Password,
+    Reuse,
+}
+
+impl EndReason {
+    pub(crate) const fn slug(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::Password => "password",
+            Self::Reuse => "reuse",
+        }
+    }
+}
+
+/// A refresh token as it is stored, with the state of what was given for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefreshToken {
+    pub(crate) hash: Vec<u8>,
+    /// It was exchanged for another pair.
+    pub(crate) spent: bool,
+    /// Its pair was given a second time because the first answer was lost; this is the lost one.
+    pub(crate) superseded: bool,
+    /// One of the pair given for it has been used: the answer was not lost.
+    pub(crate) answer_arrived: bool,
+}
+
+/// What a refresh token deserves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A new pair.
+    Exchange,
+    /// A new pair in place of the one that never arrived.
+    ExchangeAgain,
+    /// The end of its session: somebody else has it too.
+    Reuse,
+    /// Nothing.
+    Refuse,
+}
+
+/// Judges a refresh token. `alive` says whether the session and its person still are. The tolerance
+/// for a lost answer is that of
+/// [matrix-authentication-service](https://github.com/element-hq/matrix-authentication-service):
+/// whoever stole the token and comes second meets a pair that was used, whoever comes first is found
+/// out by the second.
+pub(crate) fn judge(token: &RefreshToken, alive: bool) -> Verdict {
+    match (alive, token.superseded, token.spent, token.answer_arrived) {
+        (false, ..) => Verdict::Refuse,
+        (true, true, ..) | (true, false, true, true) => Verdict::Reuse,
+        (true, false, false, _) => Verdict::Exchange,
+        (true, false, true, false) => Verdict::ExchangeAgain,
+    }
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lifetimes {
+    pub(crate) token: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) absolute: Duration,
+}
+
+impl Lifetimes {
+    /// When a session ends that is used now: never later than `expires_at`.
+    pub(crate) fn idle_until(self, now: Timestamp, expires_at: Timestamp) -> Timestamp {
+        later(now, self.idle).min(expires_at)
+    }
+
+    /// When a session that begins now ends in any case.
+    pub(crate) fn expires_at(self, now: Timestamp) -> Timestamp {
+        later(now, self.absolute)
+    }
+
+    /// When an access token of now ends.
+    pub(crate) fn token_until(self, now: Timestamp) -> Timestamp {
+        later(now, self.token)
+    }
+}
+
+fn later(time: Timestamp, by: Duration) -> Timestamp {
+    time.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+const REFRESH_PREFIX: &str = "mbr_";
+
+/// The text of a refresh token of these random bytes.
+pub(crate) fn refresh_text(bytes: [u8; 32]) -> Secret {
+    Secret::new(format!("{REFRESH_PREFIX}{}", crypto::to_base64url(&bytes)))
+}
+
+/// What is stored of a refresh token. 256 random bits need no slow hash.
+pub(crate) fn refresh_hash(text: &Secret) -> Option<Vec<u8>> {
+    let bytes = crypto::from_base64url(text.expose().strip_prefix(REFRESH_PREFIX)?)?;
+    (bytes.len() == 32).then(|| crypto::sha256(&bytes).to_vec())
+}
+
+/// A pair of tokens, as it is handed out once.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    pub(crate) access: Secret,
+    pub(crate) refresh: Secret,
+    pub(crate) session: SessionId,
+    pub(crate) expires_in_s: u64,
+    /// The tenant's slug at sign-in; not told again later.
+    pub(crate) slug: Option<String>,
+}
+
+/// The hash of a new refresh token and what goes with it.
+#[derive(Debug)]
+pub(crate) struct NewRefreshToken {
+    pub(crate) hash: Vec<u8>,
+    pub(crate) parent: Option<Vec<u8>>,
+    pub(crate) access_id: Uuid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token(spent: bool, superseded: bool, answer_arrived: bool) -> RefreshToken {
+        RefreshToken { hash: Vec::new(), spent, superseded, answer_arrived }
+    }
+
+    #[test]
+    fn a_token_is_exchanged_once_and_again_only_if_its_answer_was_lost() {
+        assert_eq!(judge(&token(false, false, false), true), Verdict::Exchange);
+        assert_eq!(judge(&token(true, false, false), true), Verdict::ExchangeAgain);
+        assert_eq!(judge(&token(true, false, true), true), Verdict::Reuse);
+        assert_eq!(judge(&token(false, true, false), true), Verdict::Reuse);
+    }
+
+    #[test]
+    fn nothing_is_given_once_the_session_is_over() {
+        for n in 0..8u8 {
+            let token = token(n & 1 > 0, n & 2 > 0, n & 4 > 0);
+            assert_eq!(judge(&token, false), Verdict::Refuse);
+        }
+    }
+
+    #[test]
+    fn use_prolongs_a_session_but_not_beyond_its_end() {
+        let seconds = Duration::from_secs;
+        let lifetimes = Lifetimes { token: seconds(9), idle: seconds(100), absolute: seconds(250) };
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let end = lifetimes.expires_at(at(0));
+        assert_eq!(lifetimes.idle_until(at(0), end), at(100));
+        assert_eq!(lifetimes.idle_until(at(200), end), at(250));
+    }
+
+    proptest! {
+        #[test]
+        fn every_refresh_token_has_its_hash(bytes: [u8; 32]) {
+            let text = refresh_text(bytes);
+            prop_assert_eq!(refresh_hash(&text), Some(crypto::sha256(&bytes).to_vec()));
+        }
+
+        #[test]
+        fn other_texts_have_none(text in "(mbr_)?.{0,60}") {
+            let found = refresh_hash(&Secret::new(text.clone()));
+            prop_assert!(found.is_none() || text.len() == 47);
+        }
+    }
+}

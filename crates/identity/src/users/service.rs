@@ -1,0 +1,205 @@
+//! Room `identity`: adding, changing and removing people of a tenant, and the first of them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use misy_core::id::TypedId;
+use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, UserId};
+use misy_jobs::provision::{Owner, Provision, ProvisionError, TenantSeed};
+use misy_store::{Audit, TenantTx};
+use misy_web::IfMatch;
+use serde_json::json;
+
+use super::model::{self, Change, Error as UserError, NewUser, Status, User};
+use super::store;
+use crate::accounts::{self, Email};
+use crate::revocations::model::NEVER;
+use crate::roles::model::within;
+use crate::{Deps, Error, passwords, revocations, roles};
+
+/// Adds a person, with a password that opens this tenant and nothing else. An account with the same
+/// address in another tenant has no part in it, and the answer tells nothing of one.
+pub(super) async fn create(deps: &Deps, ctx: &Ctx, new: NewUser) -> Result<User, Error> {
+    ctx.require(Permission::UserManage)?;
+    within(ctx.grants(), model::assignable(new.role)?.grants())?;
+    passwords::model::check(&new.password, &[new.email.as_str(), &new.name.0], "/password")?;
+    let hash = deps.hasher.hash(new.email.as_str(), &new.password).await?;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let user = insert(&mut tx, &new.email, new.name, new.role, Some(&hash)).await?;
+    tx.audit(Audit::new("user.created", "user", user.id).with(json!({"role": user.role})));
+    tx.commit().await?;
+    Ok(user)
+}
+
+async fn insert(
+    tx: &mut TenantTx,
+    email: &Email,
+    name: Personal<String>,
+    role: Role,
+    hash: Option<&str>,
+) -> Result<User, Error> {
+    let now = tx.ambient().now();
+    let account = accounts::store::account_of(tx, email).await?;
+    let user = User {
+        id: tx.ambient().id(),
+        account,
+        email: Personal(email.as_str().to_owned()),
+        name,
+        role,
+        status: if hash.is_some() { Status::Active } else { Status::Invited },
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    store::insert(tx, &user).await.map_err(taken)?;
+    if let Some(hash) = hash {
+        accounts::store::insert_credential(tx, account, hash).await?;
+    }
+    Ok(user)
+}
+
+fn taken(error: misy_store::Error) -> Error {
+    let constraint = error.unique_violation();
+    let known = constraint.is_some_and(|name| name.contains("email") || name.contains("account"));
+    if known { UserError::EmailTaken.into() } else { error.into() }
+}
+
+/// One page of the people of the tenant.
+pub(super) async fn list(
+    deps: &Deps,
+    ctx: &Ctx,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<User>, Error> {
+    ctx.require(Permission::UserRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let rows = store::list(&mut tx, cursor.map(|cursor| cursor.0), limit.fetch()).await?;
+    Ok(Page::cut(rows, limit, |user| user.id))
+}
+
+/// One person.
+pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: UserId) -> Result<User, Error> {
+    ctx.require(Permission::UserRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    Ok(store::find(&mut tx, id).await?.ok_or(UserError::NotFound)?)
+}
+
+/// Changes name, role or status. A change of role or status kills the person's access tokens; being
+/// disabled also ends their sessions for good.
+pub(super) async fn update(
+    deps: &Deps,
+    ctx: &Ctx,
+    id: UserId,
+    change: Change,
+    seen: &IfMatch,
+) -> Result<User, Error> {
+    ctx.require(Permission::UserManage)?;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let before = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
+    seen.check(before.version)?;
+    let decided = model::decide(&before, change, ctx.grants())?;
+    if decided.owner_leaves {
+        keep_an_owner(&mut tx, id).await?;
+    }
+    let now = tx.ambient().now();
+    let after = store::update(&mut tx, &decided.after, now).await?.ok_or(UserError::NotFound)?;
+    let mut raised = None;
+    if decided.access_changed {
+        raised = store::update_membership(&mut tx, &after, decided.shut_out).await?;
+    }
+    if let Some(uv) = raised {
+        revocations::store::raise_user(&mut tx, id, uv).await?;
+    }
+    let detail = json!({"role": after.role, "status": after.status});
+    tx.audit(Audit::new("user.updated", "user", id).with(detail));
+    tx.commit().await?;
+    if let Some(uv) = raised {
+        deps.revocations.note(&[(id.uuid(), uv)]);
+    }
+    Ok(after)
+}
+
+/// Removes a person and their password; nothing they signed in with works any more.
+pub(super) async fn delete(
+    deps: &Deps,
+    ctx: &Ctx,
+    id: UserId,
+    seen: &IfMatch,
+) -> Result<(), Error> {
+    ctx.require(Permission::UserManage)?;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let user = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
+    seen.check(user.version)?;
+    within(ctx.grants(), user.role.grants())?;
+    if model::holds_the_house(&user) {
+        keep_an_owner(&mut tx, id).await?;
+    }
+    accounts::store::delete_credential(&mut tx, user.account).await?;
+    store::delete(&mut tx, id).await?;
+    revocations::store::raise_user(&mut tx, id, NEVER).await?;
+    tx.audit(Audit::new("user.deleted", "user", id));
+    tx.commit().await?;
+    deps.revocations.note(&[(id.uuid(), NEVER)]);
+    Ok(())
+}
+
+/// All owners are locked in one order, so two that leave at once see each other.
+async fn keep_an_owner(tx: &mut TenantTx, leaving: UserId) -> Result<(), Error> {
+    let owners = store::lock_owners(tx).await?;
+    if owners.iter().any(|owner| *owner != leaving) {
+        return Ok(());
+    }
+    Err(UserError::LastOwner.into())
+}
+
+/// Gives a new tenant its roles and its owner.
+pub struct Provisioner(pub Arc<Deps>);
+
+#[async_trait]
+impl Provision for Provisioner {
+    fn name(&self) -> &'static str {
+        "identity.people"
+    }
+
+    async fn provision(&self, ctx: &Ctx, seed: &TenantSeed) -> Result<(), ProvisionError> {
+        Ok(provision(&self.0, ctx, seed).await?)
+    }
+}
+
+async fn provision(deps: &Deps, ctx: &Ctx, seed: &TenantSeed) -> Result<(), Error> {
+    ctx.require(Permission::OwnerManage)?;
+    let not_an_email =
+        |_| UserError::Invalid(vec![model::fault("/owner/email", "is not an e-mail address")]);
+    let Owner { email, name, password } = &seed.owner;
+    let email: Email = email.0.parse().map_err(not_an_email)?;
+    let hash = match password {
+        Some(password) => {
+            passwords::model::check(password, &[email.as_str(), &name.0], "/owner/password")?;
+            Some(deps.hasher.hash(email.as_str(), password).await?)
+        }
+        None => None,
+    };
+    let mut tx = deps.db.tenant(ctx).await?;
+    accounts::store::save_realm(&mut tx, &seed.slug).await?;
+    roles::store::seed(&mut tx).await?;
+    if let Some(owner) = store::lock_by_email(&mut tx, email.as_str()).await? {
+        arm(&mut tx, owner, hash.as_deref()).await?;
+    } else {
+        let owner = insert(&mut tx, &email, name.clone(), Role::Owner, hash.as_deref()).await?;
+        tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// An owner of an earlier run who has no password gets the one that is there now.
+async fn arm(tx: &mut TenantTx, owner: User, hash: Option<&str>) -> Result<(), Error> {
+    let Some(hash) = hash.filter(|_| owner.status == Status::Invited) else { return Ok(()) };
+    accounts::store::insert_credential(tx, owner.account, hash).await?;
+    let active = User { status: Status::Active, ..owner };
+    let now = tx.ambient().now();
+    store::update(tx, &active, now).await?;
+    store::update_membership(tx, &active, false).await?;
+    tx.audit(Audit::new("user.activated", "user", active.id));
+    Ok(())
+}
