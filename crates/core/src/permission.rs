@@ -44,6 +44,8 @@ permissions! {
     UserRead = "user.read", Agent;
     /// Invite, change and disable people.
     UserManage = "user.manage", Admin;
+    /// Make somebody an owner, change or remove an owner.
+    OwnerManage = "owner.manage", Owner;
     /// List roles and what they grant.
     RoleRead = "role.read", Viewer;
     /// Make and change the tenant's own roles.
