@@ -57,19 +57,22 @@ pub(crate) async fn run(engine: Arc<Engine>, account: String, bell: Arc<Notify>)
             flying.push(deliver(&engine, &account, parcel));
         }
         tokio::select! {
-            Some(lane) = flying.next(), if !flying.is_empty() => {
-                let lane: String = lane;
-                engine.touch(|world| {
-                    if let Some(room) = world.find_mut(&account) {
-                        room.outbox.release(&lane);
-                    }
-                });
-            }
+            Some(lane) = flying.next(), if !flying.is_empty() => release(&engine, &account, &lane),
             () = bell.notified() => {}
         }
     }
 }
 
+/// Gives a lane back after its parcel is done.
+fn release(engine: &Engine, account: &str, lane: &str) {
+    engine.touch(|world| {
+        if let Some(room) = world.find_mut(account) {
+            room.outbox.release(lane);
+        }
+    });
+}
+
+/// What the account wants at this moment; it may be changed between two webhooks.
 fn behaviour_of(engine: &Engine, account: &str) -> Behaviour {
     let found = engine.read(|world| world.find(account).map(|room| room.account.behaviour.clone()));
     found.unwrap_or_default()
@@ -89,7 +92,7 @@ pub(crate) fn target_of(engine: &Engine, account: &str) -> Option<Target> {
     })
 }
 
-/// Delivers a parcel and gives its lane back.
+/// Delivers a parcel and names the lane that is free again.
 async fn deliver(engine: &Engine, account: &str, parcel: Parcel) -> String {
     let Parcel { lane, mut hooks } = parcel;
     let behaviour = behaviour_of(engine, account);

@@ -1,5 +1,5 @@
-//! Room `sandbox`: the engine. Everything that happens goes through [`Engine::change`]: decided on the
-//! world, written to the journal, applied, and only then told.
+//! Room `sandbox`: the engine. Everything that happens goes through [`Engine::change`]: decided on
+//! the world, written to the journal, applied, and only then told.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,5 +1,5 @@
-//! Room `sandbox`: the handshake before webhooks are sent anywhere: the receiver must know the verify
-//! token and echo the challenge.
+//! Room `sandbox`: the handshake before webhooks are sent anywhere: the receiver must know the
+//! verify token and echo the challenge.
 
 use crate::courier;
 use crate::engine::Engine;
@@ -19,7 +19,8 @@ impl Refusal {
     }
 }
 
-/// Asks the receiver as Meta does and, if it echoes the challenge, sends webhooks there from now on.
+/// Asks the receiver as Meta does and, if it echoes the challenge, sends webhooks there from now
+/// on.
 pub(crate) async fn subscribe(
     engine: &Engine,
     account: &str,

@@ -1,11 +1,11 @@
-//! Room `sandbox`: an emulator of Meta's Graph API for the WhatsApp Cloud API, as strict as Meta, so
-//! that anyone can try and test MisyBot without an account there. It is a stranger to the rest of the
-//! house: it speaks only the provider's protocol.
+//! Room `sandbox`: an emulator of Meta's Graph API for the WhatsApp Cloud API, as strict as Meta,
+//! so that anyone can try and test MisyBot without an account there. It is a stranger to the rest
+//! of the house: it speaks only the provider's protocol.
 //!
-//! It has three faces. The **Graph side** (`/{version}/...`) takes what a business sends and reports
-//! its statuses. The **webhook side** delivers what customers write, signed, retried and, if asked,
-//! doubled, out of order or in batches. The **script API** (`/sandbox/...`) and the page at `/` play
-//! the customers.
+//! It has three faces. The **Graph side** (`/{version}/...`) takes what a business sends and
+//! reports its statuses. The **webhook side** delivers what customers write, signed, retried and,
+//! if asked, doubled, out of order or in batches. The **script API** (`/sandbox/...`) and the page
+//! at `/` play the customers.
 //!
 //! Never: our stores, jobs or web kit.
 #![doc = include_str!("../docs.md")]

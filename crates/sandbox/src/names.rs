@@ -13,8 +13,8 @@ pub(crate) enum Direction {
     Out,
 }
 
-/// A new message id of the shape `wamid.HBgL...`: base64 of a small record with the phone number and
-/// random digits, as observed in real payloads.
+/// A new message id of the shape `wamid.HBgL...`: base64 of a small record with the phone number
+/// and random digits, as observed in real payloads.
 pub(crate) fn wamid(ambient: &Ambient, chat: &str, direction: Direction) -> String {
     let serial = HEXUPPER.encode(ambient.uuid().as_bytes());
     let marker = if direction == Direction::In { 0x12 } else { 0x11 };
@@ -51,7 +51,8 @@ pub(crate) fn trace_id(ambient: &Ambient) -> String {
     format!("A{}", crypto::to_base64url(&ambient.bytes::<16>()))
 }
 
-/// The digits of a phone number written in any usual way; `None` if it is not one (E.164 has 7 to 15).
+/// The digits of a phone number written in any usual way; `None` if it is not one (E.164 has 7 to
+/// 15).
 pub(crate) fn phone_digits(text: &str) -> Option<String> {
     let mut digits = String::new();
     for letter in text.chars() {
@@ -75,7 +76,8 @@ pub(crate) fn is_user_id(text: &str) -> bool {
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The business-scoped id of a phone's user: the same for the same WABA and phone, another for another.
+/// The business-scoped id of a phone's user: the same for the same WABA and phone, another for
+/// another.
 pub(crate) fn user_id(waba_id: &str, phone: &str) -> String {
     let digest = crypto::hmac_sha256(waba_id.as_bytes(), phone.as_bytes());
     let number = digest.iter().take(8).fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));

@@ -23,11 +23,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Takes a webhook in.
+    /// Takes a webhook in; one that is in already is left out.
     pub(crate) fn push(&mut self, hook: Hook) {
         let (serial, hook) = (hook.serial, Arc::new(hook));
-        self.pending.insert(serial, Arc::clone(&hook));
-        self.line_up(serial, &hook);
+        if self.pending.insert(serial, Arc::clone(&hook)).is_none() {
+            self.line_up(serial, &hook);
+        }
     }
 
     /// Forgets a webhook that was acknowledged or given up.
@@ -146,6 +147,55 @@ mod tests {
         assert!(outbox.take(1).is_none());
         outbox.release(&a.lane);
         assert_eq!(serials(&outbox.take(1).expect("chat a again")), [2]);
+    }
+
+    /// Pushes, takes and settles at random; gives the serials in the order they went out.
+    fn play(turns: &[(u8, u8, bool)]) -> (u64, Vec<(u64, String)>) {
+        let (mut outbox, mut pushed, mut gone) = (Outbox::default(), 0, Vec::new());
+        outbox.widen(true);
+        let mut flying: Vec<Parcel> = Vec::new();
+        for (turn, chat, most) in turns {
+            match turn % 3 {
+                0 => {
+                    pushed += 1;
+                    outbox.push(hook(pushed, &chat.to_string()));
+                }
+                1 => flying.extend(outbox.take(if *most { 3 } else { 1 })),
+                _ if flying.is_empty() => {}
+                _ => settle(&mut outbox, flying.remove(0), &mut gone),
+            }
+        }
+        loop {
+            flying.extend(outbox.take(1));
+            if flying.is_empty() {
+                return (pushed, gone);
+            }
+            settle(&mut outbox, flying.remove(0), &mut gone);
+        }
+    }
+
+    fn settle(outbox: &mut Outbox, parcel: Parcel, gone: &mut Vec<(u64, String)>) {
+        for hook in &parcel.hooks {
+            gone.push((hook.serial, hook.chat.clone()));
+            outbox.remove(hook.serial);
+        }
+        outbox.release(&parcel.lane);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn each_webhook_goes_out_once_and_in_the_order_of_its_chat(
+            turns in proptest::collection::vec((0..6_u8, 0..3_u8, proptest::bool::ANY), 0..200),
+        ) {
+            let (pushed, gone) = play(&turns);
+            let mut serials: Vec<u64> = gone.iter().map(|(serial, _)| *serial).collect();
+            for chat in ["0", "1", "2"] {
+                let of_chat = gone.iter().filter(|(_, of)| of == chat);
+                proptest::prop_assert!(of_chat.map(|(serial, _)| serial).is_sorted());
+            }
+            serials.sort_unstable();
+            proptest::prop_assert_eq!(serials, (1..=pushed).collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Room `sandbox`: the script API: everything a person or a test does that is not the business: to be
-//! a customer, to look at a phone, to turn the emulated Meta's moods. The table is in `docs.md`.
+//! Room `sandbox`: the script API: everything a person or a test does that is not the business: to
+//! be a customer, to look at a phone, to turn the emulated Meta's moods. The table is in `docs.md`.
 
 pub(crate) mod accounts;
 pub(crate) mod chats;

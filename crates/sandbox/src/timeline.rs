@@ -47,6 +47,15 @@ impl Timeline {
         self.bell.notify_one();
     }
 
+    /// Until the next is due, or another is put on.
+    async fn wait(&self, next: Option<Instant>) {
+        let rung = self.bell.notified();
+        match next {
+            None => rung.await,
+            Some(at) => drop(tokio::time::timeout_at(at, rung).await),
+        }
+    }
+
     /// The first that is due, or when the next will be.
     fn pop(&self) -> Result<Due, Option<Instant>> {
         let mut guard = self.due.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,21 +72,18 @@ impl Timeline {
 pub(crate) async fn run(engine: Arc<Engine>) {
     loop {
         match engine.timeline.pop() {
-            Ok(due) => {
-                let next = engine.advance(&due.account, &due.message).unwrap_or(Some(RETRY));
-                if let Some(after) = next {
-                    engine.timeline.schedule(&due.account, &due.message, after);
-                }
-                // So that a long backlog leaves room for requests.
-                tokio::task::consume_budget().await;
-            }
-            Err(None) => engine.timeline.bell.notified().await,
-            Err(Some(at)) => {
-                tokio::select! {
-                    () = tokio::time::sleep_until(at) => {}
-                    () = engine.timeline.bell.notified() => {}
-                }
-            }
+            Ok(due) => step(&engine, &due).await,
+            Err(next) => engine.timeline.wait(next).await,
         }
     }
+}
+
+/// Lets a message take its step and puts the one after it on the timeline.
+async fn step(engine: &Engine, due: &Due) {
+    let next = engine.advance(&due.account, &due.message).unwrap_or(Some(RETRY));
+    if let Some(after) = next {
+        engine.timeline.schedule(&due.account, &due.message, after);
+    }
+    // So that a long backlog leaves room for requests.
+    tokio::task::consume_budget().await;
 }

@@ -135,8 +135,8 @@ fn merge(last: &mut Value, fresh: &Value) -> bool {
     false
 }
 
-/// Escapes a JSON text as PHP's `json_encode` does, which is what Meta signs: every character outside
-/// ASCII as `\uXXXX` (in surrogate pairs) and `/` as `\/`.
+/// Escapes a JSON text as PHP's `json_encode` does, which is what Meta signs: every character
+/// outside ASCII as `\uXXXX` (in surrogate pairs) and `/` as `\/`.
 pub(crate) fn escape(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len() + 16);
     let mut units = [0_u16; 2];
@@ -184,8 +184,20 @@ mod tests {
         assert_eq!(value["t"], "Grüße 😀 </a>");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_escaped_reads_back(text: String) {
+            let escaped = escape(&json!({"text": text}).to_string());
+            proptest::prop_assert!(escaped.is_ascii());
+            proptest::prop_assert!(!escaped.replace("\\/", "").contains('/'));
+            let value: Value = serde_json::from_str(&escaped).expect("still JSON");
+            proptest::prop_assert_eq!(value["text"].as_str(), Some(text.as_str()));
+        }
+    }
+
     fn hook(serial: u64, list: &str, id: &str) -> Hook {
-        let change = json!({"field": "messages", "value": {"contacts": [{"wa_id": "1"}], list: [{"id": id}]}});
+        let value = json!({"contacts": [{"wa_id": "1"}], list: [{"id": id}]});
+        let change = json!({"field": "messages", "value": value});
         Hook { serial, chat: String::new(), change: raw(&change) }
     }
 

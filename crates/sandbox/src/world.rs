@@ -153,8 +153,7 @@ impl Room {
     }
 
     fn put_message(&mut self, message: Message) {
-        if let Some(at) = self.by_id.get(&message.id) {
-            self.messages[*at] = message;
+        if self.by_id.contains_key(&message.id) {
             return;
         }
         match message.direction {
@@ -248,9 +247,6 @@ impl Room {
         let mut records = vec![Record::Account(Box::new(self.account.clone()))];
         let of = || account.clone();
         records.extend(
-            self.phones.values().map(|phone| Record::Phone { account: of(), phone: phone.clone() }),
-        );
-        records.extend(
             self.templates
                 .iter()
                 .map(|template| Record::Template { account: of(), template: template.clone() }),
@@ -263,6 +259,10 @@ impl Room {
             message: Box::new(message.clone()),
             hook: None,
         }));
+        // After the messages, which would change them once more.
+        records.extend(
+            self.phones.values().map(|phone| Record::Phone { account: of(), phone: phone.clone() }),
+        );
         records.extend(
             self.outbox.iter().map(|hook| Record::Hook { account: of(), hook: hook.clone() }),
         );
@@ -326,3 +326,6 @@ impl World {
         self.rooms.values().flat_map(Room::snapshot)
     }
 }
+
+#[cfg(test)]
+mod tests;

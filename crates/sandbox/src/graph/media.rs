@@ -1,5 +1,5 @@
-//! Room `sandbox`: files: what may be uploaded, how long it lives, and the signed address under which
-//! its bytes are fetched.
+//! Room `sandbox`: files: what may be uploaded, how long it lives, and the signed address under
+//! which its bytes are fetched.
 
 use misy_core::{Timestamp, crypto};
 use serde_json::{Value, json};

@@ -137,8 +137,8 @@ fn decide(
     Ok((records, Done::Sent { id, answer, lost, early_status }))
 }
 
-/// An ordered refusal changes what is left of the order. That is not journalled: a restart may repeat
-/// a refusal, which nobody can tell from another.
+/// An ordered refusal changes what is left of the order. That is not journalled: a restart may
+/// repeat a refusal, which nobody can tell from another.
 fn refuse(
     room: &mut Room,
     records: Vec<Record>,

@@ -1,5 +1,5 @@
-//! Room `sandbox`: the objects beside messages: the number, its WABA, subscriptions, templates, files
-//! and tokens.
+//! Room `sandbox`: the objects beside messages: the number, its WABA, subscriptions, templates,
+//! files and tokens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,9 +53,11 @@ pub(crate) async fn show(
             select(&all, query.get("fields").map_or(NUMBER_FIELDS, String::as_str), NUMBER)
         }
         Object::Waba => {
+            let namespace = crypto::sha256(account.waba_id.as_bytes());
+            let namespace = crypto::to_hex(&namespace[..16]);
             let all = json!({
                 "id": account.waba_id, "name": account.verified_name, "timezone_id": "1",
-                "message_template_namespace": crypto::to_hex(&crypto::sha256(account.waba_id.as_bytes())[..16]),
+                "message_template_namespace": namespace,
                 "account_review_status": "APPROVED", "currency": "USD",
             });
             let usual = "id,name,timezone_id,message_template_namespace";

@@ -181,3 +181,72 @@ pub(crate) fn distinct<'a>(what: &str, texts: impl IntoIterator<Item = &'a str>)
         Some(_) => Err(GraphError::messaging(131_009, format!("Duplicated {what} is not allowed"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn words(error: GraphError) -> String {
+        error.body("")["error"]["message"].as_str().expect("a message").to_owned()
+    }
+
+    #[test]
+    fn an_error_names_the_place_as_graph_does() {
+        let body = json!({"interactive": {"action": {"buttons": [{"type": 7}]}}});
+        let action = Param::root(&body).need("interactive").and_then(|it| it.need("action"));
+        let action = action.expect("it is there");
+        let buttons = action.need("buttons").and_then(|it| it.items()).expect("an array");
+        let refused = buttons[0].need("type").and_then(|it| it.text()).expect_err("a number");
+        let place = "interactive['action']['buttons'][0]['type']";
+        assert_eq!(words(refused), format!("(#100) Param {place} must be a string."));
+        let refused = action.need("sections").err().expect("absent");
+        let place = "interactive['action']['sections']";
+        assert_eq!(words(refused), format!("(#100) The parameter {place} is required."));
+        let refused = action.only(&["sections"]).expect_err("a stranger");
+        let place = "interactive['action']";
+        assert_eq!(
+            words(refused),
+            format!("(#100) Unexpected key \"buttons\" on param \"{place}\".")
+        );
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let body = json!({"to": null});
+        assert!(Param::root(&body).find("to").is_none());
+        assert!(Param::root(&body).need("to").is_err());
+    }
+
+    #[test]
+    fn numbers_and_flags_may_be_written_as_texts() {
+        let body =
+            json!({"latitude": "37.5", "far": 91, "preview": "true", "odd": "perhaps", "id": 17});
+        let of = |key: &str| Param::root(&body).need(key).expect("it is there");
+        assert_eq!(of("latitude").number(-90.0, 90.0), Ok(37.5));
+        assert!(of("far").number(-90.0, 90.0).is_err());
+        assert_eq!(of("preview").flag(), Ok(true));
+        assert!(of("odd").flag().is_err());
+        assert_eq!(of("id").text_or_number(), Ok("17".to_owned()));
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters_not_in_bytes() {
+        let body = json!({"body": "äöü😀"});
+        let text = Param::root(&body).need("body").expect("it is there");
+        assert!(text.text_up_to(4).is_ok());
+        assert!(text.text_up_to(3).is_err());
+        assert!(text.text_within("Body text", 4, 4).is_ok());
+        assert_eq!(text.text_within("Body text", 5, 9).map_err(|error| error.code), Err(131_009));
+    }
+
+    #[test]
+    fn only_the_web_is_a_web_address() {
+        let taken = |text: &str| {
+            let body = json!({"link": text});
+            Param::root(&body).need("link").is_ok_and(|link| link.web_address().is_ok())
+        };
+        assert!(taken("https://example.com/a?b=c") && taken("http://127.0.0.1:8080/x"));
+        assert!(!taken("ftp://example.com/a") && !taken("javascript:alert(1)") && !taken("a.png"));
+    }
+}

@@ -81,17 +81,18 @@ pub(crate) async fn set_webhook(
 ) -> Result<Response, ScriptError> {
     let verify_token = look(&engine, &account, |room| room.account.verify_token.clone())?;
     let verify_token = wanted.verify_token.unwrap_or(verify_token);
-    match handshake::subscribe(&engine, &account, &wanted.url, &verify_token).await {
-        Ok(()) => {
-            Ok(Json(json!({"url": wanted.url, "verify_token": verify_token})).into_response())
-        }
-        Err(refusal) => {
-            let body = json!({"error": {"message": refusal.reason, "receiver": {
-                "status": refusal.status, "body": refusal.body,
-            }}});
-            Ok((StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response())
-        }
-    }
+    let taken = handshake::subscribe(&engine, &account, &wanted.url, &verify_token).await;
+    Ok(match taken {
+        Ok(()) => Json(json!({"url": wanted.url, "verify_token": verify_token})).into_response(),
+        Err(refusal) => refused(&refusal),
+    })
+}
+
+/// What went wrong in the handshake, with the receiver's own words.
+fn refused(refusal: &handshake::Refusal) -> Response {
+    let receiver = json!({"status": refusal.status, "body": refusal.body});
+    let body = json!({"error": {"message": refusal.reason, "receiver": receiver}});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
 
 /// `DELETE /sandbox/accounts/{account}/webhook`
@@ -165,8 +166,8 @@ pub(crate) async fn deliveries(
     look(&engine, &account, |room| Json(json!({"data": room.log.iter().rev().collect::<Vec<_>>()})))
 }
 
-/// `POST /sandbox/accounts/{account}/raw`: signs these very bytes, delivers them once and tells what
-/// the receiver said.
+/// `POST /sandbox/accounts/{account}/raw`: signs these very bytes, delivers them once and tells
+/// what the receiver said.
 pub(crate) async fn deliver_raw(
     State(engine): State<Arc<Engine>>,
     Path(account): Path<String>,

@@ -140,8 +140,8 @@ fn edit_phone(engine: &Engine, account: &str, phone: &str, change: PhoneChange) 
     })
 }
 
-/// `GET /sandbox/accounts/{account}/outbound?after=&limit=`: every message the business sent, in the
-/// order of acceptance. `next` is the `after` for what comes later.
+/// `GET /sandbox/accounts/{account}/outbound?after=&limit=`: every message the business sent, in
+/// the order of acceptance. `next` is the `after` for what comes later.
 pub(crate) async fn outbound(
     State(engine): State<Arc<Engine>>,
     Path(account): Path<String>,

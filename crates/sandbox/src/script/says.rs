@@ -71,7 +71,8 @@ const SAMPLES: [(&str, &str, &str); 6] = [
     (
         "image",
         "image/png",
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E\
+         rkJggg==",
     ),
     ("sticker", "image/webp", "UklGRiIAAABXRUJQVlA4IBYAAAAwAQCdASoBAAEADsD+JaQAA3AAAAAA"),
     ("audio", "audio/mpeg", "SUQzBAAAAAAAAA=="),
@@ -231,66 +232,28 @@ impl<'a> Scribe<'a> {
         kind: &str,
         file: Option<&str>,
     ) -> Result<(&'static str, Option<Value>), ScriptError> {
-        let need = |value: &Option<String>, name: &str| {
-            value.clone().ok_or_else(|| ScriptError::wrong(format_args!("`{name}` is needed")))
-        };
-        let content = match kind {
-            "text" => ("text", json!({"body": need(&said.text, "text")?})),
+        let (wire_kind, content) = match kind {
+            "text" => ("text", json!({"body": need(said.text.as_ref(), "text")?})),
             "location" => ("location", location(said)),
             "contacts" => ("contacts", said.contacts.clone().unwrap_or_else(sample_contacts)),
-            "button" => {
-                let text = need(&said.text, "text")?;
-                let payload = said.payload.clone().unwrap_or_else(|| text.clone());
-                ("button", json!({"text": text, "payload": payload}))
-            }
-            "button_reply" => {
-                let reply =
-                    json!({"id": need(&said.id, "id")?, "title": need(&said.title, "title")?});
-                ("interactive", json!({"type": "button_reply", "button_reply": reply}))
-            }
-            "list_reply" => {
-                let reply = drop_nulls(json!({
-                    "id": need(&said.id, "id")?, "title": need(&said.title, "title")?,
-                    "description": said.description,
-                }));
-                ("interactive", json!({"type": "list_reply", "list_reply": reply}))
-            }
-            "flow_reply" => {
-                let answers = said.response_json.as_deref().unwrap_or("{}");
-                let reply = json!({"name": "flow", "body": "Sent", "response_json": answers});
-                ("interactive", json!({"type": "nfm_reply", "nfm_reply": reply}))
-            }
-            "reaction" => {
-                let emoji = said.emoji.clone().unwrap_or_default();
-                let target = need(&said.message_id, "message_id")?;
-                ("reaction", json!({"message_id": target, "emoji": emoji}))
-            }
-            "edit" => {
-                let message = json!({
-                    "context": {"id": "M0"}, "type": "text",
-                    "text": {"body": need(&said.text, "text")?},
-                });
-                let target = need(&said.message_id, "message_id")?;
-                ("edit", json!({"original_message_id": target, "message": message}))
-            }
-            "revoke" => {
-                ("revoke", json!({"original_message_id": need(&said.message_id, "message_id")?}))
-            }
+            "button" => ("button", template_button(said)?),
+            "button_reply" | "list_reply" | "flow_reply" => ("interactive", choice(said, kind)?),
+            "reaction" => ("reaction", reaction(said)?),
+            "edit" => ("edit", edit(said)?),
+            "revoke" => (
+                "revoke",
+                json!({"original_message_id": need(said.message_id.as_ref(), "message_id")?}),
+            ),
             "order" => ("order", said.order.clone().unwrap_or_else(sample_order)),
             "system" => ("system", self.system(said)?),
-            "unsupported" => (
-                "unsupported",
-                json!([{
-                    "code": 131_051, "title": "Message type unknown", "message": "Message type unknown",
-                    "error_data": {"details": "Message type is currently not supported."},
-                }]),
-            ),
+            "unsupported" => ("unsupported", unsupported()),
             "request_welcome" => return Ok(("request_welcome", None)),
             _ => return self.file_content(said, kind, file),
         };
-        Ok((content.0, Some(content.1)))
+        Ok((wire_kind, Some(content)))
     }
 
+    /// The notice that a customer has another number now.
     fn system(&self, said: &Said) -> Result<Value, ScriptError> {
         let (old, new) = (said.from.as_deref(), said.new_phone.as_deref());
         let new = chat_name(new.ok_or_else(|| ScriptError::wrong("`new_phone` is needed"))?)?;
@@ -358,6 +321,55 @@ impl<'a> Scribe<'a> {
     }
 }
 
+/// A field that this kind cannot do without.
+fn need(value: Option<&String>, name: &str) -> Result<String, ScriptError> {
+    value.cloned().ok_or_else(|| ScriptError::wrong(format_args!("`{name}` is needed")))
+}
+
+/// A tap on a quick reply of a template.
+fn template_button(said: &Said) -> Result<Value, ScriptError> {
+    let text = need(said.text.as_ref(), "text")?;
+    let payload = said.payload.clone().unwrap_or_else(|| text.clone());
+    Ok(json!({"text": text, "payload": payload}))
+}
+
+/// A choice among what an interactive message offered.
+fn choice(said: &Said, kind: &str) -> Result<Value, ScriptError> {
+    if kind == "flow_reply" {
+        let answers = said.response_json.as_deref().unwrap_or("{}");
+        let reply = json!({"name": "flow", "body": "Sent", "response_json": answers});
+        return Ok(json!({"type": "nfm_reply", "nfm_reply": reply}));
+    }
+    let reply = drop_nulls(json!({
+        "id": need(said.id.as_ref(), "id")?, "title": need(said.title.as_ref(), "title")?,
+        "description": said.description,
+    }));
+    Ok(json!({"type": kind, kind: reply}))
+}
+
+/// An emoji under a message; an empty one takes it back.
+fn reaction(said: &Said) -> Result<Value, ScriptError> {
+    let emoji = said.emoji.clone().unwrap_or_default();
+    Ok(json!({"message_id": need(said.message_id.as_ref(), "message_id")?, "emoji": emoji}))
+}
+
+/// Another text for a message that was sent before. Meta names the edited one `M0`.
+fn edit(said: &Said) -> Result<Value, ScriptError> {
+    let text = json!({"body": need(said.text.as_ref(), "text")?});
+    let message = json!({"context": {"id": "M0"}, "type": "text", "text": text});
+    Ok(
+        json!({"original_message_id": need(said.message_id.as_ref(), "message_id")?, "message": message}),
+    )
+}
+
+/// What Meta says of a kind it does not hand on; it stands under `errors`.
+fn unsupported() -> Value {
+    let title = "Message type unknown";
+    let details = json!({"details": "Message type is currently not supported."});
+    json!([{"code": 131_051, "title": title, "message": title, "error_data": details}])
+}
+
+/// Leaves out what was not given.
 fn drop_nulls(mut value: Value) -> Value {
     if let Some(object) = value.as_object_mut() {
         object.retain(|_, value| !value.is_null());

@@ -155,8 +155,8 @@ async fn what_metas_examples_send_is_accepted() {
     assert!(requests.len() >= 50, "{}", requests.len());
     let refused: Vec<(String, u64)> =
         refusals(requests).await.into_iter().map(|(name, code, _)| (name, code)).collect();
-    // Two of the examples are wrong: one gives truth values for texts, one does not say its type, so
-    // that it is taken for a text.
+    // Two of the examples are wrong: one gives truth values for texts, one does not say its type,
+    // so that it is taken for a text.
     let expected = [
         ("send-reply-to-list-message.json".to_owned(), 100),
         ("send-sample-issue-resolution-template.json".to_owned(), 100),

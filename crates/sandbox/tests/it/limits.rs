@@ -81,7 +81,8 @@ fn image(caption: usize) -> Value {
     message("image", json!({"link": link, "caption": text_of(caption)}))
 }
 
-/// How a message of a length is made, the greatest that is accepted, and code and words for one more.
+/// How a message of a length is made, the greatest that is accepted, and code and words for one
+/// more.
 type Edge = (fn(usize) -> Value, usize, u64, &'static str);
 
 fn edges_of_texts() -> [Edge; 7] {

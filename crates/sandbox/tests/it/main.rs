@@ -10,4 +10,5 @@ mod media;
 mod objects;
 mod outbound;
 mod rates;
+mod scripts;
 mod webhooks;
