@@ -3,6 +3,8 @@
 
 pub mod ambient;
 pub mod contexts;
+pub mod postgres;
 
 pub use ambient::{HandClock, Seeded, WallClock, ambient, ambient_with, wall_ambient};
 pub use contexts::{ctx, platform_ctx};
+pub use postgres::TestDatabase;

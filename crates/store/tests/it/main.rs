@@ -1,0 +1,3 @@
+//! Room `store`: integration tests against a real PostgreSQL.
+
+mod embedded;
