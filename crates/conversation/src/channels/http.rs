@@ -89,7 +89,7 @@ fn tagged(deps: &Deps, account: ChannelAccount) -> Tagged<ChannelView> {
 struct NewChannelBody {
     /// One of `/v1/channel-types`.
     #[garde(length(min = 1, max = 40))]
-    #[schema(min_length = 1, max_length = 40, example = "whatsapp")]
+    #[schema(min_length = 1, max_length = 40)]
     kind: String,
     #[garde(length(chars, min = 1, max = 200))]
     #[schema(min_length = 1, max_length = 200, example = "Main number")]
@@ -134,7 +134,7 @@ struct Filter {
 /// List the channels there are and what each can carry.
 #[utoipa::path(get, path = "/v1/channel-types", tag = "channels",
     responses((status = 200, body = ChannelTypes)))]
-async fn list_types(State(deps): State<Arc<Deps>>, Tenant(_): Tenant) -> Json<ChannelTypes> {
+async fn list_types(State(deps): State<Arc<Deps>>, Tenant(_ctx): Tenant) -> Json<ChannelTypes> {
     let types = deps.channels.iter().map(|channel| ChannelType {
         kind: channel.kind(),
         capability: channel.capability().clone(),

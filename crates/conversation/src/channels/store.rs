@@ -98,10 +98,7 @@ pub(crate) async fn set_route_digest(
     tx.execute(SET_ROUTE_DIGEST, &[&own, &id, &account.external_id, &digest]).await.map(drop)
 }
 
-pub(crate) async fn find(
-    tx: &mut TenantTx,
-    id: ChannelId,
-) -> Result<Option<SealedAccount>, Error> {
+pub(crate) async fn find(tx: &mut TenantTx, id: ChannelId) -> Result<Option<SealedAccount>, Error> {
     let row = tx.query_opt(FIND, &[&tx.tenant(), &id.uuid()]).await?;
     row.as_ref().map(sealed).transpose()
 }

@@ -26,12 +26,15 @@ pub struct Routes {
 
 impl Default for Routes {
     fn default() -> Self {
-        let cache = |seconds| {
-            let kept = Duration::from_secs(seconds);
-            moka::sync::Cache::builder().max_capacity(50_000).time_to_live(kept)
-        };
-        Self { found: cache(5).build(), absent: cache(1).build() }
+        Self { found: lasting(5), absent: lasting(1) }
     }
+}
+
+fn lasting<T: Clone + Send + Sync + 'static>(
+    seconds: u64,
+) -> moka::sync::Cache<(Arc<str>, String), T> {
+    let kept = Duration::from_secs(seconds);
+    moka::sync::Cache::builder().max_capacity(50_000).time_to_live(kept).build()
 }
 
 /// What is remembered of a look-up.

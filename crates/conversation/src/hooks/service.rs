@@ -8,7 +8,7 @@ use http::HeaderMap;
 use misy_channel::{Channel, Routed, VerifyError};
 use misy_core::{ChannelId, Grants, PlatformCtx};
 
-use super::model::{self, Error, Known, Outcome, Route};
+use super::model::{Error, Known, Outcome, Route};
 use super::store;
 use crate::channels::{self, Opened};
 use crate::{Deps, inbox};
@@ -48,16 +48,21 @@ pub async fn deliver_shared(
     headers: &HeaderMap,
     raw: Bytes,
 ) -> Result<Outcome, Error> {
-    let mut sharing = deps.channels.iter().filter(|one| one.shared_hook() == Some(hook)).peekable();
-    sharing.peek().ok_or(Error::NotFound)?;
     let mut unreadable = None;
-    for channel in sharing {
+    for channel in sharing(deps, hook)? {
         match channel.route(&raw) {
-            Ok(parts) => return keep_parts(deps, ctx, channel, headers, &raw, parts).await,
+            Ok(parts) => return keep_parts(deps, ctx, &channel, headers, &raw, parts).await,
             Err(error) => unreadable = Some(error),
         }
     }
     Err(unreadable.map_or(Error::NotFound, Error::Unreadable))
+}
+
+/// The channels whose provider delivers to this address.
+fn sharing(deps: &Deps, hook: &str) -> Result<Vec<Arc<dyn Channel>>, Error> {
+    let sharing: Vec<_> =
+        deps.channels.iter().filter(|one| one.shared_hook() == Some(hook)).cloned().collect();
+    if sharing.is_empty() { Err(Error::NotFound) } else { Ok(sharing) }
 }
 
 async fn keep_parts(
@@ -93,7 +98,11 @@ async fn keep_parts(
     }
     count(channel.kind(), outcome);
     if outcome.unknown > 0 {
-        tracing::info!(kind = channel.kind(), parts = outcome.unknown, "hook names unknown accounts");
+        tracing::info!(
+            kind = channel.kind(),
+            parts = outcome.unknown,
+            "hook names unknown accounts"
+        );
     }
     if outcome.stored == 0 && outcome.refused > 0 {
         return Err(Error::Signature(refusal));
@@ -102,7 +111,8 @@ async fn keep_parts(
 }
 
 fn count(kind: &'static str, outcome: Outcome) {
-    metrics::counter!("misy_hooks_total", "kind" => kind, "outcome" => outcome.label()).increment(1);
+    metrics::counter!("misy_hooks_total", "kind" => kind, "outcome" => outcome.label())
+        .increment(1);
 }
 
 async fn find(
@@ -111,10 +121,13 @@ async fn find(
     id: ChannelId,
 ) -> Result<(Arc<dyn Channel>, Route), Error> {
     let name = id.to_string();
-    for channel in deps.channels.iter() {
-        if let Known::Found(route) = deps.routes.look(channel.kind(), &name) {
-            return Ok((Arc::clone(channel), route));
-        }
+    let looked =
+        deps.channels.iter().find_map(|channel| match deps.routes.look(channel.kind(), &name) {
+            Known::Found(route) => Some((Arc::clone(channel), route)),
+            Known::Absent | Known::Unknown => None,
+        });
+    if let Some(found) = looked {
+        return Ok(found);
     }
     let mut tx = deps.db.platform_read(ctx).await?;
     let (kind, route) = store::find_by_channel(&mut tx, id).await?.ok_or(Error::NotFound)?;
@@ -123,11 +136,7 @@ async fn find(
     Ok((Arc::clone(channel), route))
 }
 
-async fn open(
-    deps: &Deps,
-    ctx: &PlatformCtx,
-    route: Route,
-) -> Result<Option<Arc<Opened>>, Error> {
+async fn open(deps: &Deps, ctx: &PlatformCtx, route: Route) -> Result<Option<Arc<Opened>>, Error> {
     if let Some(opened) = deps.accounts.find(route.tenant, route.channel) {
         return Ok(Some(opened));
     }
@@ -180,29 +189,23 @@ pub async fn shake_hands_shared(
     hook: &str,
     query: &str,
 ) -> Result<String, Error> {
-    let mut known = false;
-    for channel in deps.channels.iter().filter(|one| one.shared_hook() == Some(hook)) {
-        known = true;
+    for channel in sharing(deps, hook)? {
         let Some(token) = channel.handshake_token(query) else { continue };
-        let digest = model_digest(deps, &token);
+        let digest = channels::model::handshake_digest(&deps.routing_key, &token);
         let mut tx = deps.db.platform_read(ctx).await?;
         if let Some(route) = store::find_by_handshake(&mut tx, channel.kind(), &digest).await? {
             drop(tx);
             return answer(deps, ctx, channel.as_ref(), route, query).await;
         }
     }
-    Err(if known { Error::Handshake } else { Error::NotFound })
-}
-
-fn model_digest(deps: &Deps, token: &str) -> [u8; 32] {
-    channels::model::handshake_digest(&deps.routing_key, token)
+    Err(Error::Handshake)
 }
 
 async fn answer(
     deps: &Deps,
     ctx: &PlatformCtx,
     channel: &dyn Channel,
-    route: model::Route,
+    route: Route,
     query: &str,
 ) -> Result<String, Error> {
     let opened = open(deps, ctx, route).await?.ok_or(Error::NotFound)?;

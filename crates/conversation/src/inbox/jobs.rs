@@ -25,7 +25,7 @@ const STOPPED: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
 
 impl Job for Ingest {
     const NAME: &'static str = "conversation.inbox.ingest";
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
     type Deps = Deps;
 
     fn lane(&self) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Room `conversation`: storing what was delivered, and making of it what happened.
 
+mod lanes;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,14 +10,17 @@ use misy_core::{ChannelId, Ctx, Grants, PlatformCtx, crypto};
 use misy_jobs::Job;
 use misy_store::TenantTx;
 
+use self::lanes::{Lane, Waiting};
 use super::jobs::Ingest;
-use super::model::{ATTEMPTS_MAX, Lane, Pending, Sorted, Waiting};
+use super::model::{ATTEMPTS_MAX, Pending, Sorted};
 use super::store::{self, NewPayloads};
 use crate::hooks::Error;
 use crate::hooks::model::Route;
 use crate::messages::model::{NewEcho, NewInbound};
 use crate::responders::jobs::Respond;
 use crate::{Deps, channels, contacts, conversations, messages};
+
+pub use self::lanes::Writers;
 
 /// Stores a payload; returns when it is on the disk. Those that arrive while an earlier batch of the
 /// same account is being written share the next commit.
@@ -110,7 +115,9 @@ pub(crate) async fn ingest(deps: &Deps, ctx: &Ctx, id: ChannelId) -> Result<(), 
         }
     };
     match outcome {
-        Err(error) if is_poison(&error) => one_by_one(deps, ctx, channel.as_ref(), id, pending).await,
+        Err(error) if is_poison(&error) => {
+            one_by_one(deps, ctx, channel.as_ref(), id, pending).await
+        }
         outcome => outcome,
     }
 }

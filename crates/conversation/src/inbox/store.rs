@@ -117,7 +117,8 @@ pub(crate) async fn insert_events(
     let ids: Vec<Uuid> = events.iter().map(|_| tx.ambient().uuid()).collect();
     let payloads: Vec<Uuid> = events.iter().map(|(payload, ..)| payload.uuid()).collect();
     let names: Vec<&str> = events.iter().map(|(_, name, _)| name.as_str()).collect();
-    let raws: Vec<&Value> = events.iter().map(|(.., raw)| raw).collect();
+    let raws: Vec<Value> =
+        events.iter().map(|(.., raw)| crate::storable_json(raw.clone())).collect();
     let own = tx.tenant();
     tx.execute(INSERT_EVENTS, &[&own, &channel.uuid(), &ids, &payloads, &names, &raws])
         .await

@@ -1,0 +1,206 @@
+//! Room `server`: the rooms tied together. What each needs is made here, in the order in which one
+//! stands on another.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use misy_conversation::responders::KnowledgeResponder;
+use misy_core::Secret;
+use misy_core::crypto::Key;
+use misy_egress::Egress;
+use misy_jobs::{Registry, Worker};
+use misy_web::{Kit, metrics::PrometheusHandle};
+use tokio::net::TcpListener;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::commands::{Installation, platform_ctx};
+use crate::config;
+
+/// The sockets, bound before anything that must know their addresses.
+pub struct Listeners {
+    api: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds both; port 0 takes free ones.
+    pub async fn bind(server: &config::Server) -> anyhow::Result<Self> {
+        let bind = async |address| {
+            let bound = TcpListener::bind(address).await;
+            bound.with_context(|| {
+                format!("cannot listen on {address}: is it in use? `--listen` takes another")
+            })
+        };
+        Ok(Self { api: bind(server.listen).await?, admin: bind(server.admin_listen).await? })
+    }
+
+    /// Where the API is served.
+    pub fn api_address(&self) -> anyhow::Result<std::net::SocketAddr> {
+        Ok(self.api.local_addr()?)
+    }
+
+    /// Where metrics are served.
+    pub fn admin_address(&self) -> anyhow::Result<std::net::SocketAddr> {
+        Ok(self.admin.local_addr()?)
+    }
+
+    /// The API's address as the outside sees it: as configured, else as bound.
+    pub fn public_url(&self, configured: Option<&str>) -> anyhow::Result<String> {
+        match configured {
+            Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+            None => Ok(format!("http://{}", self.api_address()?)),
+        }
+    }
+}
+
+/// The API's address where nothing listens in this process.
+pub fn public_url(server: &config::Server) -> String {
+    let bound = || format!("http://{}", server.listen);
+    server.public_url.as_deref().map_or_else(bound, |url| url.trim_end_matches('/').to_owned())
+}
+
+/// Everything, ready to run.
+pub struct App {
+    installation: Installation,
+    identity: Arc<misy_identity::Deps>,
+    tenancy: Arc<misy_tenancy::Deps>,
+    conversation: Arc<misy_conversation::Deps>,
+    kit: Kit,
+    metrics: PrometheusHandle,
+}
+
+impl App {
+    /// Ties the rooms together; `public_url` is where the outside finds the API.
+    pub async fn build(installation: Installation, public_url: &str) -> anyhow::Result<Self> {
+        let Installation { config, ambient, root, db, .. } = &installation;
+        let metrics = misy_web::metrics::install_recorder()?;
+        let system = platform_ctx(ambient);
+        let settings =
+            misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
+        let identity = misy_identity::Deps::open(
+            db.clone(),
+            &root.derive("identity"),
+            system.clone(),
+            settings,
+        );
+        let identity = Arc::new(identity.await?);
+        let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
+        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
+        let tenancy = Arc::new(misy_tenancy::Deps {
+            db: db.clone(),
+            ambient: ambient.clone(),
+            keys: Arc::clone(&keys),
+            steps: vec![Arc::new(misy_identity::Provisioner(Arc::clone(&identity)))],
+            directory: Arc::clone(&directory),
+        });
+        let conversation = Arc::new(misy_conversation::Deps {
+            db: db.clone(),
+            ambient: ambient.clone(),
+            channels: misy_adapters::registry(),
+            egress: Egress::new(config.egress.clone(), ambient.clone()),
+            vault: keys,
+            responder: Arc::new(KnowledgeResponder::new(&config.conversation)),
+            config: config.conversation.clone(),
+            tenants: Arc::<misy_tenancy::Directory>::clone(&directory),
+            routing_key: root.derive("channel-routing"),
+            public_url: public_url.to_owned(),
+            accounts: misy_conversation::channels::AccountCache::default(),
+            routes: misy_conversation::hooks::Routes::default(),
+            writers: misy_conversation::inbox::Writers::default(),
+        });
+        let kit = Kit::new(
+            db.clone(),
+            Arc::new(misy_identity::Bearers(Arc::clone(&identity))),
+            directory,
+            answer_key(root),
+            config.web.clone(),
+        );
+        Ok(Self { installation, identity, tenancy, conversation, kit, metrics })
+    }
+
+    /// Every route of every room.
+    pub fn routes(&self) -> OpenApiRouter {
+        misy_identity::router(&self.identity)
+            .merge(misy_tenancy::router(&self.tenancy))
+            .merge(misy_conversation::router(&self.conversation))
+    }
+
+    fn registry(&self) -> Registry {
+        let registry = misy_identity::jobs(Registry::new(), &self.identity);
+        let registry = misy_tenancy::jobs(registry, &self.tenancy);
+        misy_conversation::jobs(registry, &self.conversation)
+    }
+
+    /// Starts a worker that runs every job of every room.
+    pub fn start_worker(&self) -> misy_jobs::Running {
+        let Installation { config, ambient, db, .. } = &self.installation;
+        Worker::start(db.clone(), self.registry(), config.jobs.clone(), ambient.clone())
+    }
+
+    /// The first operator: made at the first start, found in the data folder later. The password is
+    /// what was generated; `None` if it was made elsewhere or its file was removed.
+    pub async fn ensure_operator(&self, data: &Path) -> anyhow::Result<(String, Option<Secret>)> {
+        let file = data.join("operator.json");
+        let email = self.installation.config.server.operator_email.clone();
+        let address = misy_identity::Email::parse(&email)
+            .with_context(|| format!("server.operator_email `{email}` is not an address"))?;
+        let ctx = platform_ctx(&self.installation.ambient);
+        if let Some(made) = misy_identity::ensure_operator(&self.identity, &ctx, &address).await? {
+            let kept = serde_json::json!({ "email": email, "password": made.expose() });
+            crate::commands::up::write_ready(&file, &kept)?;
+        }
+        let Ok(text) = std::fs::read_to_string(&file) else { return Ok((email, None)) };
+        let kept: serde_json::Value = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not readable; remove it", file.display()))?;
+        let email = kept["email"].as_str().unwrap_or(&email).to_owned();
+        Ok((email, kept["password"].as_str().map(Secret::new)))
+    }
+
+    /// Serves until `stop` is ready and what was under way is done.
+    pub async fn serve(
+        &self,
+        listeners: Listeners,
+        stop: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let (ending, ended) = tokio::sync::watch::channel(false);
+        let until = |mut ended: tokio::sync::watch::Receiver<bool>| async move {
+            // A sender that is gone means the end as well.
+            let _ = ended.wait_for(|over| *over).await;
+        };
+        let server = self.installation.config.web.server;
+        let api = misy_web::app(self.routes(), self.kit.clone());
+        let admin = misy_web::admin_router(self.metrics.clone());
+        let api = misy_web::serve(listeners.api, api, server, until(ended.clone()));
+        let admin = misy_web::serve(listeners.admin, admin, server, until(ended));
+        let stopping = async {
+            let asked = stop.await;
+            self.kit.readiness.drain();
+            let _ = ending.send(true);
+            asked
+        };
+        let running = async { tokio::join!(api, admin, stopping).2 };
+        tokio::select! {
+            asked = running => asked,
+            () = self.keep_views_fresh() => Ok(()),
+            () = misy_jobs::worker::announce(&self.installation.db) => Ok(()),
+        }
+    }
+
+    /// Renews what this process knows of revocations; never ends.
+    async fn keep_views_fresh(&self) {
+        let mut pulse = tokio::time::interval(Duration::from_millis(400));
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            pulse.tick().await;
+            if let Err(error) = self.identity.tick().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "views are not fresh");
+            }
+        }
+    }
+}
+
+fn answer_key(root: &Key) -> Key {
+    root.derive("idempotent-answers")
+}

@@ -1,0 +1,189 @@
+//! Room `server`: the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use misy_core::Secret;
+
+use crate::config::{self, Config};
+
+/// The open conversation platform: one program, many tenants.
+#[derive(Debug, Parser)]
+#[command(name = "misybot", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Configuration file; `misybot.toml` in the working folder if absent.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process on embedded defaults: database, API, workers, sandbox.
+    Up(Up),
+    /// Serve the API; needs a database of your own.
+    Serve(Place),
+    /// Run workers only; needs a database of your own.
+    Work(Place),
+    /// Bring the database to this program's schema.
+    Migrate(Place),
+    /// Run the emulator of channel providers.
+    Sandbox(Sandbox),
+    /// Check, describe or explain the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Say whether this machine and the database are fit.
+    Doctor(Place),
+    /// Print the OpenAPI description of the API.
+    Openapi,
+    /// Replay jobs that gave up.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Measure, with a floor or peer in the same run.
+    Bench(Bench),
+}
+
+/// Where the installation is.
+#[derive(Debug, Args, Clone, Default)]
+pub struct Place {
+    /// Folder of keys and data.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A PostgreSQL server of your own.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub database_url: Option<Secret>,
+    /// Where the API listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Where metrics are served.
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+}
+
+/// Options of `up`.
+#[derive(Debug, Args, Clone)]
+pub struct Up {
+    /// Where the installation is.
+    #[command(flatten)]
+    pub place: Place,
+    /// Where the sandbox listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    pub sandbox_listen: Option<SocketAddr>,
+    /// Do not run the sandbox.
+    #[arg(long)]
+    pub no_sandbox: bool,
+    /// Write addresses and the operator's credentials to this file as JSON when ready.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Options of `sandbox`.
+#[derive(Debug, Args, Clone)]
+pub struct Sandbox {
+    /// Where it listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+    /// Folder of its journal; without one everything is forgotten at the end.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Write its address to this file as JSON when ready.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Exit with 0 if it is valid.
+    Check,
+    /// Print its JSON Schema.
+    Schema,
+    /// Print the settings in force, as TOML; secrets are left out.
+    Explain,
+}
+
+/// What can be done with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// Put jobs that gave up back into the queue.
+    Replay {
+        /// Whose; jobs of the platform itself if no tenant is named.
+        #[arg(long)]
+        tenant: Option<misy_core::TenantId>,
+        /// Only this one.
+        #[arg(long)]
+        job: Option<misy_core::JobId>,
+        /// Only those of this name, for example `conversation.messages.deliver`.
+        #[arg(long)]
+        name: Option<String>,
+        /// Where the installation is.
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args, Clone)]
+pub struct Bench {
+    /// `queue` or `ingest`.
+    pub name: String,
+    /// How much work; each bench has its own unit and default.
+    #[arg(long)]
+    pub size: Option<u64>,
+    /// For how long at most, in seconds.
+    #[arg(long)]
+    pub seconds: Option<u64>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// A PostgreSQL server of your own; without it an embedded one is run for the bench.
+    #[arg(long, value_name = "URL", value_parser = secret)]
+    pub database_url: Option<Secret>,
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+impl Place {
+    /// The configuration with what the command line says on top.
+    pub fn over(&self, file: Option<&std::path::Path>) -> anyhow::Result<Config> {
+        let mut config = config::load(file)?;
+        if let Some(data) = &self.data {
+            config.server.data.clone_from(data);
+        }
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        if let Some(listen) = self.admin_listen {
+            config.server.admin_listen = listen;
+        }
+        if let Some(url) = &self.database_url {
+            config.database.url = Some(url.clone());
+            config.database.url_file = None;
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_given_on_the_command_line_wins() {
+        let place = Place { listen: "127.0.0.1:0".parse().ok(), ..Place::default() };
+        let config = place.over(None).expect("valid");
+        assert_eq!(config.server.listen.port(), 0);
+    }
+}

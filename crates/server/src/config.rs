@@ -1,0 +1,203 @@
+//! Room `server`: the configuration. Defaults, then `misybot.toml`, then `MISYBOT__A__B` variables,
+//! then the command line; a key that is not known is an error.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use misy_core::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::telemetry;
+
+/// Everything an operator can set. The sections belong to the rooms they are named after.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Addresses.
+    pub server: Server,
+    /// The database.
+    pub database: Database,
+    /// Logs.
+    pub log: telemetry::Config,
+    /// The HTTP kit.
+    pub web: misy_web::Config,
+    /// Sign-in.
+    pub identity: misy_identity::Config,
+    /// Outgoing calls.
+    pub egress: misy_egress::Config,
+    /// Conversations.
+    pub conversation: misy_conversation::Config,
+    /// Workers.
+    pub jobs: misy_jobs::Config,
+    /// The emulator of providers.
+    pub sandbox: misy_sandbox::Config,
+}
+
+/// Addresses and the folder of the installation's own files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Folder of keys and, with the embedded database, of all data.
+    pub data: PathBuf,
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where metrics are served; keep it from the public.
+    pub admin_listen: SocketAddr,
+    /// The API's address as the outside sees it; providers send their hooks there.
+    pub public_url: Option<String>,
+    /// Address of the first operator, made at the first start.
+    pub operator_email: String,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from(".misybot"),
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            admin_listen: (Ipv4Addr::LOCALHOST, 9090).into(),
+            public_url: None,
+            operator_email: "operator@misybot.localhost".to_owned(),
+        }
+    }
+}
+
+/// Where the database is and how it is used.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgresql://user:password@host/database` of a server of your own; the user must be able to
+    /// create roles. Without it `up` runs an embedded one.
+    #[serde(skip_serializing)]
+    pub url: Option<Secret>,
+    /// A file that holds the address, instead of `url`.
+    pub url_file: Option<PathBuf>,
+    /// Pools and time-outs.
+    pub pool: misy_store::Config,
+}
+
+impl Database {
+    /// The address, from wherever it was given.
+    pub fn address(&self) -> anyhow::Result<Option<Secret>> {
+        match (&self.url, &self.url_file) {
+            (Some(_), Some(_)) => {
+                anyhow::bail!("set `database.url` or `database.url_file`, not both")
+            }
+            (Some(url), None) => Ok(Some(url.clone())),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read database.url_file {}", file.display()))?;
+                Ok(Some(Secret::new(text.trim())))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Reads defaults, file and environment. A file that was named must exist; `misybot.toml` in the
+/// working folder is read if it is there.
+pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    let defaults = serde_json::to_string(&Config::default())?;
+    let path = file.unwrap_or(Path::new("misybot.toml"));
+    let settings = config::Config::builder()
+        .add_source(config::File::from_str(&defaults, config::FileFormat::Json))
+        .add_source(
+            config::File::from(path).format(config::FileFormat::Toml).required(file.is_some()),
+        )
+        .add_source(config::Environment::with_prefix("MISYBOT").separator("__").try_parsing(true))
+        .build()
+        .context("the configuration cannot be read")?;
+    let config: Config = settings.try_deserialize().context("the configuration is not valid")?;
+    check(&config)?;
+    Ok(config)
+}
+
+/// Refuses settings that cannot work, all of them at once.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let mut faults = Vec::new();
+    let sentence = |section: &str, fault: String| format!("[{section}] {fault}");
+    faults.extend(config.identity.validate().into_iter().map(|fault| sentence("identity", fault)));
+    if let Err(egress) = config.egress.validate() {
+        let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);
+        faults.extend(egress.into_iter().map(|fault| sentence("egress", text(fault))));
+    }
+    if !(0.0..=1.0).contains(&config.conversation.answer_threshold) {
+        faults.push(sentence("conversation", "answer_threshold must be from 0 to 1".to_owned()));
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    anyhow::bail!("the configuration is not valid:\n  {}", faults.join("\n  "))
+}
+
+/// A JSON Schema (2020-12) of the configuration, made from the defaults.
+pub fn schema() -> anyhow::Result<Value> {
+    let mut schema = shape(&serde_json::to_value(Config::default())?);
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["title"] = "misybot.toml".into();
+    Ok(schema)
+}
+
+fn shape(default: &Value) -> Value {
+    let kind = match default {
+        Value::Object(fields) => {
+            let properties: serde_json::Map<_, _> =
+                fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect();
+            return serde_json::json!({
+                "type": "object", "properties": properties, "additionalProperties": false
+            });
+        }
+        Value::String(_) => "string",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::Array(_) => "array",
+        Value::Null => return serde_json::json!({"default": null}),
+    };
+    serde_json::json!({"type": kind, "default": default})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().expect("a file");
+        std::fs::write(file.path(), text).expect("written");
+        file
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_leaves_the_rest() {
+        let file = file("[server]\nlisten = \"127.0.0.1:7000\"\n");
+        let config = load(Some(file.path())).expect("valid");
+        assert_eq!(config.server.listen.port(), 7000);
+        assert_eq!(config.server.admin_listen.port(), 9090);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let file = file("[server]\nlistne = \"127.0.0.1:7000\"\n");
+        let error = format!("{:#}", load(Some(file.path())).expect_err("refused"));
+        assert!(error.contains("listne"), "{error}");
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        assert!(load(Some(Path::new("/nonexistent/misybot.toml"))).is_err());
+    }
+
+    #[test]
+    fn the_database_address_is_never_printed() {
+        let config = Config {
+            database: Database {
+                url: Some(Secret::new("postgresql://a:b@c")),
+                ..Database::default()
+            },
+            ..Config::default()
+        };
+        let shown = format!("{config:?}{}", toml::to_string(&config).expect("serialises"));
+        assert!(!shown.contains("a:b@c"));
+    }
+}

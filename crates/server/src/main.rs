@@ -1,0 +1,41 @@
+//! Room `server`: the entry of the program; picks the command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use misy_server::cli::{Cli, Command};
+use misy_server::commands;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("misybot: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let file = cli.config.as_deref();
+    match &cli.command {
+        Command::Config(command) => return commands::config::run(command, file),
+        Command::Openapi => return commands::openapi::run(),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Up(options) => commands::up::run(options, file).await,
+            Command::Serve(place) => commands::serve::run(place, file).await,
+            Command::Work(place) => commands::work::run(place, file).await,
+            Command::Migrate(place) => commands::migrate::run(place, file).await,
+            Command::Sandbox(options) => commands::sandbox::run(options, file).await,
+            Command::Doctor(place) => commands::doctor::run(place, file).await,
+            Command::DeadLetters(command) => commands::dead_letters::run(command, file).await,
+            Command::Bench(options) => commands::bench::run(options).await,
+            Command::Config(_) | Command::Openapi => Ok(()),
+        }
+    })
+}
