@@ -136,6 +136,7 @@ async fn deliver_packet(engine: &Engine, account: &str, packet: &[Arc<Hook>]) ->
     }
 }
 
+/// Notes an attempt for people to look at.
 fn log(engine: &Engine, account: &str, packet: &[Arc<Hook>], attempt: u32, answer: &Answer) {
     let summary = match packet {
         [only] => wire::summary(only),

@@ -20,6 +20,7 @@ use crate::timeline::{self, Timeline};
 use crate::world::{Record, Room, World};
 use crate::{Config, Error, courier, names, wire};
 
+/// The world and its journal, behind one lock so that neither is ahead of the other.
 struct Store {
     world: World,
     journal: Option<Journal>,
@@ -70,6 +71,7 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The first accounts, so that a newcomer needs no call to begin.
     fn seed(self: &Arc<Self>) -> Result<(), Error> {
         if !self.read(World::is_empty) {
             return Ok(());
@@ -109,6 +111,7 @@ impl Engine {
         }
     }
 
+    /// A panic under the lock leaves the world as it was before the change, so it may go on.
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,6 +150,7 @@ impl Engine {
         }
     }
 
+    /// Each account has a courier of its own: a receiver that hangs holds up nobody else.
     fn start_courier(self: &Arc<Self>, account: &str) {
         let mut bells = self.bells.lock().unwrap_or_else(PoisonError::into_inner);
         if let Entry::Vacant(place) = bells.entry(account.to_owned()) {
@@ -268,6 +272,7 @@ impl Engine {
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// `None` without a data directory.
     fn blob_path(&self, id: &str) -> Option<PathBuf> {
         self.store().journal.as_ref().map(|journal| journal.media_path(id))
     }
@@ -320,6 +325,7 @@ fn next_status(room: &Room, message: &crate::model::Message) -> Option<Status> {
     }
 }
 
+/// When the status after this one is due; `None` if there is none.
 fn pause_after(behaviour: &Behaviour, status: Status) -> Option<Duration> {
     match status {
         Status::Sent => Some(Duration::from_millis(behaviour.deliver_delay_ms)),
@@ -328,6 +334,7 @@ fn pause_after(behaviour: &Behaviour, status: Status) -> Option<Duration> {
     }
 }
 
+/// The step as a record, with its webhook if somebody listens.
 fn status_record(room: &Room, id: &str, status: Status, at: Timestamp) -> Option<Record> {
     let message = room.find_message(id)?;
     let phone = room.phones.get(&message.chat)?;

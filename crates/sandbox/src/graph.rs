@@ -58,6 +58,7 @@ pub(crate) fn router(engine: &Arc<Engine>) -> Router<Arc<Engine>> {
         .route("/whatsapp_business/attachments/", get(objects::download))
 }
 
+/// Whatever is not a route.
 async fn unknown_path(uri: Uri) -> GraphError {
     GraphError::unknown_path(uri.path())
 }
@@ -149,6 +150,7 @@ pub(crate) fn check_token(
     }
 }
 
+/// The account and the sort of object that a name stands for, among what the token may see.
 fn resolve(world: &World, token: &str, name: &str) -> Option<(String, Object)> {
     let mut owned = world.rooms().filter(|room| room.account.access_token == token);
     owned.find_map(|room| {
@@ -163,6 +165,7 @@ fn resolve(world: &World, token: &str, name: &str) -> Option<(String, Object)> {
     })
 }
 
+/// Calls that do not send have a budget of their own, per account.
 fn count_management(room: &mut Room, now: misy_core::Timestamp) -> Result<(), GraphError> {
     let most = room.account.behaviour.management_per_hour;
     let calls = room.limits.management.get_or_insert_with(|| HourlyCount::new(now)).count(now);
@@ -209,12 +212,14 @@ async fn dress(State(engine): State<Arc<Engine>>, request: Request, next: Next) 
     response
 }
 
+/// `v25.0`; which one makes no difference here.
 fn is_version(text: &str) -> bool {
     let numbers = text.strip_prefix('v').and_then(|rest| rest.split_once('.'));
     numbers
         .is_some_and(|(major, minor)| major.parse::<u16>().is_ok() && minor.parse::<u16>().is_ok())
 }
 
+/// Errors are made where no randomness is at hand; their trace id comes last.
 fn put_trace_id(response: Response, trace_id: &str) -> Response {
     let Some(error) = response.extensions().get::<GraphError>() else { return response };
     let body = Json(error.body(trace_id)).into_response().into_body();

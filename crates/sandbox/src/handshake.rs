@@ -14,6 +14,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Refused before anybody was asked.
     fn early(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), status: None, body: String::new() }
     }

@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::world::{Record, World};
 
+/// One record a line.
 const JOURNAL: &str = "journal.jsonl";
+/// The next journal, until it takes the other's name.
 const COMPACTED: &str = "journal.jsonl.new";
+/// Held as long as the sandbox runs; the system lets go of it when the process dies.
 const LOCK: &str = "lock";
+/// Bytes of files, one file each, under their ids.
 const MEDIA: &str = "media";
 
 /// The journal of one data directory, held exclusively.
@@ -61,6 +65,7 @@ impl Journal {
     }
 }
 
+/// The world that the journal tells of.
 fn replay(path: &Path) -> Result<World, Error> {
     let mut world = World::default();
     let file = match File::open(path) {
@@ -84,6 +89,7 @@ fn replay(path: &Path) -> Result<World, Error> {
     }
 }
 
+/// Writes the world beside the journal and puts it in its place in one step.
 fn compact(world: &World, path: &Path, fresh: &Path) -> io::Result<File> {
     let mut writer = BufWriter::with_capacity(1 << 20, File::create(fresh)?);
     for record in world.snapshot() {

@@ -12,19 +12,29 @@ pub(crate) use crate::names::Direction;
 /// A business phone number with everything that Meta's dashboard would know about it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Account {
+    /// What Meta calls the number; the account's name everywhere.
     pub phone_number_id: String,
+    /// The `WhatsApp` business account; several numbers may share one.
     pub waba_id: String,
+    /// The Meta app whose secret signs.
     pub app_id: String,
+    /// The number as people write it.
     pub display_phone_number: String,
+    /// The name that customers see.
     pub verified_name: String,
+    /// What the Graph side asks for.
     pub access_token: String,
+    /// What webhooks are signed with.
     pub app_secret: String,
+    /// What the receiver must know in the handshake.
     pub verify_token: String,
     /// Where webhooks go; set only after a handshake.
     pub webhook_url: Option<String>,
     /// Whether the app is subscribed to the WABA; without it nothing is delivered.
     pub subscribed: bool,
+    /// When it was made.
     pub created_at: Timestamp,
+    /// How Meta treats it.
     #[serde(default)]
     pub behaviour: Behaviour,
 }
@@ -108,6 +118,7 @@ pub struct FailNext {
     pub asynchronous: bool,
 }
 
+/// Failing once is what is usually meant.
 fn once() -> u32 {
     1
 }
@@ -117,7 +128,9 @@ fn once() -> u32 {
 pub(crate) struct Phone {
     /// Digits of the number, or the user id of somebody whose number is hidden.
     pub chat: String,
+    /// The profile name.
     pub name: String,
+    /// The business-scoped user id.
     pub user_id: String,
     /// The number is hidden: webhooks carry only the user id.
     pub bsuid_only: bool,
@@ -125,6 +138,7 @@ pub(crate) struct Phone {
     pub on_whatsapp: bool,
     /// The service window is closed by order, whatever the clock says.
     pub window_closed: bool,
+    /// From here the service window counts.
     pub last_wrote_at: Option<Timestamp>,
     /// Until when the business is shown as typing.
     pub typing_until: Option<Timestamp>,
@@ -166,10 +180,15 @@ impl Status {
 /// A message of a chat, either way.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
+    /// Unique, `wamid.` and more.
     pub id: String,
+    /// The customer it is from or to.
     pub chat: String,
+    /// Which way it goes.
     pub direction: Direction,
+    /// When it was accepted.
     pub at: Timestamp,
+    /// Meta's word for its type.
     pub kind: String,
     /// Inbound: the message object of the webhook. Outbound: the request as it came.
     pub payload: Box<RawValue>,
@@ -200,6 +219,7 @@ impl Message {
 /// A change waiting to be delivered to the receiver.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Hook {
+    /// Its place among all webhooks of the account.
     pub serial: u64,
     /// The chat it belongs to, whose order is kept.
     pub chat: String,
@@ -236,11 +256,18 @@ pub(crate) struct Template {
 /// What was counted since the first start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
+    /// Messages of customers.
     pub inbound: u64,
+    /// Messages of the business that were accepted.
     pub outbound: u64,
+    /// Messages of the business that were not.
     pub refused: u64,
+    /// Acknowledged with 200, each counted once.
     pub webhooks_delivered: u64,
+    /// Given up because there was no receiver any more.
     pub webhooks_dropped: u64,
+    /// POSTs, duplicates and repetitions included.
     pub webhook_attempts: u64,
+    /// POSTs that were not answered with 200.
     pub webhook_failures: u64,
 }

@@ -97,6 +97,7 @@ impl Outbox {
         }
     }
 
+    /// Puts a webhook at the end of its lane.
     fn line_up(&mut self, serial: u64, hook: &Hook) {
         let lane = if self.wide { hook.chat.clone() } else { String::new() };
         let queue = self.lanes.entry(lane.clone()).or_default();

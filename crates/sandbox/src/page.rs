@@ -38,6 +38,7 @@ fn policy() -> String {
     )
 }
 
+/// The page with the strictest headers that it can live with.
 async fn show() -> impl IntoResponse {
     let headers: [(HeaderName, String); 5] = [
         (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),

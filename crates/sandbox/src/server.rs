@@ -52,6 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, engine: Arc<Engine>) {
     }
 }
 
+/// Answers the requests of a connection until either side ends it.
 async fn serve_connection(stream: TcpStream, router: Router, engine: Arc<Engine>) {
     const PARTING: Duration = Duration::from_secs(2);
     let _ = stream.set_nodelay(true);

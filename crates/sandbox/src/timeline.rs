@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 
+/// A step to be taken. Ordered by its fields from the first on.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: Instant,

@@ -20,6 +20,7 @@ fn contact(phone: &Phone) -> Value {
     contact
 }
 
+/// A change of the field `messages` with one item in one list.
 fn change(account: &Account, phone: &Phone, list: &str, item: &Value) -> Box<RawValue> {
     let digits = names::phone_digits(&account.display_phone_number);
     raw(&json!({

@@ -84,6 +84,7 @@ pub(crate) struct LogLine {
     pub(crate) elapsed_ms: u64,
 }
 
+/// Attempts that the log keeps.
 const LOG_LINES: usize = 200;
 
 impl Room {
@@ -145,6 +146,7 @@ impl Room {
         }
     }
 
+    /// Takes webhooks in and keeps their serials from being given again.
     fn push_hooks(&mut self, hooks: impl IntoIterator<Item = Hook>) {
         for hook in hooks {
             self.next_hook = self.next_hook.max(hook.serial + 1);
@@ -152,6 +154,7 @@ impl Room {
         }
     }
 
+    /// A message that is known already is left out: a journal may repeat itself.
     fn put_message(&mut self, message: Message) {
         if self.by_id.contains_key(&message.id) {
             return;
@@ -176,6 +179,7 @@ impl Room {
         self.messages.push(message);
     }
 
+    /// As on a phone, a read mark covers everything before it in its chat.
     fn read_up_to(&mut self, id: &str, typing_until: Option<Timestamp>) {
         let Some(last) = self.by_id.get(id).copied() else { return };
         let chat = self.messages[last].chat.clone();
@@ -229,6 +233,7 @@ impl Room {
         }
     }
 
+    /// Webhooks that nobody waits for any more.
     fn settle(&mut self, serials: &[u64], delivered: bool) {
         for serial in serials {
             self.next_hook = self.next_hook.max(serial + 1);

@@ -97,6 +97,7 @@ pub(crate) fn check(body: &Value, scene: Scene<'_>) -> Checked<Request> {
     Ok(Request::Send(outgoing))
 }
 
+/// A read mark must name a message that was received.
 fn check_read(root: &Param<'_>, scene: Scene<'_>) -> Checked<Request> {
     root.need("status")?.one_of(&["read"])?;
     let id = root.need("message_id")?;
@@ -114,6 +115,7 @@ fn check_read(root: &Param<'_>, scene: Scene<'_>) -> Checked<Request> {
     Ok(Request::Read { message_id: message_id.to_owned(), typing: false })
 }
 
+/// If both `to` and `recipient` are given, the phone number wins, as at Meta.
 fn check_recipient(root: &Param<'_>, room: &Room) -> Checked<Recipient> {
     let form = root.find("recipient_type");
     let form = form.map(|form| form.one_of(&["individual", "group"])).transpose()?;
@@ -140,6 +142,7 @@ fn check_recipient(root: &Param<'_>, room: &Room) -> Checked<Recipient> {
     Ok(Recipient::Phone { input, digits })
 }
 
+/// Without a type it is a text.
 fn check_type(root: &Param<'_>) -> Checked<String> {
     let Some(kind) = root.find("type") else { return Ok("text".to_owned()) };
     let word = kind.text()?.to_ascii_lowercase();
@@ -150,6 +153,7 @@ fn check_type(root: &Param<'_>) -> Checked<String> {
     kind.one_of(&TYPES)
 }
 
+/// Only the shape: a reply to a message that is gone is sent without its quotation.
 fn check_message_id<'a>(id: &Param<'a>) -> Checked<&'a str> {
     let text = id.text()?;
     if text.len() > "wamid.".len() && text.starts_with("wamid.") {
@@ -158,6 +162,7 @@ fn check_message_id<'a>(id: &Param<'a>) -> Checked<&'a str> {
     Err(GraphError::messaging(131_009, format!("Param {} is not a message ID", id.path())))
 }
 
+/// What stands under the key of the type.
 fn check_content(content: &Param<'_>, scene: Scene<'_>, outgoing: &mut Outgoing) -> Checked<()> {
     match outgoing.kind.as_str() {
         "text" => check_text(content),
@@ -173,6 +178,7 @@ fn check_content(content: &Param<'_>, scene: Scene<'_>, outgoing: &mut Outgoing)
     }
 }
 
+/// An empty body is as good as none.
 fn check_text(text: &Param<'_>) -> Checked<()> {
     text.only(&["body", "preview_url"])?;
     let body = text.need("body")?;
@@ -227,6 +233,7 @@ pub(crate) fn check_media(
     }
 }
 
+/// Coordinates in degrees, as numbers or as texts.
 fn check_location(location: &Param<'_>) -> Checked<()> {
     location.only(&["latitude", "longitude", "name", "address", "url"])?;
     location.need("latitude")?.number(-90.0, 90.0)?;
@@ -239,6 +246,7 @@ fn check_location(location: &Param<'_>) -> Checked<()> {
     Ok(())
 }
 
+/// A card needs its full name and one part of it.
 fn check_contacts(contacts: &Param<'_>) -> Checked<()> {
     let cards = contacts.items()?;
     count_within("contacts", cards.len(), 1, CONTACTS_MAX)?;
@@ -268,6 +276,7 @@ fn check_contacts(contacts: &Param<'_>) -> Checked<()> {
     Ok(())
 }
 
+/// One emoji with its modifiers; an empty text takes a reaction back.
 fn check_reaction(reaction: &Param<'_>) -> Checked<()> {
     reaction.only(&["message_id", "emoji"])?;
     check_message_id(&reaction.need("message_id")?)?;

@@ -67,12 +67,14 @@ const DETAILS: [(u32, &str); 5] = [
     (130_472, "Failed to send message because this user's phone number is part of an experiment"),
 ];
 
+/// Status and title of a code; an unlisted one is a bad request.
 fn title(code: u32) -> (u16, &'static str) {
     let known = TITLES.iter().find(|(known, ..)| *known == code);
     known.map_or((400, "Something went wrong"), |(_, status, title)| (*status, title))
 }
 
 impl GraphError {
+    /// The bare error of a code.
     fn new(code: u32) -> Self {
         let (status, title) = title(code);
         Self {

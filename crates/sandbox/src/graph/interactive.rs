@@ -37,6 +37,7 @@ pub(crate) const CARD_BODY_MAX: usize = 160;
 /// Products of a list of products, all sections together.
 pub(crate) const PRODUCTS_MAX: usize = 30;
 
+/// The kinds that a business can send, `voice_call` and the payment kinds included.
 const TYPES: [&str; 14] = [
     "address_message",
     "button",
@@ -88,6 +89,7 @@ pub(crate) fn check(content: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u32
     }
 }
 
+/// Lists have only text headers.
 fn check_header(
     header: &Param<'_>,
     kind: &str,
@@ -107,15 +109,18 @@ fn check_header(
     }
 }
 
+/// The text that every kind but a single product needs.
 fn check_body(body: &Param<'_>, most: usize) -> Checked<()> {
     body.only(&["text"])?;
     body.need("text")?.text_within("Body text", 1, most).map(drop)
 }
 
+/// An action that repeats the kind's name.
 fn check_named(action: &Param<'_>, name: &str) -> Checked<()> {
     action.need("name")?.one_of(&[name]).map(drop)
 }
 
+/// Ids and titles must differ: the customer's choice is told by them.
 fn check_buttons(action: &Param<'_>, form: &str) -> Checked<()> {
     action.only(&["buttons"])?;
     let buttons = action.need("buttons")?.items()?;
@@ -133,6 +138,7 @@ fn check_buttons(action: &Param<'_>, form: &str) -> Checked<()> {
     distinct("button title", titles)
 }
 
+/// With several sections each needs a title.
 fn check_list(action: &Param<'_>) -> Checked<()> {
     action.only(&["button", "sections"])?;
     action.need("button")?.text_within("Button", 1, BUTTON_TITLE_MAX)?;
@@ -158,6 +164,7 @@ fn check_list(action: &Param<'_>) -> Checked<()> {
     distinct("row id", ids)
 }
 
+/// Gives the id, which must differ from all others.
 fn check_row<'a>(row: &Param<'a>) -> Checked<&'a str> {
     row.only(&["id", "title", "description"])?;
     row.need("title")?.text_within("Row title", 1, ROW_TITLE_MAX)?;
@@ -167,6 +174,7 @@ fn check_row<'a>(row: &Param<'a>) -> Checked<&'a str> {
     row.need("id")?.text_within("Row id", 1, ROW_ID_MAX)
 }
 
+/// A button that opens a web page.
 fn check_link(action: &Param<'_>) -> Checked<()> {
     check_named(action, "cta_url")?;
     let parameters = action.need("parameters")?;
@@ -175,6 +183,7 @@ fn check_link(action: &Param<'_>) -> Checked<()> {
     parameters.need("url")?.web_address().map(drop)
 }
 
+/// A flow is named by its id or by its name.
 fn check_flow(action: &Param<'_>) -> Checked<()> {
     check_named(action, "flow")?;
     let parameters = action.need("parameters")?;
@@ -192,6 +201,7 @@ fn check_flow(action: &Param<'_>) -> Checked<()> {
     }
 }
 
+/// Cards that each have a link or buttons.
 fn check_carousel(action: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u32>) -> Checked<()> {
     let cards = action.need("cards")?.items()?;
     count_within("cards", cards.len(), CARDS.0, CARDS.1)?;
@@ -214,6 +224,7 @@ fn check_carousel(action: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u32>) 
     Ok(())
 }
 
+/// A list of products needs a header.
 fn check_products(content: &Param<'_>, action: &Param<'_>) -> Checked<()> {
     content.need("header")?;
     action.need("catalog_id")?.text_or_number()?;

@@ -54,6 +54,7 @@ const TYPES: [(&str, u64, &str); 18] = [
 /// Bytes of a sticker that does not move.
 const STATIC_STICKER_MAX_BYTES: u64 = 100 << 10;
 
+/// Types are compared without regard to case and blanks.
 fn normalize(mime_type: &str) -> String {
     mime_type.to_ascii_lowercase().replace("; ", ";").replace(';', "; ")
 }

@@ -35,6 +35,7 @@ impl From<io::Error> for GraphError {
     }
 }
 
+/// What came of a request.
 enum Done {
     Read,
     Sent { id: String, answer: Value, lost: bool, early_status: bool },
@@ -88,6 +89,7 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Result<Value, GraphError> {
     serde_json::from_slice(body).map_err(broken)
 }
 
+/// Everything is decided here, under the lock: refused, or accepted with its records.
 fn decide(
     room: &mut Room,
     body: &Value,
@@ -165,6 +167,8 @@ fn take_ordered_failure(room: &mut Room, records: &mut Vec<Record>) -> Option<(u
     Some(code)
 }
 
+/// Counts down the answers that are to be lost. This is journalled: a lost answer must not be lost
+/// twice.
 fn take_lost_answer(room: &Room, records: &mut Vec<Record>) -> bool {
     if room.account.behaviour.lose_response == 0 {
         return false;
@@ -179,6 +183,7 @@ fn take_lost_answer(room: &Room, records: &mut Vec<Record>) -> bool {
     true
 }
 
+/// The recipient's phone, and whether it is met for the first time.
 fn find_recipient(room: &Room, outgoing: &Outgoing) -> Result<(Phone, bool), GraphError> {
     let known = match &outgoing.recipient {
         Recipient::Phone { digits, .. } => room.find_phone(digits),
@@ -229,6 +234,7 @@ fn fate(phone: &Phone, kind: &str, now: Timestamp) -> Option<u32> {
     (needs_window && !phone.is_window_open(now)).then_some(131_047)
 }
 
+/// Meta's answer to an accepted message.
 fn answer(outgoing: &Outgoing, phone: &Phone, id: &str) -> Value {
     let contact = match &outgoing.recipient {
         Recipient::Phone { input, digits } => {

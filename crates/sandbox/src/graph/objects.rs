@@ -21,7 +21,9 @@ use crate::model::{Account, Media};
 use crate::world::Record;
 use crate::{handshake, names};
 
+/// JSON, or one of Meta's errors.
 type Answer = Result<Json<Value>, GraphError>;
+/// The query, whose unknown keys Meta ignores.
 type Params = Query<HashMap<String, String>>;
 
 /// What Meta calls a number.
@@ -29,11 +31,13 @@ const NUMBER: &str = "WhatsAppBusinessPhoneNumber";
 /// Fields of a number that are shown when none are asked for.
 const NUMBER_FIELDS: &str = "id,display_phone_number,verified_name,quality_rating";
 
+/// The caller's account.
 fn account_of(engine: &Engine, caller: &Caller) -> Result<Account, GraphError> {
     let found = engine.read(|world| world.find(&caller.account).map(|room| room.account.clone()));
     found.ok_or_else(|| caller.unknown())
 }
 
+/// What Meta answers when there is nothing to say.
 fn success() -> Json<Value> {
     Json(json!({"success": true}))
 }
@@ -114,6 +118,7 @@ fn select(all: &Value, fields: &str, node: &str) -> Answer {
     Ok(Json(Value::Object(chosen)))
 }
 
+/// A file asked for through another number does not exist.
 fn show_media(
     engine: &Engine,
     caller: &Caller,
@@ -146,6 +151,7 @@ pub(crate) async fn configure(
     override_webhook(&engine, &caller, &body["webhook_configuration"]).await
 }
 
+/// Another receiver, after its handshake; an empty address means none.
 async fn override_webhook(engine: &Engine, caller: &Caller, wanted: &Value) -> Answer {
     let url = wanted["override_callback_uri"].as_str().unwrap_or_default();
     if url.is_empty() {

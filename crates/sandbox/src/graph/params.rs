@@ -31,6 +31,7 @@ impl<'a> Param<'a> {
         self.value
     }
 
+    /// The name of an inner value, as errors write it.
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}['{key}']", self.path) }
     }

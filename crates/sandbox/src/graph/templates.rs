@@ -51,6 +51,7 @@ pub(crate) fn check(
     Ok(known.category.to_lowercase())
 }
 
+/// A component of the sent template in itself, whatever the template asks for.
 fn check_component(component: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u32>) -> Checked<()> {
     let kinds = ["header", "body", "button", "carousel", "limited_time_offer", "order_status"];
     component.only(&["type", "sub_type", "index", "parameters", "cards"])?;
@@ -65,6 +66,7 @@ fn check_component(component: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u3
     Ok(())
 }
 
+/// A value for a placeholder.
 fn check_parameter(parameter: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u32>) -> Checked<()> {
     let kind = parameter.need("type")?.text()?.to_ascii_lowercase();
     match kind.as_str() {
@@ -83,6 +85,7 @@ fn check_parameter(parameter: &Param<'_>, scene: Scene<'_>, fate: &mut Option<u3
     }
 }
 
+/// Meta refuses what would let a parameter break the layout.
 fn check_text(text: &Param<'_>) -> Checked<()> {
     let words = text.text()?;
     if words.is_empty() {
@@ -108,6 +111,7 @@ fn placeholders(text: &str) -> usize {
     names.map(|(name, _)| name.trim()).collect::<BTreeSet<_>>().len()
 }
 
+/// The values given for a component.
 fn parameters_of<'a>(components: &[Param<'a>], kind: &str) -> Option<Vec<Param<'a>>> {
     let is_it = |it: &&Param<'a>| {
         it.find("type")
@@ -117,6 +121,7 @@ fn parameters_of<'a>(components: &[Param<'a>], kind: &str) -> Option<Vec<Param<'
     components.iter().find(is_it)?.find("parameters")?.items().ok()
 }
 
+/// As many values as placeholders, and the right kind of header.
 fn check_counts(template: &Template, components: &[Param<'_>]) -> Checked<()> {
     for kind in ["header", "body"] {
         let given = parameters_of(components, kind).unwrap_or_default();
@@ -150,6 +155,7 @@ fn check_counts(template: &Template, components: &[Param<'_>]) -> Checked<()> {
     Ok(())
 }
 
+/// A link with a placeholder needs its value.
 fn check_buttons(template: &Template, components: &[Param<'_>]) -> Checked<()> {
     let buttons = part(template, "buttons").and_then(|it| it["buttons"].as_array());
     for (index, button) in buttons.into_iter().flatten().enumerate() {
@@ -201,6 +207,7 @@ pub(crate) fn create(body: &Value, scene: Scene<'_>, id: String) -> Checked<Temp
     })
 }
 
+/// The limits of a template's own texts.
 fn check_new_component(component: &Param<'_>) -> Checked<()> {
     let kinds = ["header", "body", "footer", "buttons", "carousel", "limited_time_offer"];
     let kind = component.need("type")?.one_of(&kinds)?;

@@ -17,6 +17,7 @@ use crate::handshake;
 use crate::model::{Account, Behaviour};
 use crate::world::Room;
 
+/// JSON, or an error of the script API.
 type Answer = Result<Json<Value>, ScriptError>;
 
 /// Looks at one account, or says that there is none.
@@ -66,6 +67,7 @@ pub(crate) async fn show(State(engine): State<Arc<Engine>>, Path(account): Path<
     look(&engine, &account, |room| Json(describe(&room.account)))
 }
 
+/// Where webhooks shall go.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewWebhook {

@@ -18,8 +18,10 @@ use crate::engine::{Engine, fresh_phone};
 use crate::model::{Direction, Message, Phone};
 use crate::world::Record;
 
+/// JSON, or an error of the script API.
 type Answer = Result<Json<Value>, ScriptError>;
 
+/// The phone without its chat.
 fn describe(phone: &Phone, now: Timestamp) -> Value {
     let closes_at = phone.last_wrote_at.map(|at| at.as_second() + 24 * 3_600);
     json!({
@@ -34,6 +36,7 @@ fn describe(phone: &Phone, now: Timestamp) -> Value {
     })
 }
 
+/// A message as the phone shows it, with what Meta knows of it.
 fn show_message(message: &Message) -> Value {
     let mut shown = json!({
         "id": message.id, "direction": message.direction, "at": message.at, "type": message.kind,
@@ -87,6 +90,7 @@ pub(crate) async fn show(
     answer.ok_or_else(|| ScriptError::unknown("phone"))
 }
 
+/// What is not given stays as it is.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PhoneChange {
@@ -106,6 +110,7 @@ pub(crate) async fn edit(
     edit_phone(&engine, &account, &phone, change)
 }
 
+/// Whether the window counts as closed.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WindowChange {
@@ -122,6 +127,7 @@ pub(crate) async fn set_window(
     edit_phone(&engine, &account, &phone, change)
 }
 
+/// Changes a phone, or makes it.
 fn edit_phone(engine: &Engine, account: &str, phone: &str, change: PhoneChange) -> Answer {
     let chat = chat_name(phone)?;
     let now = engine.ambient.now();

@@ -158,6 +158,7 @@ impl<'a> Scribe<'a> {
         }
     }
 
+    /// One message: its phone, its object, its records.
     fn write(&mut self, said: &Said, file: Option<&str>) -> Result<(), ScriptError> {
         let phone = self.meet(said)?;
         let kind = said.kind.as_deref().unwrap_or("text");
@@ -207,6 +208,7 @@ impl<'a> Scribe<'a> {
         Ok(phone)
     }
 
+    /// Which message is answered, and whether this one was forwarded.
     fn context(&self, said: &Said, phone: &Phone) -> Option<Value> {
         let business = names::phone_digits(&self.room.account.display_phone_number);
         let mut context = json!({});
@@ -263,6 +265,7 @@ impl<'a> Scribe<'a> {
         Ok(json!({"body": body, "wa_id": new, "type": "user_changed_number"}))
     }
 
+    /// What stands under the type of a message with a file.
     fn file_content(
         &self,
         said: &Said,
@@ -294,6 +297,7 @@ impl<'a> Scribe<'a> {
         Ok((wire_kind, Some(content)))
     }
 
+    /// Writes the records of a message.
     fn push(&mut self, phone: &Phone, id: &str, kind: &str, message: &Value) {
         let account = &self.room.account;
         let hook = self.room.is_listening().then(|| Hook {
@@ -357,9 +361,8 @@ fn reaction(said: &Said) -> Result<Value, ScriptError> {
 fn edit(said: &Said) -> Result<Value, ScriptError> {
     let text = json!({"body": need(said.text.as_ref(), "text")?});
     let message = json!({"context": {"id": "M0"}, "type": "text", "text": text});
-    Ok(
-        json!({"original_message_id": need(said.message_id.as_ref(), "message_id")?, "message": message}),
-    )
+    let target = need(said.message_id.as_ref(), "message_id")?;
+    Ok(json!({"original_message_id": target, "message": message}))
 }
 
 /// What Meta says of a kind it does not hand on; it stands under `errors`.
@@ -377,6 +380,7 @@ fn drop_nulls(mut value: Value) -> Value {
     value
 }
 
+/// A place on the map.
 fn location(said: &Said) -> Value {
     drop_nulls(json!({
         "latitude": said.latitude, "longitude": said.longitude, "name": said.place,
@@ -384,6 +388,7 @@ fn location(said: &Said) -> Value {
     }))
 }
 
+/// A card for whoever gives none.
 fn sample_contacts() -> Value {
     json!([{
         "name": {"formatted_name": "Lucía Gómez", "first_name": "Lucía", "last_name": "Gómez"},
@@ -391,6 +396,7 @@ fn sample_contacts() -> Value {
     }])
 }
 
+/// A basket for whoever gives none.
 fn sample_order() -> Value {
     json!({"catalog_id": "194836987003835", "text": "", "product_items": [
         {"product_retailer_id": "di9ozbzfi4", "quantity": 2, "item_price": 30, "currency": "USD"},

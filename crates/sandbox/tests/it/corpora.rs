@@ -92,6 +92,11 @@ impl Blanks {
     }
 }
 
+/// Examples name templates as Meta would not.
+fn valid_name(name: &str) -> String {
+    name.replace('-', "_").to_lowercase().replace(['<', '>'], "x")
+}
+
 /// Makes the template that an example sends, as its components ask for it.
 async fn make_template(stage: &Stage, request: &Value) {
     let template = &request["template"];
@@ -118,7 +123,7 @@ async fn make_template(stage: &Stage, request: &Value) {
         }
     }
     let body = json!({
-        "name": template["name"].as_str().expect("a name").replace('-', "_").to_lowercase().replace(['<', '>'], "x"),
+        "name": valid_name(template["name"].as_str().expect("a name")),
         "language": template["language"]["code"], "category": "UTILITY", "components": components,
     });
     let made = stage.graph("POST", &format!("/{}/message_templates", stage.waba()), body).await;
@@ -134,8 +139,7 @@ async fn refusals(requests: Vec<(String, Value)>) -> Vec<(String, u64, String)> 
         blanks.fill(&mut request);
         make_template(&stage, &request).await;
         if let Some(template) = request.pointer("/template/name").and_then(Value::as_str) {
-            let valid = template.replace('-', "_").to_lowercase().replace(['<', '>'], "x");
-            request["template"]["name"] = valid.into();
+            request["template"]["name"] = valid_name(template).into();
         }
         let answer = stage.send(request).await;
         if answer.status != 200 {

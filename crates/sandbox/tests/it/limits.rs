@@ -18,7 +18,8 @@ fn text_of(length: usize) -> String {
 }
 
 fn buttons(count: usize, title: &str, id: &str) -> Value {
-    let button = |n: usize| json!({"type": "reply", "reply": {"id": format!("{n}{id}"), "title": format!("{n}{title}")}});
+    let reply = |n: usize| json!({"id": format!("{n}{id}"), "title": format!("{n}{title}")});
+    let button = |n: usize| json!({"type": "reply", "reply": reply(n)});
     json!({"type": "button", "body": {"text": "?"},
         "action": {"buttons": (0..count).map(button).collect::<Vec<_>>()}})
 }
@@ -334,11 +335,67 @@ fn malformed_contents() -> Vec<(Value, u64, &'static str)> {
     ]
 }
 
+/// Interactive messages that are wrong in form, likewise.
+fn malformed_interactives() -> Vec<(Value, u64, &'static str)> {
+    let picture = json!({"type": "image", "image": {"link": "https://example.com/a.png"}});
+    let without = |mut content: Value, key: &str| {
+        content.as_object_mut().expect("an object").remove(key);
+        content
+    };
+    let located = json!({"type": "location_request_message", "body": {"text": "?"},
+        "action": {"name": "send_money"}});
+    let wrong = [
+        (put(list(1, 1), "header", picture), 100, "must be one of {TEXT} - got \"image\"."),
+        (put(buttons(1, "", ""), "type", json!("poll")), 100, "- got \"poll\"."),
+        (
+            put(buttons(1, "", ""), "colour", json!("red")),
+            100,
+            "(#100) Unexpected key \"colour\" on param \"interactive\".",
+        ),
+        (
+            buttons(0, "", ""),
+            131_009,
+            "Invalid buttons count. Min allowed buttons: 1, Max allowed buttons: 3",
+        ),
+        (list(1, 0), 131_009, "Invalid rows count. Min allowed rows: 1, Max allowed rows: 10"),
+        (
+            with(link(3), "/action/parameters/url", "example.com"),
+            100,
+            "\"example.com\" must be an http or https URL.",
+        ),
+        (with(link(3), "/action/name", "open"), 100, "must be one of {CTA_URL} - got \"open\"."),
+        (with(flow(3), "/action/name", "list"), 100, "must be one of {FLOW} - got \"list\"."),
+        (
+            with(flow(3), "/action/parameters/flow_id", Value::Null),
+            131_009,
+            "Exactly one of flow_id and flow_name is needed",
+        ),
+        (located, 100, "must be one of {SEND_LOCATION} - got \"send_money\"."),
+        (
+            carousel(1, 1),
+            131_009,
+            "Invalid cards count. Min allowed cards: 2, Max allowed cards: 10",
+        ),
+        (
+            without(products(1), "header"),
+            100,
+            "(#100) The parameter interactive['header'] is required.",
+        ),
+        (
+            with(products(1), "/action/catalog_id", Value::Null),
+            100,
+            "(#100) The parameter interactive['action']['catalog_id'] is required.",
+        ),
+    ];
+    wrong.map(|(content, code, words)| (interactive(content), code, words)).to_vec()
+}
+
 #[tokio::test]
 async fn what_is_wrong_in_form_is_refused_with_metas_words() {
     let stage = Stage::set().await;
     stage.say_text("hello").await;
-    let malformed = [malformed_envelopes(), malformed_contents()].concat();
+    let malformed =
+        [malformed_envelopes(), malformed_contents(), malformed_interactives()].concat();
     let count = malformed.len();
     for (body, code, words) in malformed {
         let shown = body.to_string();

@@ -19,7 +19,8 @@ async fn two_accounts_are_there_from_the_start_with_credentials_of_their_own() {
 #[tokio::test]
 async fn an_account_is_made_with_what_is_given_and_not_twice() {
     let stage = Stage::set().await;
-    let wanted = json!({"phone_number_id": "106540352242922", "app_secret": "s", "access_token": "t",
+    let wanted = json!({"phone_number_id": "106540352242922", "app_secret": "s",
+        "access_token": "t",
         "verify_token": "v", "waba_id": "102290129340398", "verified_name": "Acme",
         "display_phone_number": "+1 555-078-3881"});
     let made = call(stage.request("POST", "/sandbox/accounts").json(&wanted)).await;

@@ -144,7 +144,8 @@ async fn a_known_number_is_hidden_on_demand_and_the_number_wins_over_the_user_id
     assert!(seen[0].get("from").is_none());
     let user = seen[0]["from_user_id"].clone();
     let body = json!({
-        "messaging_product": "whatsapp", "to": CUSTOMER, "recipient": "DE.1", "text": {"body": "yes"},
+        "messaging_product": "whatsapp", "to": CUSTOMER, "recipient": "DE.1",
+        "text": {"body": "yes"},
     });
     let answer = stage.send(body).await;
     assert_eq!(answer.body["contacts"][0]["wa_id"], CUSTOMER);

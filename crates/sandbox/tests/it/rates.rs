@@ -130,13 +130,20 @@ fn template(components: Value) -> Value {
 async fn templates_are_checked_against_what_they_ask_for() {
     let stage = Stage::set().await;
     let path = format!("/{}/message_templates", stage.waba());
-    let made = stage.graph("POST", &path, json!({
-        "name": "order", "language": "de", "category": "UTILITY", "components": [
-            {"type": "HEADER", "format": "IMAGE"},
-            {"type": "BODY", "text": "Hallo {{1}}, Bestellung {{2}}"},
-            {"type": "BUTTONS", "buttons": [{"type": "URL", "text": "Zeigen", "url": "https://e.x/{{1}}"}]},
-        ],
-    })).await;
+    let made = stage
+        .graph(
+            "POST",
+            &path,
+            json!({
+                "name": "order", "language": "de", "category": "UTILITY", "components": [
+                    {"type": "HEADER", "format": "IMAGE"},
+                    {"type": "BODY", "text": "Hallo {{1}}, Bestellung {{2}}"},
+                    {"type": "BUTTONS", "buttons": [
+                        {"type": "URL", "text": "Zeigen", "url": "https://e.x/{{1}}"}]},
+                ],
+            }),
+        )
+        .await;
     assert_eq!(
         (&made.body["status"], &made.body["category"]),
         (&json!("APPROVED"), &json!("UTILITY"))
@@ -144,7 +151,10 @@ async fn templates_are_checked_against_what_they_ask_for() {
     let picture = json!({"type": "header", "parameters": [
         {"type": "image", "image": {"link": "https://example.com/a.png"}}]});
     let text = |words: &str| json!({"type": "text", "text": words});
-    let body = |words: &[&str]| json!({"type": "body", "parameters": words.iter().map(|it| text(it)).collect::<Vec<_>>()});
+    let body = |words: &[&str]| {
+        let parameters: Vec<Value> = words.iter().map(|it| text(it)).collect();
+        json!({"type": "body", "parameters": parameters})
+    };
     let button =
         json!({"type": "button", "sub_type": "url", "index": "0", "parameters": [text("17")]});
     stage.send(template(json!([picture, body(&["Eva", "17"]), button]))).await.wamid();
