@@ -13,10 +13,38 @@ pub mod knowledge_entries;
 pub mod messages;
 pub mod responders;
 
+use std::sync::Arc;
+
 use misy_core::{Code, Public};
+use misy_jobs::Registry;
 use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
 
 pub use deps::{Config, Deps};
+
+/// Every route of this room.
+pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
+    let routers = [
+        channels::http::router,
+        hooks::http::router,
+        contacts::http::router,
+        conversations::http::router,
+        messages::http::router,
+        knowledge_entries::http::router,
+    ];
+    routers.into_iter().fold(OpenApiRouter::new(), |all, one| all.merge(one(Arc::clone(deps))))
+}
+
+/// Every job of this room.
+#[must_use]
+pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
+    registry
+        .register::<inbox::jobs::Ingest>(Arc::clone(deps))
+        .register::<responders::Respond>(Arc::clone(deps))
+        .register::<messages::Deliver>(Arc::clone(deps))
+        .register::<messages::MarkRead>(Arc::clone(deps))
+        .register::<messages::MatchStatuses>(Arc::clone(deps))
+}
 
 /// Why a room below refused: the actor lacks a right, or the database did not do it. Every resource's
 /// error has it as one of its variants.

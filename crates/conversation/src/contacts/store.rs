@@ -132,8 +132,7 @@ pub(crate) async fn delete_replaced(
     newer: &[IdentityClaim],
 ) -> Result<(), Error> {
     let (namespaces, values) = columns(newer);
-    let params: [&(dyn ToSql + Sync); 4] =
-        [&tx.tenant(), &contact.uuid(), &namespaces, &values];
+    let params: [&(dyn ToSql + Sync); 4] = [&tx.tenant(), &contact.uuid(), &namespaces, &values];
     tx.execute(DELETE_REPLACED, &params).await.map(drop)
 }
 

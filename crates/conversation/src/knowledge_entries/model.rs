@@ -101,7 +101,10 @@ impl NewEntry {
         }
         for (index, tag) in self.tags.iter().enumerate() {
             if !is_within(tag, TAG_CHARS_MAX) {
-                fault(format!("/tags/{index}"), format!("expected 1 to {TAG_CHARS_MAX} characters"));
+                fault(
+                    format!("/tags/{index}"),
+                    format!("expected 1 to {TAG_CHARS_MAX} characters"),
+                );
             }
         }
         faults

@@ -13,8 +13,8 @@ use crate::Deps;
 
 pub(crate) use delivery::{deliver, mark_read};
 pub(crate) use inbound::{apply_edits, apply_revokes, receive, record_echoes};
-pub use sending::{To, send, send_to};
 pub(crate) use sending::{Answer, answer};
+pub use sending::{To, send, send_to};
 pub(crate) use statuses::{apply_statuses, match_statuses};
 
 /// A page of a conversation's messages.
@@ -33,11 +33,7 @@ pub async fn list(
 }
 
 /// One message with all tries to hand it to its provider.
-pub async fn get(
-    deps: &Deps,
-    ctx: &Ctx,
-    id: MessageId,
-) -> Result<(Message, Vec<Attempt>), Error> {
+pub async fn get(deps: &Deps, ctx: &Ctx, id: MessageId) -> Result<(Message, Vec<Attempt>), Error> {
     ctx.require(Permission::MessageRead)?;
     let mut tx = deps.db.read(ctx).await?;
     let message = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;

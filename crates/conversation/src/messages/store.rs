@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::model::{
-    Attempt, AttemptState, Author, AuthorKind, CITATIONS, Citation, Direction, Message, Order, Route,
+    Attempt, AttemptState, Author, AuthorKind, CITATIONS, Citation, Direction, Message, Order,
+    Route,
 };
 use misy_channel::Content;
 use misy_channel::event::Status;

@@ -5,9 +5,7 @@ mod sentences;
 mod words;
 
 use misy_channel::Content;
-use misy_core::{
-    Code, ContactId, ConversationId, KnowledgeEntryId, MessageId, Public, Timestamp,
-};
+use misy_core::{Code, ContactId, ConversationId, KnowledgeEntryId, MessageId, Public, Timestamp};
 
 use crate::messages::Citation;
 use crate::{Below, messages};

@@ -154,6 +154,8 @@ async fn say(
 async fn hand_over(deps: &Deps, ctx: &Ctx, asked: &Asked) -> Result<(), Error> {
     let mut tx = deps.db.tenant(ctx).await?;
     let conversation = asked.turn.conversation;
-    conversations::service::hand_over(&mut tx, conversation).await.map_err(messages::Error::from)?;
+    conversations::service::hand_over(&mut tx, conversation)
+        .await
+        .map_err(messages::Error::from)?;
     Ok(tx.commit().await?)
 }

@@ -137,9 +137,7 @@ pub(crate) fn after_failure(
             let pause_ms = error.retry_after_ms.unwrap_or(THROTTLED_MS);
             Ending::Park { until: later(now, pause_ms) }
         }
-        FailureKind::UnknownOutcome => {
-            Ending::Unknown { until: later(started_at, wait_ms) }
-        }
+        FailureKind::UnknownOutcome => Ending::Unknown { until: later(started_at, wait_ms) },
         FailureKind::Transient if tried + 1 < TRIES_MAX => {
             let pause = Duration::from_secs(4_u64.pow(u32::try_from(tried + 1).unwrap_or(1)));
             let asked = Duration::from_millis(error.retry_after_ms.unwrap_or(0));

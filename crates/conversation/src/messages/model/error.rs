@@ -98,7 +98,9 @@ impl Public for Error {
 
     fn detail(&self) -> Option<String> {
         let text = match self {
-            Self::ConversationClosed => "The conversation is closed; open it again or write to the contact.",
+            Self::ConversationClosed => {
+                "The conversation is closed; open it again or write to the contact."
+            }
             Self::ChannelInactive => "The channel account is switched off; activate it first.",
             Self::WindowClosed { templates: true } => {
                 "The customer's last message is too old for free text. Next allowed: an approved \

@@ -7,9 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_channel::{
-    Account, Channel, Failure, FailureKind, Outbound, Recipient, SendError, Sent,
-};
+use misy_channel::{Account, Channel, Failure, FailureKind, Outbound, Recipient, SendError, Sent};
 use misy_core::{ChannelId, Ctx, MessageId, Timestamp};
 use misy_jobs::JobError;
 use misy_store::TenantTx;
@@ -162,19 +160,13 @@ async fn record_sent(
     if echoed {
         store::delete_echo(&mut tx, one.message, channel, external_id).await?;
     }
-    let early =
-        store::record_sent(&mut tx, one.message, one.attempt, channel, external_id).await?;
+    let early = store::record_sent(&mut tx, one.message, one.attempt, channel, external_id).await?;
     let early = early.into_iter().map(|report| (Some(one.message), report));
     statuses::apply(&mut tx, channel, early.collect()).await?;
     Ok(tx.commit().await?)
 }
 
-async fn note_failure(
-    deps: &Deps,
-    ctx: &Ctx,
-    one: &Try,
-    error: SendError,
-) -> Result<(), JobError> {
+async fn note_failure(deps: &Deps, ctx: &Ctx, one: &Try, error: SendError) -> Result<(), JobError> {
     let (now, wait_ms) = (deps.ambient.now(), deps.config.unknown_outcome_wait_ms);
     let ending = after_failure(&error, one.tried, one.started_at, wait_ms, now);
     let state = match ending {

@@ -79,10 +79,7 @@ pub(crate) async fn lock_progress(
 }
 
 /// Writes how far the messages have come.
-pub(crate) async fn update_progress(
-    tx: &mut TenantTx,
-    changed: &[Progress],
-) -> Result<(), Error> {
+pub(crate) async fn update_progress(tx: &mut TenantTx, changed: &[Progress]) -> Result<(), Error> {
     let (tenant, now) = (tx.tenant(), tx.ambient().now());
     let params: [&(dyn ToSql + Sync); 8] = [
         &tenant,

@@ -30,10 +30,7 @@ const SENTENCES: [(&str, &str); 16] = [
         "pt",
         "Obrigado pela sua mensagem. Uma pessoa da nossa equipa responderá aqui assim que possível.",
     ),
-    (
-        "nl",
-        "Bedankt voor uw bericht. Iemand van ons team antwoordt u hier zo snel mogelijk.",
-    ),
+    ("nl", "Bedankt voor uw bericht. Iemand van ons team antwoordt u hier zo snel mogelijk."),
     (
         "pl",
         "Dziękujemy za wiadomość. Ktoś z naszego zespołu odpowie tutaj najszybciej, jak to możliwe.",
@@ -51,10 +48,7 @@ const SENTENCES: [(&str, &str); 16] = [
         "ro",
         "Vă mulțumim pentru mesaj. Un membru al echipei noastre vă va răspunde aici cât mai curând.",
     ),
-    (
-        "cs",
-        "Děkujeme za vaši zprávu. Někdo z našeho týmu vám zde odpoví, jakmile to bude možné.",
-    ),
+    ("cs", "Děkujeme za vaši zprávu. Někdo z našeho týmu vám zde odpoví, jakmile to bude možné."),
     (
         "ru",
         "Спасибо за ваше сообщение. Сотрудник нашей команды ответит вам здесь как можно скорее.",
