@@ -1,0 +1,79 @@
+//! Room `tenancy`: `/v1/tenants/{tenant}/quotas`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use garde::Validate;
+use misy_core::TenantId;
+use misy_web::{Operator, PathId, Problem, Valid};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{model, service};
+use crate::Deps;
+
+/// The routes of quotas.
+pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(list, set)).with_state(deps)
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Quota)]
+struct QuotaView {
+    /// What is limited.
+    name: String,
+    /// How many.
+    max_count: i64,
+    /// `plan` or `operator`.
+    source: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Quotas {
+    data: Vec<QuotaView>,
+}
+
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+struct OverridesBody {
+    /// How many of each; names of a-z and underscores.
+    #[garde(custom(|value, _| model::check(value).map_err(garde::Error::new)))]
+    #[schema(example = json!({"messages_per_month": 5000}))]
+    overrides: BTreeMap<String, i64>,
+}
+
+/// Read the limits in force for a tenant.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/quotas", tag = "tenants",
+    params(("tenant" = TenantId, Path)), responses((status = 200, body = Quotas)))]
+async fn list(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(id): PathId<TenantId>,
+) -> Result<Json<Quotas>, Problem> {
+    Ok(shown(service::list(&deps, &ctx, id).await?))
+}
+
+/// Set limits of a tenant's own, in place of those set before. All others follow its plan.
+#[utoipa::path(put, path = "/v1/tenants/{tenant}/quotas", tag = "tenants",
+    params(("tenant" = TenantId, Path)), request_body = OverridesBody,
+    responses((status = 200, body = Quotas)))]
+async fn set(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(id): PathId<TenantId>,
+    Valid(body): Valid<OverridesBody>,
+) -> Result<Json<Quotas>, Problem> {
+    Ok(shown(service::set(&deps, &ctx, id, body.overrides).await?))
+}
+
+fn shown(quotas: Vec<super::Quota>) -> Json<Quotas> {
+    let view = |quota: super::Quota| QuotaView {
+        name: quota.name,
+        max_count: quota.max_count,
+        source: quota.source,
+    };
+    Json(Quotas { data: quotas.into_iter().map(view).collect() })
+}
