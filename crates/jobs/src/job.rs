@@ -226,16 +226,15 @@ fn row<J: Serialize>(
 mod tests {
     use super::*;
 
-    const MIDDLE: u32 = u32::MAX / 2;
+    const MIDDLE: u32 = u32::MAX / 2 + 1;
 
     #[test]
     fn pauses_double_up_to_the_longest() {
         let retry =
             Retry { attempts: 9, first: Duration::from_secs(1), longest: Duration::from_secs(10) };
-        let pauses: Vec<u64> = (1..=6)
-            .map(|attempts| retry.pause(attempts, MIDDLE).as_millis() as u64 / 100)
-            .collect();
-        assert_eq!(pauses, [9, 19, 39, 79, 99, 99]);
+        let pauses: Vec<u128> =
+            (1..=6).map(|attempts| retry.pause(attempts, MIDDLE).as_millis() / 10).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
     }
 
     #[test]

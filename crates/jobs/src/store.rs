@@ -106,10 +106,9 @@ const CLAIM: &str = "
             order by owner limit 1) next
         where around.place < $2),
     visited as (
-        select owner, place,
+        select owner, (row_number() over ())::integer as place,
             coalesce(($5::integer[])[array_position($4::uuid[], owner)], $6) as room
-        from (select owner, place from ahead union all select owner, place + $2 from around) ring
-        limit $2),
+        from (select owner from ahead union all select owner from around) ring limit $2),
     served as (
         select owner, place, room, count(*) over () as owners from visited where room > 0),
     candidate as (
@@ -118,8 +117,8 @@ const CLAIM: &str = "
             select id, lane, row_number() over () as rank from (
                 select id, lane from jobs where state = 'ready' and jobs.owner = served.owner
                 order by id
-                limit least(served.room, ($3 * 2 + served.owners - 1) / served.owners)) first) next
-        order by next.rank, served.place limit $3),
+                limit least(served.room, ($3::bigint * 2 + served.owners - 1) / served.owners)) first) next
+        order by next.rank, served.place limit $3::bigint),
     judged as (
         select id, owner, rank, place, case when lane is null then true else
             not exists (
@@ -289,12 +288,12 @@ impl Turn {
                 &[&want.after, &VISITS, &number, &owners, &rooms, &room, &want.lease, &want.until],
             )
             .await?;
-        let after = rows.iter().max_by_key(|row| row.get::<_, i32>("place"));
-        let after = after.map(|row| row.get("owner"));
-        let mut free: Vec<&Row> = rows.iter().filter(|row| row.get("free")).collect();
-        free.sort_by_key(|row| (row.get::<_, i64>("rank"), row.get::<_, i32>("place")));
-        let blocked = rows.len() - free.len();
-        let jobs = free.into_iter().map(|row| read(row, want.lease)).collect::<Result<_, _>>()?;
+        let mut rows: Vec<&Row> = rows.iter().collect();
+        rows.sort_by_key(|row| order(row));
+        let after = next_start(&rows);
+        let free = rows.iter().filter(|row| row.get("free"));
+        let jobs: Vec<_> = free.map(|row| read(row, want.lease)).collect::<Result<_, _>>()?;
+        let blocked = rows.len() - jobs.len();
         Ok(Catch { jobs, after, blocked })
     }
 
@@ -328,6 +327,19 @@ pub(crate) async fn count_ready(db: &Db, ctx: &PlatformCtx, limit: i64) -> Resul
 
 fn whole(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// The first job of each tenant before the second of any; tenants in the order of the walk.
+fn order(row: &Row) -> (i64, i32) {
+    (row.get("rank"), row.get("place"))
+}
+
+/// Where the next walk starts: behind the tenant that was served last, who had as much as any other or
+/// one job more. A walk too long for one claim goes on where it stopped.
+fn next_start(rows: &[&Row]) -> Option<Uuid> {
+    let farthest = rows.iter().max_by_key(|row| order(row).1)?;
+    let last = if order(farthest).1 >= VISITS { farthest } else { rows.last()? };
+    Some(last.get("owner"))
 }
 
 fn read(row: &Row, lease: Uuid) -> Result<Claimed, Error> {

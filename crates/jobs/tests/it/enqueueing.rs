@@ -1,0 +1,110 @@
+//! Room `jobs`: how jobs come into the queue, and on whose behalf they run.
+
+use misy_core::Role;
+use misy_jobs::{Job, PlatformJob};
+use misy_testkit::platform_ctx;
+
+use crate::stage::{Act, Stage, Step, Sweep, ctx, tenant};
+
+#[tokio::test]
+async fn nothing_is_enqueued_without_a_commit() {
+    let stage = Stage::new().await;
+    let mut tx = stage.db.tenant(&ctx(1)).await.unwrap();
+    Step::new(1).enqueue(&mut tx);
+    drop(tx);
+    assert_eq!(stage.worker().run_until_idle().await.unwrap().done, 0);
+    assert!(stage.diary.entries().is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_transaction_enqueues_nothing() {
+    let stage = Stage::new().await;
+    let mut tx = stage.db.tenant(&ctx(1)).await.unwrap();
+    Step::new(1).enqueue(&mut tx);
+    tx.query("select 1/0", &[]).await.unwrap_err();
+    tx.commit().await.unwrap_err();
+    assert_eq!(stage.queue().await, []);
+}
+
+#[tokio::test]
+async fn a_job_runs_as_whoever_enqueued_it() {
+    let stage = Stage::new().await;
+    let enqueuer = ctx(7);
+    stage.enqueue(7, Step::new(1)).await;
+    stage.worker().run_until_idle().await.unwrap();
+    let contexts = stage.diary.contexts();
+    let [runner] = &contexts[..] else { panic!("ran {} times", contexts.len()) };
+    assert_eq!(runner.tenant(), enqueuer.tenant());
+    assert_eq!(runner.actor(), enqueuer.actor());
+    assert_eq!(runner.grants(), Role::Owner.grants());
+    assert_eq!(runner.request(), enqueuer.request());
+    assert_eq!(runner.trace().trace_id, enqueuer.trace().trace_id);
+    assert_ne!(runner.trace().span_id, enqueuer.trace().span_id);
+}
+
+#[tokio::test]
+async fn a_job_may_enqueue_another() {
+    let stage = Stage::new().await;
+    stage.diary.script(1, [Act::Enqueue(Step::new(2))]);
+    stage.enqueue(1, Step::new(1)).await;
+    let tally = stage.worker().run_until_idle().await.unwrap();
+    assert_eq!((tally.done, stage.diary.entries()), (2, vec![1, 2]));
+}
+
+#[tokio::test]
+async fn a_job_for_later_runs_when_it_is_due() {
+    let stage = Stage::new().await;
+    let at = "2026-03-01T13:00:00Z".parse().unwrap();
+    let mut tx = stage.db.tenant(&ctx(1)).await.unwrap();
+    Step::new(1).enqueue_at(&mut tx, at);
+    tx.commit().await.unwrap();
+    stage.worker().run_until_idle().await.unwrap();
+    assert!(stage.diary.entries().is_empty());
+    stage.worker().run_until_idle_at(at).await.unwrap();
+    assert_eq!(stage.diary.entries(), [1]);
+}
+
+#[tokio::test]
+async fn a_platform_transaction_enqueues_for_tenants_and_for_itself() {
+    let stage = Stage::new().await;
+    let mut tx = stage.db.platform(&platform_ctx()).await.unwrap();
+    Sweep(1).enqueue(&mut tx);
+    Step::new(2).enqueue_across(&mut tx, &ctx(5));
+    Sweep(3).enqueue_at(&mut tx, stage.ambient.now());
+    tx.commit().await.unwrap();
+    let tally = stage.worker().run_until_idle().await.unwrap();
+    let mut entries = stage.diary.entries();
+    entries.sort_unstable();
+    assert_eq!((tally.done, entries), (3, vec![1, 2, 3]));
+    assert_eq!(stage.diary.contexts()[0].tenant(), tenant(5));
+}
+
+#[tokio::test]
+#[should_panic(expected = "name ids, not content")]
+async fn a_payload_with_content_is_refused() {
+    let stage = Stage::new().await;
+    let mut tx = stage.db.tenant(&ctx(1)).await.unwrap();
+    Step::of(&"x".repeat(3000), 1).enqueue(&mut tx);
+}
+
+#[tokio::test]
+async fn a_job_that_no_program_knows_waits_for_one_that_does() {
+    let stage = Stage::new().await;
+    let insert = "insert into jobs (id, tenant_id, state, name, payload, envelope)
+        values ($1, $2, 'ready', 'tests.of_tomorrow', '{}', '{}')";
+    let (id, owner) = (stage.ambient.uuid(), stage.ambient.uuid());
+    stage.rows(insert, &[&id, &owner]).await;
+    let tally = stage.worker().run_until_idle().await.unwrap();
+    assert_eq!(tally.parked, 1);
+    let queue = stage.queue().await;
+    assert_eq!((queue[0].state.as_str(), queue[0].attempts), ("deferred", 0));
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_is_buried() {
+    let stage = Stage::new().await;
+    stage.enqueue(1, Step::new(1)).await;
+    stage.rows("update jobs set payload = '{\"tag\": \"one\"}'", &[]).await;
+    let tally = stage.worker().run_until_idle().await.unwrap();
+    assert_eq!((tally.buried, stage.diary.entries()), (1, vec![]));
+}
