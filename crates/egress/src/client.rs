@@ -130,6 +130,7 @@ fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
 }
 
 fn build(config: &Config, reach: Reach, tls: rustls::ClientConfig) -> Client {
+    #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
     Client::builder()
         .tls_backend_preconfigured(tls)
         .dns_resolver(Arc::new(Resolver::new(reach)))

@@ -29,13 +29,7 @@ pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Act {
 pub(crate) struct Peer {
     pub(crate) url: String,
     heard: Arc<Mutex<Vec<String>>>,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+    _serving: tokio::task::JoinSet<()>,
 }
 
 impl Peer {
@@ -44,7 +38,8 @@ impl Peer {
         let url = format!("http://{}/v1/x", listener.local_addr().expect("bound"));
         let heard = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&heard);
-        let serving = tokio::task::spawn(async move {
+        let mut serving = tokio::task::JoinSet::new();
+        serving.spawn(async move {
             let mut open = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
@@ -58,7 +53,7 @@ impl Peer {
                 }
             }
         });
-        Self { url, heard, serving }
+        Self { url, heard, _serving: serving }
     }
 
     /// The requests so far, whole.
