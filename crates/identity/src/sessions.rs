@@ -6,4 +6,5 @@ pub(crate) mod model;
 pub(crate) mod service;
 pub(crate) mod store;
 
+pub use jobs::Sweep;
 pub use model::Error;

@@ -161,13 +161,14 @@ pub(crate) async fn find_operator_email(
     Ok(row.map(|row| row.get("email")))
 }
 
-const LOCK_OPERATORS: &str = "
-    select pg_advisory_xact_lock(hashtextextended('misy.operators', 0)),
-           (select count(*) from operators) as count";
+const LOCK_OPERATORS: &str = "select pg_advisory_xact_lock(hashtextextended('misy.operators', 0))";
+const COUNT_OPERATORS: &str = "select count(*) as count from operators";
 
-/// How many operators there are; nobody else makes one until the transaction ends.
+/// How many operators there are; nobody else makes one until the transaction ends. Two statements:
+/// the second one sees what was committed while the first one waited.
 pub(super) async fn count_operators(tx: &mut PlatformTx) -> Result<i64, Error> {
-    let row = tx.query_opt(LOCK_OPERATORS, &[]).await?;
+    tx.query(LOCK_OPERATORS, &[]).await?;
+    let row = tx.query_opt(COUNT_OPERATORS, &[]).await?;
     Ok(row.map_or(0, |row| row.get("count")))
 }
 

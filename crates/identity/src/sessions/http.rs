@@ -61,7 +61,7 @@ impl FromRequestParts<Arc<Deps>> for SignedIn {
 struct LoginBody {
     #[schema(value_type = String, max_length = 320, example = "ana@acme.example")]
     email: Personal<String>,
-    #[schema(max_length = 256)]
+    #[schema(value_type = String, format = Password, max_length = 256)]
     password: Secret,
     /// The slug of the tenant to sign in to; needed only if the password is right in several.
     #[schema(max_length = 100, example = "acme")]
@@ -119,7 +119,7 @@ async fn login(
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[garde(allow_unvalidated)]
 struct RefreshBody {
-    #[schema(max_length = 256)]
+    #[schema(value_type = String, format = Password, max_length = 256)]
     refresh_token: Secret,
 }
 
@@ -153,10 +153,10 @@ async fn logout(
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[garde(allow_unvalidated)]
 struct PasswordBody {
-    #[schema(max_length = 256)]
+    #[schema(value_type = String, format = Password, max_length = 256)]
     current_password: Secret,
     /// At least 12 characters.
-    #[schema(max_length = 256)]
+    #[schema(value_type = String, format = Password, max_length = 256)]
     new_password: Secret,
 }
 

@@ -12,7 +12,7 @@ use crate::Deps;
 
 /// Removes sessions, refresh tokens and revocations that are over.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Sweep {}
+pub struct Sweep {}
 
 impl PlatformJob for Sweep {
     const NAME: &'static str = "identity.sessions.sweep";

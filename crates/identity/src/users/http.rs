@@ -68,7 +68,7 @@ struct CreateUser {
     name: Personal<String>,
     role: Role,
     /// Opens this tenant and nothing else. Invitations, which need none, are still to come.
-    #[schema(max_length = 256)]
+    #[schema(value_type = Option<String>, format = Password, max_length = 256)]
     password: Option<Secret>,
 }
 

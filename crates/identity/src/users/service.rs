@@ -95,11 +95,15 @@ pub(super) async fn update(
 ) -> Result<User, Error> {
     ctx.require(Permission::UserManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
+    let mut owners = Vec::new();
+    if change.role.is_some() || change.status.is_some() {
+        owners = store::lock_owners(&mut tx).await?;
+    }
     let before = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
     seen.check(before.version)?;
     let decided = model::decide(&before, change, ctx.grants())?;
     if decided.owner_leaves {
-        keep_an_owner(&mut tx, id).await?;
+        keep_an_owner(&owners, id)?;
     }
     let now = tx.ambient().now();
     let after = store::update(&mut tx, &decided.after, now).await?.ok_or(UserError::NotFound)?;
@@ -128,11 +132,12 @@ pub(super) async fn delete(
 ) -> Result<(), Error> {
     ctx.require(Permission::UserManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
+    let owners = store::lock_owners(&mut tx).await?;
     let user = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
     seen.check(user.version)?;
     within(ctx.grants(), user.role.grants())?;
     if model::holds_the_house(&user) {
-        keep_an_owner(&mut tx, id).await?;
+        keep_an_owner(&owners, id)?;
     }
     accounts::store::delete_credential(&mut tx, user.account).await?;
     store::delete(&mut tx, id).await?;
@@ -143,9 +148,9 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// All owners are locked in one order, so two that leave at once see each other.
-async fn keep_an_owner(tx: &mut TenantTx, leaving: UserId) -> Result<(), Error> {
-    let owners = store::lock_owners(tx).await?;
+/// All owners were locked in one order and before anybody else, so of two that leave at once the
+/// second one sees that the first has gone.
+fn keep_an_owner(owners: &[UserId], leaving: UserId) -> Result<(), Error> {
     if owners.iter().any(|owner| *owner != leaving) {
         return Ok(());
     }

@@ -187,3 +187,47 @@ proptest! {
         let _ = peek_kid(&text);
     }
 }
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Suite {
+    test_groups: Vec<Group>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Group {
+    public_key: GroupKey,
+    tests: Vec<Vector>,
+}
+
+#[derive(serde::Deserialize)]
+struct GroupKey {
+    pk: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Vector {
+    tc_id: u32,
+    msg: String,
+    sig: String,
+    result: String,
+}
+
+#[test]
+fn every_vector_of_wycheproof_is_judged_as_it_says() {
+    let text = include_str!("../../../testdata/ed25519_test.json");
+    let suite: Suite = serde_json::from_str(text).expect("the suite's own form");
+    let hex = |text: &str| crypto::from_hex(text).expect("hexadecimal");
+    let mut count = 0;
+    for group in suite.test_groups {
+        let key = PublicKey(hex(&group.public_key.pk).try_into().expect("32 bytes"));
+        for vector in group.tests {
+            let verified = key.verifies(&hex(&vector.msg), &hex(&vector.sig));
+            assert_eq!(verified, vector.result == "valid", "tcId {}", vector.tc_id);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 151);
+}

@@ -1,0 +1,93 @@
+//! Room `identity`: one tenant is nothing to another.
+
+use misy_store::DbRole;
+use serde_json::json;
+
+use crate::house::House;
+
+#[tokio::test]
+async fn ids_of_another_tenant_answer_as_ids_of_nothing() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.tenant("bolt").await;
+    let (acme, bolt) = (house.owner("acme").await, house.owner("bolt").await);
+    let user = house.get("/v1/auth/me", &bolt).await.text("id");
+    let body = json!({"name": "theirs", "role": "agent"});
+    let key = house.post("/v1/api-keys", &bolt, body).await.text("id");
+    let nothing = "00000000000000000000000009";
+    for (method, path, body) in [
+        ("GET", "/v1/users/usr_", None),
+        ("PATCH", "/v1/users/usr_", Some(json!({"name": "Mine"}))),
+        ("DELETE", "/v1/users/usr_", None),
+        ("GET", "/v1/api-keys/key_", None),
+        ("DELETE", "/v1/api-keys/key_", None),
+        ("POST", "/v1/api-keys/key_/rotate", None),
+    ] {
+        let id = if path.contains("usr_") { &user } else { &key };
+        let theirs = path.replace("usr_", id).replace("key_", id);
+        let absent = format!("{}{nothing}", &id[..4]);
+        let absent = path.replace("usr_", &absent).replace("key_", &absent);
+        let foreign = house.send(method, &theirs, Some(&acme), body.clone()).await;
+        let absent = house.send(method, &absent, Some(&acme), body).await;
+        assert_eq!(foreign.refusal().0, 404, "{method} {path}");
+        assert_eq!(foreign.without_instance(), absent.without_instance(), "{method} {path}");
+    }
+    assert_eq!(house.get(&format!("/v1/users/{user}"), &bolt).await.text("name"), "Olga Owner");
+}
+
+#[tokio::test]
+async fn lists_hold_ones_own_only() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.tenant("bolt").await;
+    let acme = house.owner("acme").await;
+    let listed = house.get("/v1/users", &acme).await;
+    assert!(listed.body.contains("owner@acme.example") && !listed.body.contains("bolt"));
+}
+
+#[tokio::test]
+async fn the_tenants_role_reads_no_account_session_or_key_of_signing() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.owner("acme").await;
+    for table in ["accounts", "operators", "sessions", "refresh_tokens", "signing_keys"] {
+        let read = house.as_role(DbRole::Tenant, &format!("select * from {table}")).await;
+        assert_eq!(read, Err(format!("permission denied for table {table}")));
+    }
+    for table in ["users", "roles", "api_keys"] {
+        let read = house.as_role(DbRole::Platform, &format!("select * from {table}")).await;
+        assert_eq!(read, Err(format!("permission denied for table {table}")));
+    }
+}
+
+#[tokio::test]
+async fn without_a_tenant_the_directories_raise_and_never_match() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let owner = house.owner("acme").await;
+    house.post("/v1/api-keys", &owner, json!({"name": "shop", "role": "agent"})).await;
+    house.send("POST", "/v1/auth/logout", Some(&owner), None).await;
+    for table in ["memberships", "credentials", "realms", "api_key_routes", "revocations", "users"]
+    {
+        let read = house.as_role(DbRole::Tenant, &format!("select * from {table}")).await;
+        assert!(read.is_err_and(|text| text.contains("misy.tenant")), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_writes_no_directory_row_of_another() {
+    let house = House::build().await;
+    let (acme, bolt) = (house.tenant("acme").await, house.tenant("bolt").await);
+    let bolt = misy_core::id::TypedId::uuid(bolt);
+    let mut tx =
+        house.db.tenant(&misy_testkit::ctx(acme, misy_core::Role::Owner)).await.expect("tx");
+    let forge = "insert into credentials (account_id, realm, password_hash)
+        select account_id, $1, 'x' from memberships limit 1";
+    let forged = tx.execute(forge, &[&bolt]).await;
+    assert!(forged.is_err(), "the policy refuses another realm");
+    drop(tx);
+    let mut tx =
+        house.db.tenant(&misy_testkit::ctx(acme, misy_core::Role::Owner)).await.expect("tx");
+    let steal = "update memberships set role = 'owner' where tenant_id = $1";
+    assert_eq!(tx.execute(steal, &[&bolt]).await.expect("runs"), 0);
+}

@@ -1,0 +1,13 @@
+//! Room `identity`: sign-in, sessions, people and keys on a real database, through an in-process router.
+
+mod api_keys;
+mod house;
+mod isolation;
+mod operators;
+mod people;
+mod provisioning;
+mod refreshing;
+mod revocation;
+mod signing_in;
+mod signing_keys;
+mod sweeping;

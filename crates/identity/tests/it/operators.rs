@@ -1,0 +1,87 @@
+//! Room `identity`: people who run the platform.
+
+use misy_identity::{Email, ensure_operator};
+use misy_testkit::platform_ctx;
+use serde_json::json;
+
+use crate::house::{House, PASSWORD};
+
+#[tokio::test]
+async fn the_first_operator_is_made_once() {
+    let house = House::build().await;
+    let (email, password) = house.operator().await;
+    let again: Email = "second@platform.example".parse().expect("an address");
+    let made = ensure_operator(&house.deps, &platform_ctx(), &again).await.expect("answers");
+    assert!(made.is_none());
+    let pair = house.sign_in(&email, &password).await;
+    let me = house.get("/v1/auth/me", &pair.access).await.json();
+    assert_eq!(
+        (me["kind"].as_str(), me["email"].as_str()),
+        (Some("operator"), Some(email.as_str()))
+    );
+    assert_eq!(me["permissions"], json!(["platform.tenant.read", "platform.tenant.manage"]));
+    house.refresh(&pair.refresh).await;
+}
+
+#[tokio::test]
+async fn of_two_first_starts_at_once_one_makes_the_operator() {
+    let house = House::build().await;
+    let other = house.second_process().await;
+    let email: Email = "root@platform.example".parse().expect("an address");
+    let ctx = platform_ctx();
+    let (one, two) = tokio::join!(
+        ensure_operator(&house.deps, &ctx, &email),
+        ensure_operator(&other.deps, &ctx, &email)
+    );
+    let made = [one.expect("answers"), two.expect("answers")];
+    assert_eq!(made.iter().flatten().count(), 1);
+}
+
+#[tokio::test]
+async fn an_operator_is_nobody_inside_a_tenant_and_a_tenants_people_are_nobody_outside() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let (email, password) = house.operator().await;
+    let operator = house.sign_in(&email, &password).await.access;
+    for path in ["/v1/users", "/v1/roles", "/v1/api-keys"] {
+        assert_eq!(house.get(path, &operator).await.refusal().0, 403, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_set_by_a_tenant_for_an_operators_address_opens_that_tenant_only() {
+    let house = House::build().await;
+    house.tenant("evil").await;
+    let (email, password) = house.operator().await;
+    let owner = house.owner("evil").await;
+    let body = json!({"email": email, "name": "Trap", "role": "viewer", "password": PASSWORD});
+    assert_eq!(house.post("/v1/users", &owner, body).await.status.as_u16(), 201);
+    let trapped = house.sign_in(&email, PASSWORD).await;
+    let me = house.get("/v1/auth/me", &trapped.access).await.json();
+    assert_eq!(me["kind"], "user");
+    let own = house.sign_in(&email, &password).await;
+    assert_eq!(house.get("/v1/auth/me", &own.access).await.json()["kind"], "operator");
+}
+
+#[tokio::test]
+async fn an_operator_changes_their_password() {
+    let house = House::build().await;
+    let (email, password) = house.operator().await;
+    let pair = house.sign_in(&email, &password).await;
+    let body = json!({"current_password": password, "new_password": "a new wise owl"});
+    let changed = house.post("/v1/auth/password", &pair.access, body).await;
+    assert_eq!(changed.status.as_u16(), 200, "{}", changed.body);
+    assert!(!house.lets_in(&pair.access).await);
+    assert!(house.lets_in(&changed.text("access_token")).await);
+    house.sign_in(&email, "a new wise owl").await;
+}
+
+#[tokio::test]
+async fn a_disabled_operator_is_out() {
+    let house = House::build().await;
+    let (email, password) = house.operator().await;
+    let pair = house.sign_in(&email, &password).await;
+    house.alter("update operators set status = 'disabled'").await;
+    assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
+    assert_eq!(house.try_sign_in(&email, &password).await.refusal().0, 401);
+}

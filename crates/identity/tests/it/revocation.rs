@@ -1,0 +1,184 @@
+//! Room `identity`: what was revoked is dead, here at once and elsewhere after the next look.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::house::{House, PASSWORD, as_client};
+
+#[tokio::test]
+async fn signing_out_kills_both_tokens_here_and_in_another_process() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let pair = house.sign_in("owner@acme.example", PASSWORD).await;
+    let bystander = house.sign_in("owner@acme.example", PASSWORD).await;
+    let other = house.second_process().await;
+    assert!(other.lets_in(&pair.access).await);
+    let out = house.send("POST", "/v1/auth/logout", Some(&pair.access), None).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT, "{}", out.body);
+    assert!(!house.lets_in(&pair.access).await);
+    assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
+    other.deps.tick().await.expect("the database is there");
+    assert!(!other.lets_in(&pair.access).await);
+    assert!(other.lets_in(&bystander.access).await, "other sessions live on");
+}
+
+#[tokio::test]
+async fn a_revocation_of_a_late_commit_is_not_missed() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let pair = house.sign_in("owner@acme.example", PASSWORD).await;
+    let session: misy_core::SessionId = pair.session.parse().expect("an id");
+    let session = misy_core::id::TypedId::uuid(session);
+    let seen = as_client(house.database.superuser(), async |client| {
+        let early = format!(
+            "begin; insert into revocations (subject, kind, minimum) values ('{session}', 'session', 9)"
+        );
+        client.batch_execute(&early).await.expect("inserts");
+        // A later transaction commits first, and is seen first.
+        let later = "insert into revocations (subject, kind, minimum)
+            values ('00000000-0000-0000-0000-000000000001', 'user', 9)";
+        house.alter(later).await;
+        house.deps.tick().await.expect("the database is there");
+        let before = house.lets_in(&pair.access).await;
+        client.batch_execute("commit").await.expect("commits");
+        house.deps.tick().await.expect("the database is there");
+        (before, house.lets_in(&pair.access).await)
+    });
+    assert_eq!(seen.await, (true, false));
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_session_and_begins_one() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let pair = house.sign_in("owner@acme.example", PASSWORD).await;
+    let stolen = house.sign_in("owner@acme.example", PASSWORD).await;
+    let change =
+        |current: &str, new: &str| json!({"current_password": current, "new_password": new});
+    let path = "/v1/auth/password";
+    let wrong = house.post(path, &pair.access, change("not it", "a new wise owl")).await;
+    assert_eq!(wrong.refusal().0, 422);
+    assert_eq!(wrong.json()["errors"][0]["pointer"], "/current_password");
+    let weak = house.post(path, &pair.access, change(PASSWORD, "short")).await;
+    assert_eq!(weak.json()["errors"][0]["pointer"], "/new_password");
+    assert!(house.lets_in(&pair.access).await, "a refused change changes nothing");
+
+    let changed = house.post(path, &pair.access, change(PASSWORD, "a new wise owl")).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
+    for pair in [&pair, &stolen] {
+        assert!(!house.lets_in(&pair.access).await);
+        assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
+    }
+    assert!(house.lets_in(&changed.text("access_token")).await);
+    house.refresh(&changed.text("refresh_token")).await;
+    assert_eq!(house.try_sign_in("owner@acme.example", PASSWORD).await.refusal().0, 401);
+    house.sign_in("owner@acme.example", "a new wise owl").await;
+}
+
+#[tokio::test]
+async fn a_new_role_kills_tokens_and_a_refresh_brings_the_new_rights() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let (id, _) = house.person("acme", "agent").await;
+    let pair = house.sign_in("agent@acme.example", PASSWORD).await;
+    assert_eq!(house.get("/v1/api-keys", &pair.access).await.refusal().0, 403);
+    let owner = house.owner("acme").await;
+    let path = format!("/v1/users/{id}");
+    house.patch(&path, &owner, json!({"name": "Another Name"})).await;
+    assert!(house.lets_in(&pair.access).await, "a name is no right");
+    house.patch(&path, &owner, json!({"role": "admin"})).await;
+    assert!(!house.lets_in(&pair.access).await);
+    let next = house.refresh(&pair.refresh).await;
+    assert_eq!(house.get("/v1/api-keys", &next.access).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_disabled_person_is_out_for_good_also_when_enabled_again() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let (id, _) = house.person("acme", "agent").await;
+    let pair = house.sign_in("agent@acme.example", PASSWORD).await;
+    let owner = house.owner("acme").await;
+    let path = format!("/v1/users/{id}");
+    house.patch(&path, &owner, json!({"status": "disabled"})).await;
+    assert!(!house.lets_in(&pair.access).await);
+    assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
+    let refused = house.try_sign_in("agent@acme.example", PASSWORD).await;
+    assert_eq!(refused.refusal(), (401, "auth.invalid_login".to_owned()));
+    house.patch(&path, &owner, json!({"status": "active"})).await;
+    assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
+    house.sign_in("agent@acme.example", PASSWORD).await;
+}
+
+#[tokio::test]
+async fn a_removed_person_is_out_and_their_address_is_free() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let (id, access) = house.person("acme", "agent").await;
+    let owner = house.owner("acme").await;
+    let removed = house.delete(&format!("/v1/users/{id}"), &owner).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    assert!(!house.lets_in(&access).await);
+    assert_eq!(house.try_sign_in("agent@acme.example", PASSWORD).await.refusal().0, 401);
+    let (again, _) = house.person("acme", "agent").await;
+    assert_ne!(again, id);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_ended_one_by_one_and_all() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.tenant("bolt").await;
+    let first = house.sign_in("owner@acme.example", PASSWORD).await;
+    let second = house.sign_in("owner@acme.example", PASSWORD).await;
+    let foreign = house.sign_in("owner@bolt.example", PASSWORD).await;
+    let listed = house.get("/v1/auth/sessions", &first.access).await.json();
+    let shown: Vec<_> = listed["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["id"].as_str().unwrap_or_default(), one["current"] == true))
+        .collect();
+    assert_eq!(shown, [(first.session.as_str(), true), (second.session.as_str(), false)]);
+    let page = house.get("/v1/auth/sessions?limit=1", &first.access).await.json();
+    let next = format!("/v1/auth/sessions?cursor={}", page["next_cursor"].as_str().expect("more"));
+    assert_eq!(house.get(&next, &first.access).await.json()["data"][0]["id"], second.session);
+
+    let path = |session: &str| format!("/v1/auth/sessions/{session}");
+    let other = house.delete(&path(&foreign.session), &first.access).await;
+    let absent = house.delete(&path("ses_00000000000000000000000009"), &first.access).await;
+    assert_eq!(other.refusal().0, 404);
+    assert_eq!(other.without_instance(), absent.without_instance());
+    assert!(house.lets_in(&foreign.access).await);
+    let ended = house.delete(&path(&second.session), &first.access).await;
+    assert_eq!(ended.status, StatusCode::NO_CONTENT);
+    assert!(!house.lets_in(&second.access).await && house.lets_in(&first.access).await);
+    house.delete("/v1/auth/sessions", &first.access).await;
+    assert!(!house.lets_in(&first.access).await && house.lets_in(&foreign.access).await);
+}
+
+#[tokio::test]
+async fn an_access_token_expires_and_is_refused_as_expired() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let pair = house.sign_in("owner@acme.example", PASSWORD).await;
+    house.clock.advance_ms(299_000);
+    assert!(house.lets_in(&pair.access).await);
+    house.clock.advance_ms(1_000);
+    let refused = house.get("/v1/auth/me", &pair.access).await;
+    assert_eq!(refused.refusal().0, 401);
+    assert!(refused.text("detail").contains("expired"), "{}", refused.body);
+}
+
+#[tokio::test]
+async fn whoever_cannot_learn_of_revocations_lets_nobody_in() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let access = house.owner("acme").await;
+    let blind = house.second_process().await;
+    house.alter("revoke select on revocations from misy_platform").await;
+    let refused = blind.get("/v1/auth/me", &access).await;
+    assert!(refused.status.is_server_error(), "{}", refused.body);
+    house.alter("grant select on revocations to misy_platform").await;
+    assert!(blind.lets_in(&access).await);
+}

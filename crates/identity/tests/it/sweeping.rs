@@ -1,0 +1,40 @@
+//! Room `identity`: what is over is removed.
+
+use std::sync::Arc;
+
+use misy_identity::sessions::Sweep;
+use misy_jobs::{PlatformJob, Registry};
+use misy_testkit::platform_ctx;
+
+use crate::house::{House, PASSWORD};
+
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+#[tokio::test]
+async fn the_sweep_removes_what_is_over_and_nothing_else() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let (id, _) = house.person("acme", "agent").await;
+    let owner = house.owner("acme").await;
+    house.delete(&format!("/v1/users/{id}"), &owner).await;
+    house.clock.advance_ms(20 * DAY_MS);
+    let kept = house.sign_in("owner@acme.example", PASSWORD).await;
+    let next = house.refresh(&kept.refresh).await;
+    Sweep {}.run(platform_ctx(), Arc::clone(&house.deps)).await.expect("sweeps");
+    for (table, expected) in [("sessions", 1), ("refresh_tokens", 2), ("accounts", 1), ("users", 1)]
+    {
+        assert_eq!(
+            house.count(&format!("select count(*) from {table}")).await,
+            expected,
+            "{table}"
+        );
+    }
+    house.refresh(&next.refresh).await;
+}
+
+#[tokio::test]
+async fn the_sweep_is_registered_under_its_name() {
+    let house = House::build().await;
+    let registry = misy_identity::jobs(Registry::new(), &Arc::clone(&house.deps));
+    assert_eq!(registry.names(), ["identity.sessions.sweep"]);
+}
