@@ -6,3 +6,6 @@ pub(crate) mod graph;
 pub(crate) mod signature;
 pub(crate) mod usage;
 pub(crate) mod values;
+
+/// One URL serves all accounts of an app at Meta, whatever their channel.
+pub(crate) const HOOK: &str = "meta";

@@ -1,9 +1,9 @@
 //! Room `adapters`: the WhatsApp Cloud API. What it can carry is in [`capability`], everything else
 //! in the folder beside; `whatsapp/docs.md` ticks off what is done.
 //!
-//! An account is one phone number: its external id is the phone-number id. Notices that name no phone
-//! number (templates, account) route by the id of the business account, which an account may have in
-//! `settings.waba_id`.
+//! An account is one phone number: its external id is the phone-number id. Notices that name no
+//! phone number (templates, account) route by the id of the business account, which an account may
+//! have in `settings.waba_id`.
 
 mod config;
 mod errors;
@@ -23,10 +23,12 @@ use misy_channel::outbound::{Outbound, SendError, Sent};
 use misy_channel::{Channel, ReceiveError, Routed, VerifyError};
 use misy_core::error::Fault;
 use misy_egress::Egress;
+use serde_json::{Map, Value};
 
-use crate::meta::signature;
+use crate::meta::{self, signature};
 
-/// The namespace of business-scoped user ids (BSUID): one person, as one business portfolio sees it.
+/// The namespace of business-scoped user ids (BSUID): one person, as one business portfolio sees
+/// it.
 pub(crate) const USER_ID: &str = "whatsapp_user_id";
 
 const MIB: u64 = 1024 * 1024;
@@ -66,8 +68,8 @@ fn capability() -> Capability {
             section_title_max: 24,
             button_max: 20,
         }),
-        // Carousels exist, but each card must have a picture and the same buttons; until the message
-        // model can promise that, cards go one by one.
+        // Carousels exist, but each card must have a picture and the same buttons; until the
+        // message model can promise that, cards go one by one.
         carousel_cards_max: None,
         media: media_limits(),
         location: true,
@@ -116,6 +118,14 @@ fn media_limits() -> Vec<MediaLimit> {
 impl Channel for WhatsApp {
     fn kind(&self) -> &'static str {
         "whatsapp"
+    }
+
+    fn shared_hook(&self) -> Option<&'static str> {
+        Some(meta::HOOK)
+    }
+
+    fn more_routes(&self, settings: &Map<String, Value>) -> Vec<String> {
+        config::waba_id(settings).into_iter().collect()
     }
 
     fn capability(&self) -> &Capability {

@@ -84,8 +84,8 @@ pub struct MediaLimit {
     pub mime: &'static [&'static str],
 }
 
-/// What a channel can carry. Data, not code: routing and transcoding decide by it, `/v1/channel-types`
-/// shows it, the conformance suite runs the cases it turns on.
+/// What a channel can carry. Data, not code: routing and transcoding decide by it,
+/// `/v1/channel-types` shows it, the conformance suite runs the cases it turns on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Capability {
     /// The longest text.
@@ -116,7 +116,8 @@ pub struct Capability {
     pub delivered: bool,
     /// Whether it tells that a message was read.
     pub read: bool,
-    /// How many hours after the customer's last message free text may be sent; `None` is without end.
+    /// How many hours after the customer's last message free text may be sent; `None` is without
+    /// end.
     pub window_hours: Option<u32>,
 }
 

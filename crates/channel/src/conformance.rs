@@ -1,6 +1,6 @@
 //! Room `channel`: the suite that every adapter passes against an emulator of its provider. What a
-//! channel cannot do by its [`Capability`](crate::Capability), and what the emulator cannot play, is
-//! skipped by name; a test of the adapter decides which skips are right.
+//! channel cannot do by its [`Capability`](crate::Capability), and what the emulator cannot play,
+//! is skipped by name; a test of the adapter decides which skips are right.
 
 mod inbound;
 mod outbound;

@@ -27,8 +27,8 @@ pub enum Content {
     Template(Template),
     /// An emoji on another message.
     Reaction(Reaction),
-    /// Something that happened in the conversation and is no message, or that has no form of its own
-    /// here; nothing is dropped.
+    /// Something that happened in the conversation and is no message, or that has no form of its
+    /// own here; nothing is dropped.
     Event(EventContent),
 }
 

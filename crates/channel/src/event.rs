@@ -63,7 +63,8 @@ pub const PHONE: &str = "phone";
 pub struct IdentityClaim {
     /// `phone`, `email`, `visitor`, or a provider's own user id as named by its adapter.
     pub namespace: &'static str,
-    /// The value in normal form: a phone number in E.164 with its plus sign, an address in lower case.
+    /// The value in normal form: a phone number in E.164 with its plus sign, an address in lower
+    /// case.
     pub value: Personal<String>,
 }
 
@@ -218,7 +219,9 @@ mod tests {
         }
 
         #[test]
-        fn the_order_of_arrival_does_not_matter(mut heard in prop::collection::vec(any_status(), 1..6)) {
+        fn the_order_of_arrival_does_not_matter(
+            mut heard in prop::collection::vec(any_status(), 1..6),
+        ) {
             let forward = heard.iter().fold(Status::Queued, |now, next| now.advance(*next));
             heard.reverse();
             let backward = heard.iter().fold(Status::Queued, |now, next| now.advance(*next));

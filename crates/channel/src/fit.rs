@@ -117,3 +117,6 @@ fn check_location(place: &Location) -> Result<(), Misfit> {
         (-90.0..=90.0).contains(&place.latitude) && (-180.0..=180.0).contains(&place.longitude);
     demand(holds, "the place is not on Earth")
 }
+
+#[cfg(test)]
+mod tests;

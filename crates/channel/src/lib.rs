@@ -1,6 +1,6 @@
 //! Room `channel`: the contract between conversations and the providers that carry them. The
-//! [`Channel`] trait, what each can do ([`Capability`]), the unified message, the events that come in,
-//! the errors of a send, and the conformance suite that every adapter passes.
+//! [`Channel`] trait, what each can do ([`Capability`]), the unified message, the events that come
+//! in, the errors of a send, and the conformance suite that every adapter passes.
 //!
 //! Never: SQL, a provider's name, a loop that waits.
 
@@ -42,8 +42,8 @@ pub enum VerifyError {
     Mismatch,
 }
 
-/// A payload is not one of this provider's at all: not its JSON, or not its outermost shape. What is
-/// merely unknown inside a payload becomes [`event::Kind::Unknown`] instead.
+/// A payload is not one of this provider's at all: not its JSON, or not its outermost shape. What
+/// is merely unknown inside a payload becomes [`event::Kind::Unknown`] instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the payload cannot be read: {0}")]
 pub struct ReceiveError(pub String);
@@ -54,8 +54,9 @@ pub struct Routed {
     /// The account's id at the provider, or another id that the adapter documents as routing to it
     /// (for example the id of the business above it, for notices that name no account).
     pub external_id: String,
-    /// The bytes to store: the payload exactly as it came where it concerns this account alone, else
-    /// a copy without the parts of other accounts, so that no tenant ever holds another's data.
+    /// The bytes to store: the payload exactly as it came where it concerns this account alone,
+    /// else a copy without the parts of other accounts, so that no tenant ever holds another's
+    /// data.
     pub raw: Vec<u8>,
 }
 
@@ -71,8 +72,8 @@ pub trait Channel: Send + Sync {
         None
     }
 
-    /// Other ids by which this provider's payloads may name an account with these settings, beside its
-    /// external id; several accounts of a tenant may share one.
+    /// Other ids by which this provider's payloads may name an account with these settings, beside
+    /// its external id; several accounts of a tenant may share one.
     fn more_routes(&self, settings: &Map<String, Value>) -> Vec<String> {
         let _ = settings;
         Vec::new()
@@ -95,12 +96,12 @@ pub trait Channel: Send + Sync {
     fn verify(&self, account: &Account, headers: &HeaderMap, raw: &[u8])
     -> Result<(), VerifyError>;
 
-    /// Which accounts a payload concerns, before anything of it is trusted or stored. An external id
-    /// that no account has is answered like one that has: stored nowhere, counted, acknowledged.
+    /// Which accounts a payload concerns, before anything of it is trusted or stored. An external
+    /// id that no account has is answered like one that has: stored nowhere, counted, acknowledged.
     fn route(&self, raw: &[u8]) -> Result<Vec<Routed>, ReceiveError>;
 
-    /// All events of a stored payload, in its order; none is ever dropped. Pure: the same bytes give
-    /// the same events, which is what makes replay possible.
+    /// All events of a stored payload, in its order; none is ever dropped. Pure: the same bytes
+    /// give the same events, which is what makes replay possible.
     fn receive(&self, raw: &[u8]) -> Result<Vec<Event>, ReceiveError>;
 
     /// Sends one message, once, in a form that [`transcode()`] made; anything else is a

@@ -14,8 +14,9 @@ pub use split::split;
 
 /// The messages to send instead of one, in their order. Every one of them passes [`fit::check`].
 ///
-/// Empty if the channel can carry nothing of it: a template where there are none (its words are with
-/// the provider), the taking back of a reaction where there are none, an event without a sentence.
+/// Empty if the channel can carry nothing of it: a template where there are none (its words are
+/// with the provider), the taking back of a reaction where there are none, an event without a
+/// sentence.
 pub fn transcode(content: &Content, capability: &Capability) -> Vec<Content> {
     if fit::check(content, capability).is_ok() {
         return vec![content.clone()];

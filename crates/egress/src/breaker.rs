@@ -1,5 +1,5 @@
-//! Room `egress`: the circuit breaker of one lane. After so many failures in a row it opens, after a
-//! while it lets one probe through, and each failed probe doubles the while.
+//! Room `egress`: the circuit breaker of one lane. After so many failures in a row it opens, after
+//! a while it lets one probe through, and each failed probe doubles the while.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -31,8 +31,8 @@ pub struct Call {
     pub deadline_ms: Option<u64>,
     /// Another limit of the answer's body, in bytes.
     pub max_body_bytes: Option<usize>,
-    /// Whether the target may be a private host where the operator's configuration allows them: true
-    /// for addresses that an administrator configured, false for those that came with data.
+    /// Whether the target may be a private host where the operator's configuration allows them:
+    /// true for addresses that an administrator configured, false for those that came with data.
     pub private_hosts_allowed: bool,
     /// The trace this belongs to.
     pub trace: Option<Trace>,

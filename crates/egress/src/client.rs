@@ -1,5 +1,5 @@
-//! Room `egress`: the HTTP clients: one for public hosts and one for where private ones are allowed,
-//! so that a connection to an inner host is never found in the pool of the other.
+//! Room `egress`: the HTTP clients: one for public hosts and one for where private ones are
+//! allowed, so that a connection to an inner host is never found in the pool of the other.
 
 use std::error::Error as _;
 use std::sync::Arc;

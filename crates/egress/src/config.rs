@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use misy_core::error::Fault;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Limits of outgoing calls. The defaults suit a machine of two cores.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Whether calls to an address that a tenant's administrator configured may go to private and
-    /// loopback hosts, and by plain `http`. For the sandbox and for on-premise providers; link-local
-    /// and metadata addresses stay refused.
+    /// loopback hosts, and by plain `http`. For the sandbox and for on-premise providers;
+    /// link-local and metadata addresses stay refused.
     pub private_hosts_allowed: bool,
-    /// Longest time for one call from its beginning to the last byte of the answer, in milliseconds.
+    /// Longest time for one call from its beginning to the last byte of the answer, in
+    /// milliseconds.
     pub deadline_ms: u64,
     /// Longest time for name, connection and TLS of one call, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -22,14 +23,15 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Idle connections kept open to one host.
     pub max_idle_per_host: usize,
-    /// How long an idle connection is kept, in milliseconds. Shorter than what servers keep, because
-    /// a request on a connection that the server just closed has an unknown outcome.
+    /// How long an idle connection is kept, in milliseconds. Shorter than what servers keep,
+    /// because a request on a connection that the server just closed has an unknown outcome.
     pub idle_timeout_ms: u64,
     /// Calls in flight of one (tenant, connection, host).
     pub in_flight_per_connection: usize,
     /// Calls in flight of the whole process.
     pub in_flight_total: usize,
-    /// Calls a second of one (tenant, connection, host); the other side may demand less at any time.
+    /// Calls a second of one (tenant, connection, host); the other side may demand less at any
+    /// time.
     pub rate_per_s: u32,
     /// Calls that may be made at once after a pause.
     pub burst: u32,

@@ -5,8 +5,8 @@ use misy_core::error::{Code, Public};
 /// A call without a complete answer. An answer with an error status is an [`crate::Answer`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The target is not allowed: scheme, credentials in the URL, or an address of an inner network.
-    /// Nothing was sent.
+    /// The target is not allowed: scheme, credentials in the URL, or an address of an inner
+    /// network. Nothing was sent.
     #[error("the target is not allowed: {0}")]
     Refused(String),
     /// No connection: name, network or TLS. Certainly not delivered.

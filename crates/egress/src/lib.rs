@@ -1,6 +1,6 @@
-//! Room `egress`: every outgoing HTTP call of the program goes through [`Egress::call`], which knows
-//! for each (tenant, connection, host) how fast it may go, how many calls are in flight and whether
-//! the other side is well.
+//! Room `egress`: every outgoing HTTP call of the program goes through [`Egress::call`], which
+//! knows for each (tenant, connection, host) how fast it may go, how many calls are in flight and
+//! whether the other side is well.
 //!
 //! The layers, from the outside in: the guard against requests to inner networks ([`guard`]), the
 //! circuit breaker, the in-flight limit, the pace, the client, and the record that is written of
@@ -52,8 +52,9 @@ impl Egress {
         Self(Arc::new(Inner { config, ambient, clients, lanes }))
     }
 
-    /// Makes one call, once. It may wait for its turn, at most `max_wait_ms`; the answer is complete
-    /// and within the body limit, or it is an error that says whether the request may have arrived.
+    /// Makes one call, once. It may wait for its turn, at most `max_wait_ms`; the answer is
+    /// complete and within the body limit, or it is an error that says whether the request may have
+    /// arrived.
     pub async fn call(&self, call: Call) -> Result<Answer, Error> {
         let started = Instant::now();
         let outcome = self.admit(&call, started).await;

@@ -1,6 +1,7 @@
-//! Room `egress`: the pace of one lane, by the generic cell rate algorithm (ITU-T I.371, GCRA) in its
-//! queueing form: a call is told how long until its turn and holds its place from then on, so turns
-//! come in the order of asking. `Retry-After` stops the lane, a used-up allowance spaces it out.
+//! Room `egress`: the pace of one lane, by the generic cell rate algorithm (ITU-T I.371, GCRA) in
+//! its queueing form: a call is told how long until its turn and holds its place from then on, so
+//! turns come in the order of asking. `Retry-After` stops the lane, a used-up allowance spaces it
+//! out.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

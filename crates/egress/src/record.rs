@@ -1,5 +1,5 @@
-//! Room `egress`: what is written of a call: one event and two figures. Never the query, a header or
-//! a body; of the path only its template.
+//! Room `egress`: what is written of a call: one event and two figures. Never the query, a header
+//! or a body; of the path only its template.
 
 use std::time::Duration;
 

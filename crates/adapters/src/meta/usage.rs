@@ -51,8 +51,8 @@ fn read(text: &str) -> Option<Usage> {
     text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
-/// Reads an answer's headers, and its error where the whole account is too fast. A limit between two
-/// people alone does not slow the others down.
+/// Reads an answer's headers, and its error where the whole account is too fast. A limit between
+/// two people alone does not slow the others down.
 pub(crate) fn pacing(answer: &Answer) -> Pacing {
     let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
     let mut found = header("x-app-usage").map(of_app).unwrap_or_default();
@@ -97,8 +97,9 @@ mod tests {
             "",
         );
         assert_eq!(pacing(&app), Pacing { pause_ms: None, used_percent: Some(92) });
-        let business = r#"{"17":[{"type":"whatsapp","call_count":100,"estimated_time_to_regain_access":3}],"18":[1]}"#;
-        let business = answer("x-business-use-case-usage", business, 200, "");
+        let used_up = r#"{"type":"w","call_count":100,"estimated_time_to_regain_access":3}"#;
+        let business = format!(r#"{{"17":[{used_up}],"18":[1]}}"#);
+        let business = answer("x-business-use-case-usage", &business, 200, "");
         assert_eq!(pacing(&business), Pacing { pause_ms: Some(180_000), used_percent: Some(100) });
     }
 

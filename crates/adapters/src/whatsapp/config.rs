@@ -4,7 +4,7 @@ use misy_channel::account::{Account, AccountDraft, PRIVATE_HOST_RULE};
 use misy_core::Secret;
 use misy_core::error::Fault;
 use misy_egress::guard::{Reach, check_url};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::meta::graph::Graph;
@@ -22,6 +22,11 @@ pub(crate) fn graph(account: &Account) -> Graph<'_> {
         version: account.setting("api_version").unwrap_or(VERSION),
         proof: account.settings.get("appsecret_proof").and_then(Value::as_bool).unwrap_or(false),
     }
+}
+
+/// The business account above a number, if it is known.
+pub(crate) fn waba_id(settings: &Map<String, Value>) -> Option<String> {
+    settings.get("waba_id").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Checks a draft; tells every fault at once.

@@ -1,5 +1,5 @@
-//! Room `adapters`: from a stored payload to its events. Every entry, change and item gives at least
-//! one event; what cannot be read is kept whole under a name to count it by.
+//! Room `adapters`: from a stored payload to its events. Every entry, change and item gives at
+//! least one event; what cannot be read is kept whole under a name to count it by.
 
 mod content;
 mod items;

@@ -21,9 +21,9 @@ pub(crate) fn read(raw: &[u8]) -> Result<Payload<'_>, ReceiveError> {
     }
 }
 
-/// Splits a payload by account. A change belongs to the phone number that its metadata names, else to
-/// the business account (the entry's id); what names neither routes to the empty id, which no account
-/// has.
+/// Splits a payload by account. A change belongs to the phone number that its metadata names, else
+/// to the business account (the entry's id); what names neither routes to the empty id, which no
+/// account has.
 pub(crate) fn route(raw: &[u8]) -> Result<Vec<Routed>, ReceiveError> {
     let payload = read(raw)?;
     let mut parts: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -86,9 +86,9 @@ mod tests {
     use super::*;
 
     fn change(number: &str, text: &str) -> String {
-        format!(
-            r#"{{"field":"messages","value":{{"metadata":{{"phone_number_id":{number}}},"t":"{text}"}}}}"#
-        )
+        let metadata = format!(r#"{{"phone_number_id":{number}}}"#);
+        let value = format!(r#"{{"metadata":{metadata},"t":"{text}"}}"#);
+        format!(r#"{{"field":"messages","value":{value}}}"#)
     }
 
     fn payload(entries: &[(&str, &[String])]) -> Vec<u8> {

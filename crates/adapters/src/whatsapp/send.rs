@@ -37,8 +37,8 @@ pub(crate) async fn send(
     Ok(Sent { external_id: id })
 }
 
-/// The id of an accepted message. Messages that Meta holds back for a quality check are accepted too:
-/// their status tells what became of them.
+/// The id of an accepted message. Messages that Meta holds back for a quality check are accepted
+/// too: their status tells what became of them.
 fn accepted(answer: &Answer) -> Result<String, SendError> {
     if let Some(error) = GraphError::in_body(&answer.body) {
         return Err(errors::refusal(answer, &error));
@@ -106,7 +106,10 @@ fn text(body: &str) -> Value {
 }
 
 fn buttons(one: &Buttons) -> Value {
-    let button = |choice: &Choice| json!({"type": "reply", "reply": {"id": choice.id, "title": choice.title}});
+    let button = |choice: &Choice| {
+        let reply = json!({"id": choice.id, "title": choice.title});
+        json!({"type": "reply", "reply": reply})
+    };
     let buttons: Vec<Value> = one.buttons.iter().map(button).collect();
     let mut object =
         json!({"type": "button", "body": {"text": one.text}, "action": {"buttons": buttons}});

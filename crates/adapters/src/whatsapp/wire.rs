@@ -1,5 +1,5 @@
-//! Room `adapters`: the provider's JSON, as lenient as it has to be, and nothing else. Lists are kept
-//! as raw parts, so that each item is read on its own.
+//! Room `adapters`: the provider's JSON, as lenient as it has to be, and nothing else. Lists are
+//! kept as raw parts, so that each item is read on its own.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use misy_channel::capability::{Capability, Unit};
 use misy_channel::content::MediaKind;
 use misy_channel::event::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::shown::{is_unknown, shown, whatsapp};
 
@@ -58,8 +58,8 @@ pub(crate) fn payloads() -> Vec<(String, Value)> {
     found
 }
 
-/// Counts the items of a payload without the adapter's help: the elements of each list of items, and
-/// one for a change without any.
+/// Counts the items of a payload without the adapter's help: the elements of each list of items,
+/// and one for a change without any.
 fn count(payload: &Value) -> usize {
     let lists = [
         "messages",
@@ -272,10 +272,10 @@ fn the_table_of_errors_agrees_with_the_table_of_limits() {
 }
 
 fn kind_of(code: u64) -> String {
-    let raw = format!(
-        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"1","changes":[{{"field":"messages","value":{{"statuses":[
-        {{"id":"wamid.1","status":"failed","errors":[{{"code":{code}}}]}}]}}}}]}}]}}"#
-    );
+    let status = json!({"id": "wamid.1", "status": "failed", "errors": [{ "code": code }]});
+    let change = json!({"field": "messages", "value": {"statuses": [status]}});
+    let entry = json!({"id": "1", "changes": [change]});
+    let raw = json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string();
     let events = whatsapp().receive(raw.as_bytes()).expect("a payload");
     assert!(!is_unknown(&events[0]));
     shown(&events[0])["failure"]["kind"].as_str().expect("a kind").to_owned()

@@ -83,3 +83,11 @@ fn notices_are_kept_whole() {
 fn a_broken_item_never_loses_its_neighbours() {
     check("broken_neighbours");
 }
+
+#[test]
+fn notices_without_a_number_route_by_the_business_account() {
+    let settings = serde_json::from_str(r#"{"waba_id": "102290129340398"}"#).expect("an object");
+    assert_eq!(whatsapp().more_routes(&settings), ["102290129340398"]);
+    assert_eq!(whatsapp().more_routes(&serde_json::Map::new()), Vec::<String>::new());
+    assert_eq!(whatsapp().shared_hook(), Some("meta"));
+}

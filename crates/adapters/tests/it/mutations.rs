@@ -87,7 +87,10 @@ proptest! {
     }
 
     #[test]
-    fn a_torn_payload_is_refused_and_never_panics(sample: prop::sample::Index, cut: prop::sample::Index) {
+    fn a_torn_payload_is_refused_and_never_panics(
+        sample: prop::sample::Index,
+        cut: prop::sample::Index,
+    ) {
         let raw = sample.get(&SAMPLES).to_string();
         let cut = cut.index(raw.len());
         prop_assert!(whatsapp().receive(&raw.as_bytes()[..cut]).is_err());

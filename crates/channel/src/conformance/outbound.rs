@@ -1,4 +1,5 @@
-//! Room `channel`: the cases of what goes out on a good day, one for each thing a channel may carry.
+//! Room `channel`: the cases of what goes out on a good day, one for each thing a channel may
+//! carry.
 
 use super::{Outcome, Report, Suite, Verdict, ensure, record};
 use crate::content::{

@@ -219,7 +219,11 @@ fn said(content: &Content) -> Vec<String> {
 
 proptest! {
     #[test]
-    fn every_part_fits_and_no_word_is_lost(content in any_content(), is_rich: bool, max in 8usize..200) {
+    fn every_part_fits_and_no_word_is_lost(
+        content in any_content(),
+        is_rich: bool,
+        max in 8usize..200,
+    ) {
         let capability = if is_rich { rich() } else { plain(max, Unit::Bytes) };
         let parts = transcode(&content, &capability);
         for part in &parts {

@@ -1,5 +1,6 @@
-//! Room `egress`: to which part of the address space an address belongs, by the IANA special-purpose
-//! registries (<https://www.iana.org/assignments/iana-ipv4-special-registry> and its IPv6 sister).
+//! Room `egress`: to which part of the address space an address belongs, by the IANA
+//! special-purpose registries (<https://www.iana.org/assignments/iana-ipv4-special-registry> and
+//! its IPv6 sister).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
