@@ -1,1 +1,14 @@
-//! Placeholder.
+//! Room `bench`: loads that are measured against a floor or a peer in the same run. Each prints a figure
+//! and what stood beside it; none judges.
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rates and percentiles of counts far below 2^52"
+)]
+
+pub mod http;
+pub mod ingest;
+
+/// Why a bench could not be run to its end.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use misy_conversation::responders::KnowledgeResponder;
 use misy_core::Secret;
 use misy_core::crypto::Key;
@@ -75,16 +75,12 @@ impl App {
     /// Ties the rooms together; `public_url` is where the outside finds the API.
     pub async fn build(installation: Installation, public_url: &str) -> anyhow::Result<Self> {
         let Installation { config, ambient, root, db, .. } = &installation;
-        let metrics = misy_web::metrics::install_recorder()?;
+        let metrics = metrics()?;
         let system = platform_ctx(ambient);
         let settings =
             misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
-        let identity = misy_identity::Deps::open(
-            db.clone(),
-            &root.derive("identity"),
-            system.clone(),
-            settings,
-        );
+        let own = root.derive("identity");
+        let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
         let identity = Arc::new(identity.await?);
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
@@ -101,7 +97,7 @@ impl App {
             channels: misy_adapters::registry(),
             egress: Egress::new(config.egress.clone(), ambient.clone()),
             vault: keys,
-            responder: Arc::new(KnowledgeResponder::new(&config.conversation)),
+            responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             tenants: Arc::<misy_tenancy::Directory>::clone(&directory),
             routing_key: root.derive("channel-routing"),
@@ -144,8 +140,9 @@ impl App {
     pub async fn ensure_operator(&self, data: &Path) -> anyhow::Result<(String, Option<Secret>)> {
         let file = data.join("operator.json");
         let email = self.installation.config.server.operator_email.clone();
-        let address = misy_identity::Email::parse(&email)
-            .with_context(|| format!("server.operator_email `{email}` is not an address"))?;
+        let address: misy_identity::Email = email
+            .parse()
+            .map_err(|_| anyhow!("server.operator_email `{email}` is not an address"))?;
         let ctx = platform_ctx(&self.installation.ambient);
         if let Some(made) = misy_identity::ensure_operator(&self.identity, &ctx, &address).await? {
             let kept = serde_json::json!({ "email": email, "password": made.expose() });
@@ -199,6 +196,18 @@ impl App {
             }
         }
     }
+}
+
+/// A process counts in one place, however many apps it builds.
+fn metrics() -> anyhow::Result<PrometheusHandle> {
+    static COUNTING: std::sync::Mutex<Option<PrometheusHandle>> = std::sync::Mutex::new(None);
+    let mut counting = COUNTING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(handle) = &*counting {
+        return Ok(handle.clone());
+    }
+    let handle = misy_web::metrics::install_recorder()?;
+    *counting = Some(handle.clone());
+    Ok(handle)
 }
 
 fn answer_key(root: &Key) -> Key {

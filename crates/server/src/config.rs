@@ -98,10 +98,10 @@ impl Database {
 /// Reads defaults, file and environment. A file that was named must exist; `misybot.toml` in the
 /// working folder is read if it is there.
 pub fn load(file: Option<&Path>) -> anyhow::Result<Config> {
-    let defaults = serde_json::to_string(&Config::default())?;
+    let defaults = toml::to_string(&Config::default())?;
     let path = file.unwrap_or(Path::new("misybot.toml"));
     let settings = config::Config::builder()
-        .add_source(config::File::from_str(&defaults, config::FileFormat::Json))
+        .add_source(config::File::from_str(&defaults, config::FileFormat::Toml))
         .add_source(
             config::File::from(path).format(config::FileFormat::Toml).required(file.is_some()),
         )

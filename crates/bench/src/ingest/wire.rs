@@ -1,0 +1,32 @@
+//! Room `bench`: a customer's message as the provider delivers it.
+
+use bytes::Bytes;
+use misy_core::crypto;
+use serde_json::json;
+
+/// A signed delivery.
+pub(super) struct Delivery {
+    pub(super) body: Bytes,
+    pub(super) signature: String,
+}
+
+/// The `number`th message to an account: its own id, one of many customers.
+pub(super) fn delivery(account: &super::stage::Account, number: u64) -> Delivery {
+    let phone = format!("4915{:08}", number % 2_000);
+    let body = json!({
+        "object": "whatsapp_business_account",
+        "entry": [{"id": account.waba_id, "changes": [{"field": "messages", "value": {
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": "15550000", "phone_number_id": account.id},
+            "contacts": [{"profile": {"name": "Load"}, "wa_id": phone}],
+            "messages": [{
+                "from": phone, "id": format!("wamid.bench.{}.{number}", account.id),
+                "timestamp": account.now_s.to_string(), "type": "text",
+                "text": {"body": "What are your opening hours?"}
+            }]
+        }}]}]
+    });
+    let body = Bytes::from(body.to_string());
+    let tag = crypto::hmac_sha256(account.app_secret.as_bytes(), &body);
+    Delivery { body, signature: format!("sha256={}", crypto::to_hex(&tag)) }
+}
