@@ -419,3 +419,6 @@ impl Batch {
         self.errors.push(error.cloned());
     }
 }
+
+#[cfg(test)]
+mod tests;
