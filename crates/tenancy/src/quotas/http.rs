@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::{model, service};
 use crate::Deps;
+use crate::tenants::http::by;
 
 /// The routes of quotas.
 pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
@@ -40,7 +41,7 @@ struct Quotas {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 struct OverridesBody {
     /// How many of each; names of a-z and underscores.
-    #[garde(custom(|value, _| model::check(value).map_err(garde::Error::new)))]
+    #[garde(custom(by(model::check)))]
     #[schema(example = json!({"messages_per_month": 5000}))]
     overrides: BTreeMap<String, i64>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use garde::Validate;
+use garde::{Path, Report, Validate};
 use misy_core::{Page, Personal, Secret, TenantId, Timestamp};
 use misy_web::{IfMatch, MergePatch, Operator, Paging, Params, PathId, Problem, Tagged, Valid};
 use serde::{Deserialize, Serialize};
@@ -131,7 +131,9 @@ struct NewTenantBody {
 }
 
 /// A rule of the model in the form in which bodies are checked.
-fn by<T: ?Sized>(rule: fn(&T) -> Result<(), &'static str>) -> impl Fn(&T, &()) -> garde::Result {
+pub(crate) fn by<T: ?Sized>(
+    rule: fn(&T) -> Result<(), &'static str>,
+) -> impl Fn(&T, &()) -> garde::Result {
     move |value, ()| rule(value).map_err(garde::Error::new)
 }
 
@@ -190,15 +192,22 @@ impl From<OwnChangeBody> for Change {
     }
 }
 
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 struct ChangeBody {
-    #[garde(dive)]
     #[serde(flatten)]
     own: OwnChangeBody,
     /// Its limits follow, except those that an operator has set.
-    #[garde(skip)]
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     plan: Option<String>,
+}
+
+/// A fault of a flattened member lies where the client wrote it, not inside `own`.
+impl Validate for ChangeBody {
+    type Context = ();
+
+    fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
+        self.own.validate_into(ctx, parent, report);
+    }
 }
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
