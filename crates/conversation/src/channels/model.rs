@@ -202,6 +202,7 @@ impl Public for Error {
     fn code(&self) -> Code {
         match self {
             Self::NotFound => Code::NotFound,
+            Self::Invalid(faults) if faults.iter().any(names_private_host) => Code::HostNotAllowed,
             Self::Invalid(_) => Code::Invalid,
             Self::Taken => Code::Conflict,
             Self::Stale => Code::Stale,
@@ -228,6 +229,10 @@ impl Public for Error {
     fn retry_after_s(&self) -> Option<u32> {
         if let Self::Below(error) = self { error.retry_after_s() } else { None }
     }
+}
+
+fn names_private_host(fault: &Fault) -> bool {
+    fault.detail.contains(misy_channel::account::PRIVATE_HOST_RULE)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(crate) struct Placed<T> {
 #[derive(Default)]
 pub(crate) struct Sorted {
     pub(crate) messages: Vec<Placed<InboundMessage>>,
+    /// Written before the account was connected: stored, never answered, no sign of life.
+    pub(crate) history: Vec<Placed<InboundMessage>>,
     pub(crate) echoes: Vec<Placed<EchoMessage>>,
     pub(crate) statuses: Vec<(StatusUpdate, Timestamp)>,
     pub(crate) edits: Vec<(String, Content, Timestamp)>,
@@ -41,6 +43,7 @@ impl Sorted {
         for event in events {
             let at = event.at.unwrap_or(received_at);
             match event.kind {
+                Kind::Message(what) if what.is_history() => self.history.push(Placed { at, what }),
                 Kind::Message(what) => self.messages.push(Placed { at, what }),
                 Kind::Echo(what) => self.echoes.push(Placed { at, what }),
                 Kind::Status(what) => self.statuses.push((what, at)),
@@ -55,11 +58,11 @@ impl Sorted {
             }
         }
     }
+}
 
-    /// Who wrote the messages, in their order.
-    pub(crate) fn senders(&self) -> Vec<Sender> {
-        self.messages.iter().map(|message| message.what.from.clone()).collect()
-    }
+/// Who wrote the messages, in their order.
+pub(crate) fn senders(messages: &[Placed<InboundMessage>]) -> Vec<Sender> {
+    messages.iter().map(|message| message.what.from.clone()).collect()
 }
 
 #[cfg(test)]

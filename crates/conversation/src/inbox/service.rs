@@ -5,15 +5,16 @@ mod lanes;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use misy_channel::Channel;
-use misy_core::{ChannelId, Ctx, Grants, PlatformCtx, crypto};
+use misy_channel::{Channel, InboundMessage};
+use misy_core::{ChannelId, ContactId, Ctx, Grants, PlatformCtx, Timestamp, crypto};
 use misy_jobs::Job;
 use misy_store::TenantTx;
 
 use self::lanes::{Lane, Waiting};
 use super::jobs::Ingest;
-use super::model::{ATTEMPTS_MAX, Pending, Sorted};
+use super::model::{self, ATTEMPTS_MAX, Pending, Placed, Sorted};
 use super::store::{self, NewPayloads};
+use crate::conversations::model::Opened;
 use crate::hooks::Error;
 use crate::hooks::model::Route;
 use crate::messages::model::{NewEcho, NewInbound};
@@ -188,6 +189,7 @@ async fn take_in(
 fn count(kind: &'static str, sorted: &Sorted) {
     let lists = [
         ("message", sorted.messages.len()),
+        ("history", sorted.history.len()),
         ("echo", sorted.echoes.len()),
         ("status", sorted.statuses.len()),
         ("edit", sorted.edits.len()),
@@ -204,7 +206,8 @@ fn count(kind: &'static str, sorted: &Sorted) {
 /// Everything that the payloads tell, in the order in which one thing needs another: people,
 /// conversations, messages, then what is said of messages.
 async fn happen(tx: &mut TenantTx, id: ChannelId, sorted: Sorted) -> Result<(), messages::Error> {
-    record_messages(tx, id, &sorted).await?;
+    record_history(tx, id, &sorted.history).await?;
+    record_messages(tx, id, &sorted.messages).await?;
     record_echoes(tx, id, &sorted).await?;
     let Sorted { statuses, edits, revokes, identities, unknown, .. } = sorted;
     if !statuses.is_empty() {
@@ -219,29 +222,54 @@ async fn happen(tx: &mut TenantTx, id: ChannelId, sorted: Sorted) -> Result<(), 
     Ok(())
 }
 
+/// Stores messages in their conversations; each fresh one is to be answered.
 async fn record_messages(
     tx: &mut TenantTx,
     id: ChannelId,
-    sorted: &Sorted,
+    messages: &[Placed<InboundMessage>],
 ) -> Result<(), messages::Error> {
-    if sorted.messages.is_empty() {
+    if messages.is_empty() {
         return Ok(());
     }
-    let people = contacts::service::recognise(tx, &sorted.senders()).await?;
-    let times: Vec<_> =
-        people.iter().zip(&sorted.messages).map(|(contact, one)| (*contact, one.at)).collect();
+    let times = recognise(tx, messages).await?;
     let opened = conversations::service::open_for(tx, id, &times).await?;
-    let new = sorted.messages.iter().zip(&opened).map(|(one, opened)| NewInbound {
+    let received = messages::service::receive(tx, id, place(messages, &opened)).await?;
+    for message in received.into_iter().filter(|message| message.fresh) {
+        Respond { message: message.id, conversation: message.conversation }.enqueue(tx);
+    }
+    Ok(())
+}
+
+/// Stores what was written before the account was connected; nobody waits for an answer to it.
+async fn record_history(
+    tx: &mut TenantTx,
+    id: ChannelId,
+    history: &[Placed<InboundMessage>],
+) -> Result<(), messages::Error> {
+    if history.is_empty() {
+        return Ok(());
+    }
+    let times = recognise(tx, history).await?;
+    let opened = conversations::service::open_outbound(tx, id, &times).await?;
+    messages::service::receive(tx, id, place(history, &opened)).await.map(drop)
+}
+
+async fn recognise(
+    tx: &mut TenantTx,
+    messages: &[Placed<InboundMessage>],
+) -> Result<Vec<(ContactId, Timestamp)>, messages::Error> {
+    let people = contacts::service::recognise(tx, &model::senders(messages)).await?;
+    Ok(people.into_iter().zip(messages).map(|(contact, one)| (contact, one.at)).collect())
+}
+
+fn place(messages: &[Placed<InboundMessage>], opened: &[Opened]) -> Vec<NewInbound> {
+    let placed = messages.iter().zip(opened).map(|(one, opened)| NewInbound {
         conversation: opened.id,
         contact: opened.contact,
         message: one.what.clone(),
         at: one.at,
     });
-    let received = messages::service::receive(tx, id, new.collect()).await?;
-    for message in received.into_iter().filter(|message| message.fresh) {
-        Respond { message: message.id, conversation: message.conversation }.enqueue(tx);
-    }
-    Ok(())
+    placed.collect()
 }
 
 async fn record_echoes(
