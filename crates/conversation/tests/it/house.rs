@@ -15,7 +15,7 @@ use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{Actor, Ctx, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
-use misy_store::{Db, TenantKey, TenantTx, Vault};
+use misy_store::{TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};
@@ -48,7 +48,6 @@ pub(crate) struct Shop {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    pub(crate) bytes: Vec<u8>,
     pub(crate) body: Value,
 }
 
@@ -127,10 +126,10 @@ impl House {
         extra: &[(&str, &str)],
         body: Option<Value>,
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header(
-            header::AUTHORIZATION,
-            format!("Bearer {}.{}", shop.tenant, role.slug()),
-        );
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}.{}", shop.tenant, role.slug()));
         for (name, value) in extra {
             request = request.header(*name, *value);
         }
@@ -165,12 +164,13 @@ impl House {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes().to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, bytes, body }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// The provider delivers events for the shop's account.
     pub(crate) async fn deliver(&self, shop: &Shop, events: Value) -> Answer {
-        let body = json!({ "to": shop.address, "events": events, "nonce": self.deps.ambient.uuid() });
+        let body =
+            json!({ "to": shop.address, "events": events, "nonce": self.deps.ambient.uuid() });
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("/hooks/{}", shop.channel))
@@ -186,10 +186,15 @@ impl House {
     }
 
     /// A customer writes a text, and everything that follows now happens.
-    pub(crate) async fn customer_writes(&self, shop: &Shop, from: &str, id: &str, text: &str) -> Tally {
+    pub(crate) async fn customer_writes(
+        &self,
+        shop: &Shop,
+        from: &str,
+        id: &str,
+        text: &str,
+    ) -> Tally {
         let at = self.deps.ambient.now().to_string();
-        let event =
-            json!({ "kind": "message", "id": id, "from": from, "text": text, "at": at });
+        let event = json!({ "kind": "message", "id": id, "from": from, "text": text, "at": at });
         self.hears(shop, json!([event])).await
     }
 
@@ -211,7 +216,13 @@ impl House {
     }
 
     /// Adds a knowledge entry; gives its id.
-    pub(crate) async fn teach(&self, shop: &Shop, language: &str, question: &str, answer: &str) -> String {
+    pub(crate) async fn teach(
+        &self,
+        shop: &Shop,
+        language: &str,
+        question: &str,
+        answer: &str,
+    ) -> String {
         let entry = json!({ "question": question, "answer": answer, "language": language });
         let made = self.post(shop, "/v1/knowledge-entries", entry).await.expect(201);
         made["id"].as_str().expect("an id").to_owned()
@@ -241,6 +252,12 @@ impl House {
         all.remove(0)
     }
 
+    /// The contact of the shop's latest conversation.
+    pub(crate) async fn contact(&self, shop: &Shop) -> Value {
+        let listed = self.get(shop, "/v1/conversations").await.expect(200);
+        listed["data"][0]["contact_id"].clone()
+    }
+
     /// A transaction of an administrator of the shop.
     pub(crate) async fn tx(&self, shop: &Shop) -> TenantTx {
         self.deps.db.tenant(&self.ctx(shop)).await.expect("the database answers")
@@ -248,10 +265,6 @@ impl House {
 
     pub(crate) fn ctx(&self, shop: &Shop) -> Ctx {
         misy_testkit::ctx(shop.tenant, Role::Admin)
-    }
-
-    pub(crate) fn db(&self) -> &Db {
-        &self.deps.db
     }
 
     /// Adds a person to the tenant; gives the id.
@@ -263,7 +276,7 @@ impl House {
             values ($1, $2, 'agent', 'Agent', true) on conflict do nothing";
         tx.execute(role, &[&tenant, &id]).await.expect("a role");
         let user = "insert into users (tenant_id, id, account_id, email, name, role, status)
-            values ($1, $2, $2, $2::text || '@shop.example', 'Ann', 'agent', 'active')";
+            values ($1, $2::uuid, $2::uuid, concat($2::uuid, '@shop.example'), 'Ann', 'agent', 'active')";
         tx.execute(user, &[&tenant, &id]).await.expect("a user");
         tx.commit().await.expect("committed");
         UserId::from_uuid(id).to_string()

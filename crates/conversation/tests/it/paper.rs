@@ -8,12 +8,12 @@ use http::HeaderMap;
 use misy_channel::capability::{TextLimit, Unit};
 use misy_channel::event::{EchoMessage, Kind, PHONE, Sender, Status};
 use misy_channel::{
-    Account, AccountDraft, Capability, Channel, Content, Egress, Event, Failure, FailureKind, Health,
-    IdentityClaim, InboundMessage, Outbound, ReceiveError, Routed, SendError, Sent, StatusUpdate,
-    VerifyError,
+    Account, AccountDraft, Capability, Channel, Content, Egress, Event, Failure, FailureKind,
+    Health, IdentityClaim, InboundMessage, Outbound, ReceiveError, Routed, SendError, Sent,
+    StatusUpdate, VerifyError,
 };
-use misy_core::error::Fault;
 use misy_core::Personal;
+use misy_core::error::Fault;
 use serde_json::Value;
 
 /// A namespace beside the phone number.
@@ -24,6 +24,8 @@ pub(crate) const PAPER_USER: &str = "paper_user";
 pub(crate) enum Act {
     /// Takes it and answers.
     Take,
+    /// Takes it and answers with this id.
+    TakeAs(&'static str),
     /// Takes it, and the answer never comes.
     TakeAndHang,
     /// Loses it, and no answer ever comes.
@@ -138,7 +140,11 @@ impl Channel for Paper {
     fn verify(&self, account: &Account, headers: &HeaderMap, _: &[u8]) -> Result<(), VerifyError> {
         let given = headers.get("x-paper-stamp").ok_or(VerifyError::Missing)?;
         let stamp = account.credentials.find("stamp").ok_or(VerifyError::Missing)?;
-        if given.as_bytes() == stamp.expose().as_bytes() { Ok(()) } else { Err(VerifyError::Mismatch) }
+        if given.as_bytes() == stamp.expose().as_bytes() {
+            Ok(())
+        } else {
+            Err(VerifyError::Mismatch)
+        }
     }
 
     fn route(&self, raw: &[u8]) -> Result<Vec<Routed>, ReceiveError> {
@@ -158,6 +164,7 @@ impl Channel for Paper {
         let act = self.script.lock().expect("no test panics with it").pop_front();
         match act.unwrap_or(Act::Take) {
             Act::Take => Ok(self.take(message)),
+            Act::TakeAs(id) => Ok(Sent { external_id: id.to_owned(), ..self.take(message) }),
             Act::TakeAndHang => {
                 self.take(message);
                 std::future::pending().await
@@ -211,9 +218,7 @@ fn kind(json: &Value) -> Kind {
             reply_to: json["reply_to"].as_str().map(str::to_owned),
             extra: json["extra"].as_object().cloned().unwrap_or_default(),
         }),
-        "echo" => {
-            Kind::Echo(EchoMessage { external_id, to: sender(json), content: content(json) })
-        }
+        "echo" => Kind::Echo(EchoMessage { external_id, to: sender(json), content: content(json) }),
         "status" => Kind::Status(StatusUpdate {
             external_id,
             correlation: json["ours"].as_str().map(str::to_owned),
@@ -263,4 +268,3 @@ fn claims(json: &Value) -> Vec<IdentityClaim> {
     };
     texts.into_iter().filter_map(Value::as_str).map(claim).collect()
 }
-

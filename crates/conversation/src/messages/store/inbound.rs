@@ -52,8 +52,8 @@ const INSERT_ECHOES: &str = "
 
 const EDIT: &str = "
     update messages set content = new.content,
-        extra = case when new.erase then '{}' else extra end || new.extra,
-        version = version + 1, updated_at = $3
+        extra = case when new.erase then '{}' else messages.extra end || new.extra,
+        version = messages.version + 1, updated_at = $3
     from unnest($4::text[], $5::jsonb[], $6::jsonb[], $7::boolean[])
         as new (external_id, content, extra, erase)
     where messages.tenant_id = $1 and messages.channel_id = $2
