@@ -60,7 +60,8 @@ async fn around(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     let seen = observe::Seen::begin(template, &request, &kit.ambient);
     let known = tags::known_versions(request.method(), request.headers());
     let work = async {
-        let answer = inside(&shared, &route, &seen, request, next);
+        // Each layer would hold a copy of the room for all that it encloses.
+        let answer = Box::pin(inside(&shared, &route, &seen, request, next));
         let timeout_ms = route.timeout_ms.unwrap_or(kit.config.timeout_ms);
         let response = guarded(answer, Duration::from_millis(timeout_ms)).await;
         let response = tags::not_modified(known, response);

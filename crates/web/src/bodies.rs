@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::shapes::{Shape, join};
+use crate::shapes::{MAX_FAULTS, Shape, join};
 use crate::{Problem, json};
 
 const JSON: &str = "application/json";
@@ -145,59 +145,74 @@ fn shape_of<T: ToSchema + 'static>() -> Arc<Shape> {
 }
 
 /// Reads a value as its type, or tells every fault. A faulty place is mended with a sample, so that the
-/// places after it are looked at too; what the rules then say of mended places is not told.
-pub(crate) fn check<T: Content>(mut value: Value) -> Result<T, Vec<Fault>> {
-    let shape = shape_of::<T>();
-    let mut faults = shape.check(&value);
-    for fault in &faults {
-        shape.repair(&mut value, &fault.pointer);
+/// places after it are looked at too; what is then wrong with mended places is not told.
+pub(crate) fn check<T: Content>(value: Value) -> Result<T, Vec<Fault>> {
+    let mut bench = Bench { shape: shape_of::<T>(), value, faults: Vec::new(), mended: Vec::new() };
+    for fault in bench.shape.check(&bench.value) {
+        bench.mend(fault);
     }
-    let read: Option<T> = read_mending(&shape, &mut value, &mut faults);
+    let read: Option<T> = bench.read();
     if let Some(read) = &read
         && let Err(report) = read.validate()
     {
-        let broken: Vec<_> = report.iter().map(|(path, error)| rule_fault(path, error)).collect();
-        let mended: Vec<_> = faults.iter().map(|fault| fault.pointer.clone()).collect();
-        faults.extend(broken.into_iter().filter(|fault| !touches(&mended, &fault.pointer)));
+        let broken = report.iter().map(|(path, error)| rule_fault(path, error));
+        let told: Vec<_> = broken.filter(|fault| !bench.is_mended(&fault.pointer)).collect();
+        bench.faults.extend(told);
     }
     match read {
-        Some(read) if faults.is_empty() => Ok(read),
-        _ => Err(faults),
+        Some(read) if bench.faults.is_empty() => Ok(read),
+        _ => Err(bench.faults),
     }
 }
 
-fn touches(mended: &[String], pointer: &str) -> bool {
-    let within = |outer: &str, inner: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    mended.iter().any(|one| within(one, pointer) || within(pointer, one))
+/// A value that is being mended.
+struct Bench {
+    shape: Arc<Shape>,
+    value: Value,
+    faults: Vec<Fault>,
+    /// Where samples are.
+    mended: Vec<String>,
 }
 
-fn read_mending<T: Content>(
-    shape: &Shape,
-    value: &mut Value,
-    faults: &mut Vec<Fault>,
-) -> Option<T> {
-    const MAX_ROUNDS: usize = 32;
-    for _ in 0..MAX_ROUNDS {
-        let error = match serde_path_to_error::deserialize::<_, T>(&*value) {
-            Ok(read) => return Some(read),
-            Err(error) => error,
+impl Bench {
+    /// Whether a place is a sample, is inside one, or holds one.
+    fn is_mended(&self, pointer: &str) -> bool {
+        let within = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let pointer = pointer_of(error.path());
-        if touches(&faults.iter().map(|fault| fault.pointer.clone()).collect::<Vec<_>>(), &pointer)
-        {
-            if faults.is_empty() {
-                faults.push(Fault { pointer, detail: plain(error.inner()) });
-            }
-            return None;
-        }
-        faults.push(Fault { pointer: pointer.clone(), detail: plain(error.inner()) });
-        if !shape.repair(value, &pointer) {
-            return None;
-        }
+        self.mended.iter().any(|one| within(one, pointer) || within(pointer, one))
     }
-    None
+
+    /// Tells a fault and puts a sample in its place. `false` if nothing is left to mend.
+    fn mend(&mut self, fault: Fault) -> bool {
+        let mut place = fault.pointer.clone();
+        if !self.is_mended(&place) {
+            self.faults.push(fault);
+        }
+        // A sample that does not do either is replaced together with what is around it.
+        while self.mended.contains(&place) {
+            let Some((outer, _)) = place.rsplit_once('/') else { return false };
+            place.truncate(outer.len());
+        }
+        self.shape.repair(&mut self.value, &place);
+        self.mended.push(place);
+        true
+    }
+
+    fn read<T: Content>(&mut self) -> Option<T> {
+        // Each round reads the whole value again, so their number is bounded.
+        while self.mended.len() < MAX_FAULTS {
+            let error = match serde_path_to_error::deserialize::<_, T>(&self.value) {
+                Ok(read) => return Some(read),
+                Err(error) => error,
+            };
+            let pointer = pointer_of(error.path());
+            if !self.mend(Fault { pointer, detail: plain(error.inner()) }) {
+                return None;
+            }
+        }
+        None
+    }
 }
 
 pub(crate) fn pointer_of(path: &serde_path_to_error::Path) -> String {
@@ -219,7 +234,19 @@ pub(crate) fn plain(error: &serde_json::Error) -> String {
     let standard = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
     let wanted =
         text.rfind(", expected ").filter(|_| standard.iter().any(|one| text.starts_with(one)));
-    wanted.map_or_else(|| "is not valid".to_owned(), |from| text[from + 2..].to_owned())
+    let wanted = wanted.map(|from| &text[from + ", expected ".len()..]);
+    let integer = |least: i64, most: u64| format!("has to be an integer from {least} to {most}");
+    match wanted {
+        None => "is not valid".to_owned(),
+        Some("u8") => integer(0, u8::MAX.into()),
+        Some("u16") => integer(0, u16::MAX.into()),
+        Some("u32") => integer(0, u32::MAX.into()),
+        Some("i16") => integer(i16::MIN.into(), i16::MAX as u64),
+        Some("i32") => integer(i32::MIN.into(), i32::MAX as u64),
+        Some("u64" | "usize") => integer(0, u64::MAX),
+        Some("i64" | "isize") => integer(i64::MIN, i64::MAX as u64),
+        Some(wanted) => format!("expected {wanted}"),
+    }
 }
 
 fn rule_fault(path: &garde::error::Path, error: &garde::error::Error) -> Fault {

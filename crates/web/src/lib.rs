@@ -33,6 +33,7 @@ pub use admission::{
 };
 pub use app::app;
 pub use bodies::{Content, MergePatch, Raw, Valid, nullable};
+pub use docs::errors_markdown;
 pub use health::Readiness;
 pub use kit::{Config, Kit};
 pub use metrics::admin_router;

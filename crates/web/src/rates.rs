@@ -152,7 +152,7 @@ const SECOND_NS: i64 = 1_000_000_000;
 
 impl Buckets {
     pub(crate) fn new() -> Self {
-        let idle = Duration::from_secs(3_600);
+        let idle = Duration::from_hours(1);
         Self(Cache::builder().max_capacity(200_000).time_to_idle(idle).build())
     }
 
@@ -190,8 +190,8 @@ impl Buckets {
         let now = i64::try_from(now.as_nanosecond()).unwrap_or(i64::MAX / 2);
         let window = i64::from(quota.window_s.max(1)) * SECOND_NS;
         let step = (window / i64::from(quota.requests.max(1))).max(1);
-        // A clock that was set back must not shut the bucket for longer than a window.
-        let from = |due: i64| due.clamp(now, now + window);
+        // Further ahead than a window it can only be because the clock was set back: forget it.
+        let from = |due: i64| if due > now + window { now } else { due.max(now) };
         let passes = |due: i64| (from(due) + step <= now + window).then(|| from(due) + step);
         let taken = if take {
             bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, passes)

@@ -42,7 +42,8 @@ pub(crate) async fn run(
         Admission::Operator(ctx) => Scope::Platform(ctx.clone()),
         Admission::Anonymous | Admission::Refused(_) => return next.run(request).await,
     };
-    let answer = run_keyed(shared, admission, scope, &key, request, next).await;
+    // On the heap, so that requests without a key do not carry the room for it.
+    let answer = Box::pin(run_keyed(shared, admission, scope, &key, request, next)).await;
     answer.unwrap_or_else(Problem::into_response)
 }
 

@@ -64,7 +64,7 @@ impl Traits {
             (CLASS, self.class.map(|class| json!(class))),
             (BODY_LIMIT, self.body_limit_bytes.map(|bytes| json!(bytes))),
             (TIMEOUT, self.timeout_ms.map(|ms| json!(ms))),
-            (ANY_QUERY, self.any_query.then(|| json!(true))),
+            (ANY_QUERY, self.any_query.then_some(Value::Bool(true))),
         ];
         let extensions = operation.extensions.get_or_insert_default();
         for (name, value) in marks {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 mod samples;
 
 /// More faults than anybody mends in one go.
-const MAX_FAULTS: usize = 100;
+pub(crate) const MAX_FAULTS: usize = 100;
 
 /// The schema of one type with all that it refers to.
 pub(crate) struct Shape {
@@ -27,6 +27,7 @@ impl Shape {
     pub(crate) fn of<T: ToSchema>() -> Self {
         let mut found = Vec::new();
         T::schemas(&mut found);
+        found.push((T::name().into_owned(), T::schema()));
         let definitions = found.into_iter().map(|(name, schema)| (name, as_json(&schema)));
         Self::new(as_json(&T::schema()), definitions.collect())
     }
@@ -93,10 +94,10 @@ impl Shape {
     fn visit_text(&self, schema: &Value, text: &str, at: &str, out: &mut Vec<Fault>) {
         let length = text.chars().count() as u64;
         if let Some(least) = bound(schema, "minLength").filter(|least| length < *least) {
-            fault(out, at, format!("has to have at least {least} characters"));
+            fault(out, at, format!("has to have at least {}", count(least, "character")));
         }
         if let Some(most) = bound(schema, "maxLength").filter(|most| length > *most) {
-            fault(out, at, format!("has to have at most {most} characters"));
+            fault(out, at, format!("has to have at most {}", count(most, "character")));
         }
         let pattern = schema.get("pattern").and_then(Value::as_str);
         if let Some(pattern) = pattern
@@ -109,10 +110,10 @@ impl Shape {
     fn visit_array(&self, schema: &Value, items: &[Value], at: &str, out: &mut Vec<Fault>) {
         let length = items.len() as u64;
         if let Some(least) = bound(schema, "minItems").filter(|least| length < *least) {
-            fault(out, at, format!("has to have at least {least} items"));
+            fault(out, at, format!("has to have at least {}", count(least, "item")));
         }
         if let Some(most) = bound(schema, "maxItems").filter(|most| length > *most) {
-            return fault(out, at, format!("has to have at most {most} items"));
+            return fault(out, at, format!("has to have at most {}", count(most, "item")));
         }
         let Some(item_schema) = schema.get("items") else { return };
         for (index, item) in items.iter().enumerate() {
@@ -136,7 +137,7 @@ impl Shape {
         if let Some(most) =
             bound(schema, "maxProperties").filter(|most| members.len() as u64 > *most)
         {
-            return fault(out, at, format!("has to have at most {most} members"));
+            return fault(out, at, format!("has to have at most {}", count(most, "member")));
         }
         let extra = schema.get("additionalProperties").filter(|extra| extra.is_object());
         for (name, member) in members {
@@ -199,15 +200,17 @@ impl Shape {
             }
             candidates.retain(fits);
         }
-        let mut best: Option<Vec<Fault>> = None;
-        for candidate in candidates {
+        // Without a tag, the variant that was meant is the one of the right type whose members are
+        // there and that has the fewest faults.
+        let judged = candidates.into_iter().map(|candidate| {
             let mut faults = Vec::new();
             self.visit(candidate, value, at, closed, &mut faults);
-            if best.as_ref().is_none_or(|best| faults.len() < best.len()) {
-                best = Some(faults);
-            }
-        }
-        out.extend(best.unwrap_or_default());
+            let schema = self.resolve(candidate);
+            let absent = required(schema).filter(|name| value.get(name).is_none()).count();
+            ((wrong_type(schema, value).is_some(), absent, faults.len()), faults)
+        });
+        let best = judged.min_by_key(|(rank, _)| *rank);
+        out.extend(best.map(|(_, faults)| faults).unwrap_or_default());
     }
 
     fn is_null(&self, schema: &Value) -> bool {
@@ -263,6 +266,11 @@ fn fault(out: &mut Vec<Fault>, pointer: &str, detail: impl Into<String>) {
     if out.len() < MAX_FAULTS {
         out.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
     }
+}
+
+fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// A JSON pointer, one member further (RFC 6901 section 3).

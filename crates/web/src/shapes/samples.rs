@@ -34,10 +34,8 @@ impl Shape {
 
     fn schema_at(&self, pointer: &str) -> Option<&Value> {
         let names = pointer.split('/').skip(1);
-        names.fold(Some(&self.root), |schema, name| {
-            let name = name.replace("~1", "/").replace("~0", "~");
-            schema.and_then(|schema| self.inner_schema(schema, &name))
-        })
+        let mut names = names.map(|name| name.replace("~1", "/").replace("~0", "~"));
+        names.try_fold(&self.root, |schema, name| self.inner_schema(schema, &name))
     }
 
     fn inner_schema<'a>(&'a self, schema: &'a Value, name: &str) -> Option<&'a Value> {
