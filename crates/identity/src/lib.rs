@@ -1,5 +1,5 @@
-//! Room `identity`: who somebody is and what they may do. Accounts and their passwords, sessions and
-//! tokens, people and roles of a tenant, API keys.
+//! Room `identity`: who somebody is and what they may do. Accounts and their passwords, sessions
+//! and tokens, people and roles of a tenant, API keys.
 //!
 //! Never: channels, conversations.
 
@@ -77,9 +77,9 @@ impl Deps {
         })
     }
 
-    /// Renews what this process knows of revocations and keys, and writes down what it has seen used.
-    /// The server calls it about every 400 ms, so that no request has to wait for it; a request that
-    /// comes later than that does it itself.
+    /// Renews what this process knows of revocations and keys, and writes down what it has seen
+    /// used. The server calls it about every 400 ms, so that no request has to wait for it; a
+    /// request that comes later than that does it itself.
     pub async fn tick(&self) -> Result<(), Error> {
         self.revocations.renew().await?;
         sightings::flush(self).await
@@ -190,6 +190,43 @@ impl From<api_keys::model::Refusal> for Error {
         match refusal {
             api_keys::model::Refusal::Beyond(error) => error.into(),
             api_keys::model::Refusal::Rule(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_error_keeps_its_code() {
+        let fault = || Fault { pointer: "/x".to_owned(), detail: "is wrong".to_owned() };
+        let denied = Denied { permission: misy_core::Permission::UserManage };
+        let cases: [(Error, Code); 10] = [
+            (denied.into(), Code::PermissionDenied),
+            (roles::model::Beyond.into(), Code::PermissionDenied),
+            (users::Error::LastOwner.into(), Code::Conflict),
+            (sessions::Error::InvalidLogin.into(), Code::InvalidLogin),
+            (api_keys::Error::NotFound.into(), Code::NotFound),
+            (passwords::Error::Weak(fault()).into(), Code::Invalid),
+            (passwords::Error::Busy.into(), Code::Unavailable),
+            (tokens::Error::Forged.into(), Code::Unauthenticated),
+            (attempts::Error { retry_after_ms: 1 }.into(), Code::RateLimited),
+            (Error::SigningKey(OpenError), Code::Internal),
+        ];
+        for (error, code) in cases {
+            assert_eq!(error.code(), code, "{error}");
+            let waits = matches!(code, Code::Unavailable | Code::RateLimited);
+            assert_eq!(error.retry_after_s().is_some(), waits, "{error}");
+            assert_eq!(error.faults().is_empty(), code != Code::Invalid, "{error}");
+        }
+    }
+
+    #[test]
+    fn why_a_token_is_refused_is_told_to_nobody() {
+        use tokens::Error as Token;
+        for reason in [Token::Malformed, Token::UnknownKey, Token::Forged, Token::Revoked] {
+            assert_eq!(Error::from(reason).detail(), None);
         }
     }
 }

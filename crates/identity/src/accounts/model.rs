@@ -34,7 +34,8 @@ const EMAIL_BYTES_MAX: usize = 254;
 impl FromStr for Email {
     type Err = NotAnEmail;
 
-    /// Demands what every deliverable address has and no more: whether it exists only mail can tell.
+    /// Demands what every deliverable address has and no more: whether it exists only mail can
+    /// tell.
     fn from_str(text: &str) -> Result<Self, NotAnEmail> {
         let text = text.trim().to_lowercase();
         let (local, domain) = text.rsplit_once('@').ok_or(NotAnEmail)?;
@@ -58,7 +59,9 @@ impl FromStr for Email {
 /// Who somebody is after a password proved right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Person {
+    /// A person of a tenant, with the role they have there.
     User { tenant: TenantId, user: UserId, role: Role },
+    /// A person who runs the platform.
     Operator(OperatorId),
 }
 
@@ -75,25 +78,35 @@ impl Person {
 /// A person with the versions that tokens and sessions carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
+    /// The account they signed in with.
     pub(crate) account: Uuid,
+    /// Who they are.
     pub(crate) person: Person,
+    /// Carried by access tokens; role, status and password changes raise it.
     pub(crate) uv: i64,
+    /// Carried by sessions; being disabled raises it.
     pub(crate) era: i64,
 }
 
 /// A password of an account and what it opens, if it opens anything now.
 #[derive(Debug, Clone)]
 pub(crate) struct Credential {
+    /// The password's hash, as a PHC string.
     pub(crate) hash: String,
+    /// The name of its tenant at sign-in; `None` for the platform.
     pub(crate) slug: Option<String>,
+    /// Who enters with it; `None` while that person may not sign in.
     pub(crate) opens: Option<Standing>,
 }
 
 /// What a sign-in comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Choice {
+    /// One enters here; the slug is of the tenant, if it is one.
     Enter(Standing, Option<String>),
+    /// One has to say into which of these tenants.
     Which(Vec<String>),
+    /// Nothing is open, which is answered like a wrong password.
     Nothing,
 }
 
@@ -193,7 +206,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_twice_changes_nothing(text in "[a-zA-Z0-9.+]{1,20}@[a-zA-Z0-9]{1,20}.[a-z]{2}") {
+        fn normalising_twice_changes_nothing(
+            text in "[a-zA-Z0-9.+]{1,20}@[a-zA-Z0-9]{1,20}.[a-z]{2}",
+        ) {
             if let Ok(once) = text.parse::<Email>() {
                 prop_assert_eq!(once.as_str().parse::<Email>(), Ok(once.clone()));
             }

@@ -3,7 +3,8 @@
 //! `mb_live_` + the key's id (26) + a secret of 256 bits (52) + a checksum (6), all in Crockford
 //! base32: one word to select, one pattern for secret scanners, and a mistyped key is told from a
 //! foreign one without the database. The id leads to the tenant through the directory
-//! (`api_key_routes`) and not through a tenant's id inside the key, so a key tells its finder nothing.
+//! (`api_key_routes`) and not through a tenant's id inside the key, so a key tells its finder
+//! nothing.
 
 use misy_core::error::Fault;
 use misy_core::id::{self, TypedId};
@@ -43,8 +44,8 @@ fn checksum(body: &str) -> String {
     id::encode(Uuid::from_u128(bits))[ID_CHARS - CHECK_CHARS..].to_owned()
 }
 
-/// The id of a key's text and the hash of its secret; `None` if it is not a key or was mistyped. 256
-/// random bits need no slow hash.
+/// The id of a key's text and the hash of its secret; `None` if it is not a key or was mistyped.
+/// 256 random bits need no slow hash.
 pub(crate) fn read(text: &Secret) -> Option<(ApiKeyId, [u8; 32])> {
     let body = text.expose().strip_prefix(PREFIX)?;
     let whole = body.len() == ID_CHARS + SECRET_CHARS + CHECK_CHARS && body.is_ascii();
@@ -62,7 +63,9 @@ pub(crate) fn read(text: &Secret) -> Option<(ApiKeyId, [u8; 32])> {
 /// What a key may do: what a role grants, or a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
+    /// Whatever the role grants, also when that grows.
     Role(Role),
+    /// Exactly these.
     Permissions(Vec<Permission>),
 }
 
@@ -185,9 +188,11 @@ pub(crate) struct ApiKey {
     pub(crate) name: String,
     pub(crate) scope: Scope,
     pub(crate) revoked: bool,
+    /// The actor who made it.
     pub(crate) created_by: String,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
+    /// Exact to a minute.
     pub(crate) last_used_at: Option<Timestamp>,
     pub(crate) version: i64,
 }
@@ -196,8 +201,11 @@ pub(crate) struct ApiKey {
 #[derive(Debug, Clone)]
 pub(crate) struct Route {
     pub(crate) key: ApiKeyId,
+    /// Where it leads.
     pub(crate) tenant: TenantId,
+    /// SHA-256 of the secret's 32 bytes.
     pub(crate) secret_hash: Vec<u8>,
+    /// What its bearer may do.
     pub(crate) grants: Grants,
     pub(crate) expires_at: Option<Timestamp>,
 }

@@ -7,8 +7,9 @@ use misy_core::{Ambient, Code, Public};
 
 use super::Allowance;
 
-/// A power of two; 256 KiB a table. Strangers who share a bucket are the price of a fixed size; each
-/// key has two and is refused only when both are empty, so one flooded bucket locks nobody out.
+/// A power of two; 256 KiB a table. Strangers who share a bucket are the price of a fixed size;
+/// each key has two and is refused only when both are empty, so one flooded bucket locks nobody
+/// out.
 const BUCKETS: usize = 1 << 15;
 
 /// Too many tries.

@@ -55,7 +55,8 @@ async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
     })
 }
 
-/// What a token says, if it is one of ours and has not expired; whether it was revoked is not asked.
+/// What a token says, if it is one of ours and has not expired; whether it was revoked is not
+/// asked.
 pub(crate) async fn verify(deps: &Deps, bearer: &Secret) -> Result<Claims, Error> {
     let token = bearer.expose();
     if let Some(kid) = peek_kid(token) {

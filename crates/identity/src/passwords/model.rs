@@ -50,8 +50,8 @@ impl Public for Error {
     }
 }
 
-/// Long enough and yet tried first by everybody: from the most frequent leaked passwords of twelve or
-/// more characters.
+/// Long enough and yet tried first by everybody: from the most frequent leaked passwords of twelve
+/// or more characters.
 const COMMON: [&str; 24] = [
     "123456789012",
     "1234567890123",

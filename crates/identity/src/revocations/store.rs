@@ -1,4 +1,5 @@
-//! Room `identity`: revocations in the database, written by whoever revokes in the same transaction.
+//! Room `identity`: revocations in the database, written by whoever revokes in the same
+//! transaction.
 
 use misy_core::Timestamp;
 use misy_core::id::TypedId;

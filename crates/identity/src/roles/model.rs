@@ -6,16 +6,21 @@ use misy_core::{Code, Grants, Permission, Public, Role, RoleId};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TenantRole {
     pub(crate) id: RoleId,
+    /// What users and keys refer to; it never changes.
     pub(crate) slug: String,
+    /// The name as people read it.
     pub(crate) name: String,
+    /// The slug of the role it inherits from.
     pub(crate) parent: Option<String>,
+    /// What a role of the tenant's own grants.
     pub(crate) own: Vec<Permission>,
+    /// Whether it is one of those that every tenant has.
     pub(crate) built_in: bool,
 }
 
 impl TenantRole {
-    /// Everything it grants. What a built-in role grants is in the program, so that a new permission
-    /// needs no change of data.
+    /// Everything it grants. What a built-in role grants is in the program, so that a new
+    /// permission needs no change of data.
     pub(crate) fn grants(&self) -> Grants {
         match self.slug.parse::<Role>() {
             Ok(role) if self.built_in => role.grants(),

@@ -67,8 +67,11 @@ impl Public for Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
+    /// Whose it is.
     pub(crate) standing: Standing,
+    /// Carried by its access tokens; its end raises it.
     pub(crate) sv: i64,
+    /// What the program that signed in calls itself.
     pub(crate) device: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) used_at: Timestamp,
@@ -81,9 +84,13 @@ pub(crate) struct Session {
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndReason {
+    /// Its person signed out.
     Logout,
+    /// Its person ended it from another one.
     Revoked,
+    /// The password was changed.
     Password,
+    /// A refresh token came back that had been used.
     Reuse,
 }
 
@@ -126,8 +133,8 @@ pub(crate) enum Verdict {
 /// Judges a refresh token. `alive` says whether the session and its person still are. The tolerance
 /// for a lost answer is that of
 /// [matrix-authentication-service](https://github.com/element-hq/matrix-authentication-service):
-/// whoever stole the token and comes second meets a pair that was used, whoever comes first is found
-/// out by the second.
+/// whoever stole the token and comes second meets a pair that was used, whoever comes first is
+/// found out by the second.
 pub(crate) fn judge(token: &RefreshToken, alive: bool) -> Verdict {
     match (alive, token.superseded, token.spent, token.answer_arrived) {
         (false, ..) => Verdict::Refuse,
@@ -194,56 +201,11 @@ pub(crate) struct Pair {
 #[derive(Debug)]
 pub(crate) struct NewRefreshToken {
     pub(crate) hash: Vec<u8>,
+    /// The token it was exchanged for; `None` for the first of a session.
     pub(crate) parent: Option<Vec<u8>>,
+    /// The `jti` of the access token given with it: once that is seen, the answer has arrived.
     pub(crate) access_id: Uuid,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn token(spent: bool, superseded: bool, answer_arrived: bool) -> RefreshToken {
-        RefreshToken { hash: Vec::new(), spent, superseded, answer_arrived }
-    }
-
-    #[test]
-    fn a_token_is_exchanged_once_and_again_only_if_its_answer_was_lost() {
-        assert_eq!(judge(&token(false, false, false), true), Verdict::Exchange);
-        assert_eq!(judge(&token(true, false, false), true), Verdict::ExchangeAgain);
-        assert_eq!(judge(&token(true, false, true), true), Verdict::Reuse);
-        assert_eq!(judge(&token(false, true, false), true), Verdict::Reuse);
-    }
-
-    #[test]
-    fn nothing_is_given_once_the_session_is_over() {
-        for n in 0..8u8 {
-            let token = token(n & 1 > 0, n & 2 > 0, n & 4 > 0);
-            assert_eq!(judge(&token, false), Verdict::Refuse);
-        }
-    }
-
-    #[test]
-    fn use_prolongs_a_session_but_not_beyond_its_end() {
-        let seconds = Duration::from_secs;
-        let lifetimes = Lifetimes { token: seconds(9), idle: seconds(100), absolute: seconds(250) };
-        let at = |second| Timestamp::from_second(second).expect("in range");
-        let end = lifetimes.expires_at(at(0));
-        assert_eq!(lifetimes.idle_until(at(0), end), at(100));
-        assert_eq!(lifetimes.idle_until(at(200), end), at(250));
-    }
-
-    proptest! {
-        #[test]
-        fn every_refresh_token_has_its_hash(bytes: [u8; 32]) {
-            let text = refresh_text(bytes);
-            prop_assert_eq!(refresh_hash(&text), Some(crypto::sha256(&bytes).to_vec()));
-        }
-
-        #[test]
-        fn other_texts_have_none(text in "(mbr_)?.{0,60}") {
-            let found = refresh_hash(&Secret::new(text.clone()));
-            prop_assert!(found.is_none() || text.len() == 47);
-        }
-    }
-}
+mod tests;

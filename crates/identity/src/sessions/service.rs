@@ -134,8 +134,8 @@ pub(crate) fn issuer(deps: &Deps) -> Issuer {
     Issuer { issuer: deps.config.issuer.clone(), audience: deps.config.audience.clone() }
 }
 
-/// Exchanges a refresh token for a new pair. A token that comes back after its pair was used ends the
-/// session: two hold it, and one of them should not.
+/// Exchanges a refresh token for a new pair. A token that comes back after its pair was used ends
+/// the session: two hold it, and one of them should not.
 pub(super) async fn refresh(
     deps: &Deps,
     ctx: &PlatformCtx,
@@ -260,8 +260,9 @@ pub(super) async fn list(
     Ok(Page::cut(rows, limit, |session| session.id))
 }
 
-/// Changes the person's own password. Every session of theirs in this tenant ends; a new one begins,
-/// so that whoever knows the password stays signed in and whoever only had a token does not.
+/// Changes the person's own password. Every session of theirs in this tenant ends; a new one
+/// begins, so that whoever knows the password stays signed in and whoever only had a token does
+/// not.
 pub(super) async fn change_password(
     deps: &Deps,
     ctx: &PlatformCtx,

@@ -101,8 +101,8 @@ const LOCK_SESSION: &str = "
     select s.id from refresh_tokens t join sessions s on s.id = t.session_id
     where t.hash = $1 for update of s";
 
-/// Two refreshes of one session come one after the other. Locked in a statement of its own: what the
-/// next one reads is then what the first has committed.
+/// Two refreshes of one session come one after the other. Locked in a statement of its own: what
+/// the next one reads is then what the first has committed.
 async fn lock_session(tx: &mut PlatformTx, hash: &[u8]) -> Result<(), Error> {
     tx.query(LOCK_SESSION, &[&hash]).await.map(drop)
 }

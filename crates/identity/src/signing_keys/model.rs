@@ -13,8 +13,8 @@ pub(crate) struct SigningKey {
     pub(crate) id: Uuid,
     pub(crate) public: PublicKey,
     pub(crate) sealed_seed: Vec<u8>,
-    /// Published from its making on, it signs from here on: verifiers that keep the published set for
-    /// a while know it by then.
+    /// Published from its making on, it signs from here on: verifiers that keep the published set
+    /// for a while know it by then.
     pub(crate) signs_from: Timestamp,
 }
 

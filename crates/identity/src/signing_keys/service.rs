@@ -27,7 +27,7 @@ pub struct KeyRing {
     lead_s: i64,
     token_s: i64,
     ring: RwLock<Arc<Ring>>,
-    looked_at: Mutex<Instant>,
+    looked_at: Mutex<Option<Instant>>,
 }
 
 impl KeyRing {
@@ -45,7 +45,7 @@ impl KeyRing {
             lead_s: config.key_lead_s.into(),
             token_s: config.access_token_s.into(),
             ring: RwLock::default(),
-            looked_at: Mutex::new(Instant::now()),
+            looked_at: Mutex::new(None),
         };
         keys.reload().await?;
         if keys.ring().is_empty() {
@@ -143,9 +143,9 @@ impl KeyRing {
 
     fn may_look(&self) -> bool {
         let mut looked_at = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = looked_at.elapsed() >= LOOK_EVERY;
+        let may = looked_at.is_none_or(|looked_at| looked_at.elapsed() >= LOOK_EVERY);
         if may {
-            *looked_at = Instant::now();
+            *looked_at = Some(Instant::now());
         }
         may
     }

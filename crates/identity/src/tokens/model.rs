@@ -1,7 +1,7 @@
 //! Room `identity`: access tokens as JWT (RFC 9068) with Ed25519 signatures (RFC 8037).
 //!
-//! There is one algorithm and it is a property of our keys: the header's `alg` is compared with it and
-//! never chooses anything. `kid` only looks up a key in a table.
+//! There is one algorithm and it is a property of our keys: the header's `alg` is compared with it
+//! and never chooses anything. `kid` only looks up a key in a table.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use misy_core::{

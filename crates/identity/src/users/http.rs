@@ -14,9 +14,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model::{Change, Error as UserError, NewUser, Status, User, fault};
+use super::model::{Change, NewUser, Status, User};
 use super::service;
-use crate::{Deps, Error};
+use crate::Deps;
 
 /// The routes of this resource.
 pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
@@ -72,25 +72,6 @@ struct CreateUser {
     password: Option<Secret>,
 }
 
-impl CreateUser {
-    fn read(self) -> Result<NewUser, Error> {
-        let mut faults = Vec::new();
-        let email = self.email.0.parse();
-        if email.is_err() {
-            faults.push(fault("/email", "has to be an e-mail address"));
-        }
-        if self.password.is_none() {
-            faults.push(fault("/password", "is missing: invitations are not possible yet"));
-        }
-        match (email, self.password) {
-            (Ok(email), Some(password)) => {
-                Ok(NewUser { email, name: self.name, role: self.role, password })
-            }
-            _ => Err(UserError::Invalid(faults).into()),
-        }
-    }
-}
-
 /// What is to change; what is absent stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[garde(allow_unvalidated)]
@@ -124,7 +105,9 @@ async fn create(
     Tenant(ctx): Tenant,
     Valid(body): Valid<CreateUser>,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = service::create(&deps, &ctx, body.read()?).await?;
+    let CreateUser { email, name, role, password } = body;
+    let new = NewUser { email, name, role, password };
+    let user = service::create(&deps, &ctx, new).await?;
     Ok((StatusCode::CREATED, tagged(user)))
 }
 
@@ -139,7 +122,8 @@ async fn get(
     Ok(tagged(service::get(&deps, &ctx, id).await?))
 }
 
-/// Changes name, role or status. A new role or status ends the validity of the person's access tokens.
+/// Changes name, role or status. A new role or status ends the validity of the person's access
+/// tokens.
 #[utoipa::path(patch, path = "/v1/users/{id}", tag = "users", params(("id" = UserId, Path)),
     request_body = UpdateUser,
     responses((status = 200, description = "changed", body = UserBody)))]

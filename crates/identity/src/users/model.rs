@@ -51,13 +51,29 @@ pub(crate) struct User {
     pub(crate) updated_at: Timestamp,
 }
 
-/// A person to be added.
+/// A person to be added, as asked for.
 #[derive(Debug)]
 pub(crate) struct NewUser {
-    pub(crate) email: Email,
+    pub(crate) email: Personal<String>,
     pub(crate) name: Personal<String>,
     pub(crate) role: Role,
-    pub(crate) password: Secret,
+    /// Needed as long as nobody can be invited.
+    pub(crate) password: Option<Secret>,
+}
+
+impl NewUser {
+    /// The address and the password, or everything that is wrong with them.
+    pub(crate) fn credential(&self) -> Result<(Email, &Secret), Error> {
+        let email: Option<Email> = self.email.0.parse().ok();
+        let mut faults = Vec::new();
+        if email.is_none() {
+            faults.push(fault("/email", "has to be an e-mail address"));
+        }
+        if self.password.is_none() {
+            faults.push(fault("/password", "is missing: invitations are not possible yet"));
+        }
+        email.zip(self.password.as_ref()).ok_or(Error::Invalid(faults))
+    }
 }
 
 /// What is to change of a person; what is absent stays.

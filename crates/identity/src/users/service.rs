@@ -22,10 +22,11 @@ use crate::{Deps, Error, passwords, revocations, roles};
 pub(super) async fn create(deps: &Deps, ctx: &Ctx, new: NewUser) -> Result<User, Error> {
     ctx.require(Permission::UserManage)?;
     within(ctx.grants(), model::assignable(new.role)?.grants())?;
-    passwords::model::check(&new.password, &[new.email.as_str(), &new.name.0], "/password")?;
-    let hash = deps.hasher.hash(new.email.as_str(), &new.password).await?;
+    let (email, password) = new.credential()?;
+    passwords::model::check(password, &[email.as_str(), &new.name.0], "/password")?;
+    let hash = deps.hasher.hash(email.as_str(), password).await?;
     let mut tx = deps.db.tenant(ctx).await?;
-    let user = insert(&mut tx, &new.email, new.name, new.role, Some(&hash)).await?;
+    let user = insert(&mut tx, &email, new.name, new.role, Some(&hash)).await?;
     tx.audit(Audit::new("user.created", "user", user.id).with(json!({"role": user.role})));
     tx.commit().await?;
     Ok(user)

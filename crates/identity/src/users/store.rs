@@ -86,7 +86,8 @@ pub(super) async fn lock_owners(tx: &mut TenantTx) -> Result<Vec<UserId>, Error>
 }
 
 const LIST: &str = "
-    select * from users where tenant_id = $1 and ($2::uuid is null or id > $2) order by id limit $3";
+    select * from users where tenant_id = $1 and ($2::uuid is null or id > $2)
+    order by id limit $3";
 
 /// People after one, oldest first.
 pub(super) async fn list(

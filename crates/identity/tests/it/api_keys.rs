@@ -156,3 +156,36 @@ async fn a_key_has_no_session_to_end_or_password_to_change() {
     assert_eq!(logout.refusal(), (403, "auth.permission_denied".to_owned()));
     assert_eq!(house.get("/v1/auth/sessions", &secret).await.refusal().0, 403);
 }
+
+#[tokio::test]
+async fn the_last_use_is_written_once_a_minute_however_often_a_key_is_used() {
+    let (house, owner) = house().await;
+    let made = make(&house, &owner, json!({"role": "agent"})).await;
+    let path = format!("/v1/api-keys/{}", made.text("id"));
+    for _ in 0..3 {
+        house.lets_in(&made.text("secret")).await;
+        house.deps.tick().await.expect("the database is there");
+        house.clock.advance_ms(1_000);
+    }
+    assert_eq!(house.get(&path, &owner).await.json()["last_used_at"], "2026-03-01T12:00:00Z");
+}
+
+#[tokio::test]
+async fn keys_are_listed_page_by_page() {
+    let (house, owner) = house().await;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(make(&house, &owner, json!({"role": "viewer"})).await.text("id"));
+    }
+    let mut seen = Vec::new();
+    let mut path = "/v1/api-keys?limit=2".to_owned();
+    loop {
+        let page = house.get(&path, &owner).await.json();
+        let ids = page["data"].as_array().expect("a list").iter();
+        seen.extend(ids.map(|key| key["id"].as_str().expect("an id").to_owned()));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        path = format!("/v1/api-keys?limit=2&cursor={next}");
+    }
+    assert_eq!(seen, made);
+    assert_eq!(house.get("/v1/api-keys?name=shop", &owner).await.refusal().0, 400);
+}

@@ -132,6 +132,21 @@ impl House {
         self.answer(request.uri(path).body(body).expect("a request")).await
     }
 
+    /// Posts with an `Idempotency-Key`.
+    pub(crate) async fn send_keyed(
+        &self,
+        path: &str,
+        bearer: &str,
+        key: &str,
+        body: &Value,
+    ) -> Answer {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {bearer}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key);
+        self.answer(request.body(Body::from(body.to_string())).expect("a request")).await
+    }
+
     /// Sends a request with any headers.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("infallible");

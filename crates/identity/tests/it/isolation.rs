@@ -91,3 +91,35 @@ async fn a_tenant_writes_no_directory_row_of_another() {
     let steal = "update memberships set role = 'owner' where tenant_id = $1";
     assert_eq!(tx.execute(steal, &[&bolt]).await.expect("runs"), 0);
 }
+
+#[tokio::test]
+async fn only_a_tenant_may_ask_for_an_account_and_learns_no_more_than_its_id() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let ask = "select misy_account_of('owner@acme.example', gen_random_uuid())";
+    let denied = house.as_role(DbRole::Platform, ask).await;
+    assert_eq!(denied, Err("permission denied for function misy_account_of".to_owned()));
+    assert_eq!(house.as_role(DbRole::Tenant, ask).await, Ok(1));
+    let guard = "select misy_protect_directory('users', 'tenant_id')";
+    assert!(house.as_role(DbRole::Tenant, guard).await.is_err());
+    assert_eq!(house.count("select count(*) from accounts").await, 1);
+}
+
+#[tokio::test]
+async fn a_role_of_another_tenant_cannot_be_referred_to() {
+    let house = House::build().await;
+    let acme = house.tenant("acme").await;
+    let stranger = house.db.ambient().id();
+    let mut tx =
+        house.db.tenant(&misy_testkit::ctx(stranger, misy_core::Role::Owner)).await.expect("tx");
+    let insert = "insert into users (tenant_id, id, account_id, email, name, role, status)
+        values ($1, gen_random_uuid(), gen_random_uuid(), 'a@b.example', 'A', 'owner', 'active')";
+    let orphan = tx.execute(insert, &[&misy_core::id::TypedId::uuid(stranger)]).await;
+    let orphan = orphan.expect_err("that tenant has no roles");
+    assert_eq!(orphan.foreign_key_violation(), Some("users_tenant_id_role_fkey"));
+    drop(tx);
+    let mut tx =
+        house.db.tenant(&misy_testkit::ctx(stranger, misy_core::Role::Owner)).await.expect("tx");
+    let smuggled = tx.execute(insert, &[&misy_core::id::TypedId::uuid(acme)]).await;
+    assert!(smuggled.is_err(), "and may not write into one that has");
+}

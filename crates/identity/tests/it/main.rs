@@ -1,4 +1,5 @@
-//! Room `identity`: sign-in, sessions, people and keys on a real database, through an in-process router.
+//! Room `identity`: sign-in, sessions, people and keys on a real database, through an in-process
+//! router.
 
 mod api_keys;
 mod house;
@@ -10,4 +11,5 @@ mod refreshing;
 mod revocation;
 mod signing_in;
 mod signing_keys;
+mod surface;
 mod sweeping;

@@ -31,7 +31,8 @@ async fn a_revocation_of_a_late_commit_is_not_missed() {
     let session = misy_core::id::TypedId::uuid(session);
     let seen = as_client(house.database.superuser(), async |client| {
         let early = format!(
-            "begin; insert into revocations (subject, kind, minimum) values ('{session}', 'session', 9)"
+            "begin; insert into revocations (subject, kind, minimum)
+             values ('{session}', 'session', 9)"
         );
         client.batch_execute(&early).await.expect("inserts");
         // A later transaction commits first, and is seen first.
@@ -181,4 +182,75 @@ async fn whoever_cannot_learn_of_revocations_lets_nobody_in() {
     assert!(refused.status.is_server_error(), "{}", refused.body);
     house.alter("grant select on revocations to misy_platform").await;
     assert!(blind.lets_in(&access).await);
+}
+
+/// Another process looks by itself, without anybody telling it to.
+#[tokio::test]
+async fn a_process_that_nobody_ticks_learns_of_it_all_the_same() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let owner = house.owner("acme").await;
+    let body = json!({"name": "shop", "role": "agent"});
+    let key = house.post("/v1/api-keys", &owner, body).await;
+    let other = house.second_process().await;
+    let secret = key.text("secret");
+    assert!(other.lets_in(&secret).await && other.lets_in(&owner).await);
+    house.delete(&format!("/v1/api-keys/{}", key.text("id")), &owner).await;
+    house.send("POST", "/v1/auth/logout", Some(&owner), None).await;
+    let mut looks = 0;
+    while other.lets_in(&secret).await || other.lets_in(&owner).await {
+        looks += 1;
+        assert!(looks < 1_000, "it never learns");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_people_and_keys_are_found_by_no_revocation_of_another() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.tenant("bolt").await;
+    let (acme, bolt) = (house.owner("acme").await, house.owner("bolt").await);
+    house.send("DELETE", "/v1/auth/sessions", Some(&acme), None).await;
+    assert!(!house.lets_in(&acme).await && house.lets_in(&bolt).await);
+}
+
+#[tokio::test]
+async fn a_new_password_in_one_tenant_leaves_the_same_person_elsewhere_alone() {
+    let house = House::build().await;
+    for (slug, password) in [("acme", PASSWORD), ("bolt", "another wise owl")] {
+        house.provision(&house.seed(slug, "ana@people.example", Some(password))).await;
+    }
+    let acme = house.sign_in("ana@people.example", PASSWORD).await;
+    let bolt = house.sign_in("ana@people.example", "another wise owl").await;
+    let body = json!({"current_password": "another wise owl", "new_password": "a third wise owl"});
+    let refused = house.post("/v1/auth/password", &acme.access, body.clone()).await;
+    assert_eq!(refused.refusal().0, 422, "the password of another tenant is none here");
+    let changed = house.post("/v1/auth/password", &bolt.access, body).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    assert!(house.lets_in(&acme.access).await && !house.lets_in(&bolt.access).await);
+    house.refresh(&acme.refresh).await;
+    house.sign_in("ana@people.example", PASSWORD).await;
+}
+
+#[tokio::test]
+async fn of_refreshes_and_a_sign_out_at_once_nothing_survives() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    for _ in 0..5 {
+        let pair = house.sign_in("owner@acme.example", PASSWORD).await;
+        let (one, out, two) = tokio::join!(
+            house.try_refresh(&pair.refresh),
+            house.send("POST", "/v1/auth/logout", Some(&pair.access), None),
+            house.try_refresh(&pair.refresh)
+        );
+        assert_eq!(out.status, StatusCode::NO_CONTENT);
+        for answer in [one, two] {
+            if answer.status == StatusCode::OK {
+                assert!(!house.lets_in(&answer.text("access_token")).await);
+                let next = house.try_refresh(&answer.text("refresh_token")).await;
+                assert_eq!(next.refusal().0, 401);
+            }
+        }
+    }
 }

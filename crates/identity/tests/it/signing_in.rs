@@ -1,6 +1,7 @@
 //! Room `identity`: who gets in with a password.
 
-use http::StatusCode;
+use axum::body::Body;
+use http::{Request, StatusCode, header};
 use misy_identity::Config;
 use misy_identity::attempts::Allowance;
 use serde_json::json;
@@ -120,4 +121,66 @@ async fn a_body_with_faults_is_told_all_of_them_before_anything_is_hashed() {
     let answer = house.send("POST", "/v1/auth/login", None, Some(body)).await;
     assert_eq!(answer.refusal(), (422, "request.invalid".to_owned()));
     assert_eq!(answer.json()["errors"].as_array().map(Vec::len), Some(3), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_disabled_account_opens_nothing_anywhere() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let pair = house.sign_in("owner@acme.example", PASSWORD).await;
+    house.alter("update accounts set status = 'disabled'").await;
+    assert_eq!(house.try_sign_in("owner@acme.example", PASSWORD).await.refusal().0, 401);
+    assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
+}
+
+/// The hash of `password` by the reference implementation, with a salt of its own and a lower cost.
+#[tokio::test]
+async fn a_hash_from_other_times_still_opens() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let phc =
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
+    house.alter(&format!("update credentials set password_hash = '{phc}'")).await;
+    house.sign_in("owner@acme.example", "password").await;
+    assert_eq!(house.try_sign_in("owner@acme.example", PASSWORD).await.refusal().0, 401);
+}
+
+#[tokio::test]
+async fn a_hash_that_cannot_be_read_is_a_failure_of_ours_and_lets_nobody_in() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.alter("update credentials set password_hash = 'md5:x'").await;
+    let answer = house.try_sign_in("owner@acme.example", PASSWORD).await;
+    assert_eq!(answer.refusal(), (500, "server.internal".to_owned()));
+    assert!(!answer.body.contains("md5"));
+}
+
+#[tokio::test]
+async fn a_session_tells_what_program_began_it() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let body = json!({"email": "owner@acme.example", "password": PASSWORD}).to_string();
+    let request = Request::post("/v1/auth/login")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::USER_AGENT, "curl/8 ".repeat(100));
+    let answer = house.answer(request.body(Body::from(body)).expect("a request")).await;
+    let access = answer.text("access_token");
+    let listed = house.get("/v1/auth/sessions", &access).await.json();
+    let device = listed["data"][0]["device"].as_str().expect("a name");
+    assert!(device.starts_with("curl/8 curl/8") && device.len() == 200, "{device}");
+}
+
+#[tokio::test]
+async fn a_tenant_that_one_is_not_in_is_answered_like_one_that_does_not_exist() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    house.tenant("bolt").await;
+    let into = async |tenant: &str| {
+        let body = json!({"email": "owner@acme.example", "password": PASSWORD, "tenant": tenant});
+        house.send("POST", "/v1/auth/login", None, Some(body)).await
+    };
+    let foreign = into("bolt").await;
+    assert_eq!(foreign.refusal(), (401, "auth.invalid_login".to_owned()));
+    assert_eq!(foreign.without_instance(), into("none").await.without_instance());
+    assert_eq!(into("acme").await.status, StatusCode::OK);
 }

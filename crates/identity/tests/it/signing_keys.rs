@@ -112,7 +112,6 @@ async fn another_process_learns_of_a_new_key_from_the_first_token_it_meets() {
     house.deps.keys().rotate(&platform_ctx()).await.expect("rotates");
     house.clock.advance_ms(61_000);
     let access = house.owner("acme").await;
-    other.deps.keys().reload().await.expect("reloads");
     assert!(other.lets_in(&access).await);
 }
 
@@ -146,4 +145,21 @@ async fn the_set_is_public() {
     let house = House::build().await;
     let set = house.send("GET", "/.well-known/jwks.json", None, None).await;
     assert_eq!(set.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn keys_are_rotated_by_operators_only_and_that_is_audited() {
+    let house = House::build().await;
+    let nobody = misy_core::PlatformCtx::mint(
+        misy_core::Actor::System,
+        misy_core::Grants::NONE,
+        platform_ctx().request().clone(),
+        platform_ctx().trace(),
+    );
+    let denied = house.deps.keys().rotate(&nobody).await;
+    assert!(matches!(denied, Err(misy_identity::Error::Denied(_))));
+    house.deps.keys().rotate(&platform_ctx()).await.expect("rotates");
+    let audited =
+        "select count(*) from platform_audit_records where action = 'signing_key.created'";
+    assert_eq!(house.count(audited).await, 2, "the first key and the new one");
 }

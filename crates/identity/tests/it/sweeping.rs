@@ -38,3 +38,17 @@ async fn the_sweep_is_registered_under_its_name() {
     let registry = misy_identity::jobs(Registry::new(), &Arc::clone(&house.deps));
     assert_eq!(registry.names(), ["identity.sessions.sweep"]);
 }
+
+#[tokio::test]
+async fn the_sweep_forgets_no_revocation_that_a_living_token_could_be_below() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let access = house.owner("acme").await;
+    house.send("POST", "/v1/auth/logout", Some(&access), None).await;
+    Sweep {}.run(platform_ctx(), Arc::clone(&house.deps)).await.expect("sweeps");
+    let other = house.second_process().await;
+    assert!(!other.lets_in(&access).await);
+    house.alter("update revocations set created_at = '2026-03-01T11:53:00Z'").await;
+    Sweep {}.run(platform_ctx(), Arc::clone(&house.deps)).await.expect("sweeps");
+    assert_eq!(house.count("select count(*) from revocations").await, 0);
+}
