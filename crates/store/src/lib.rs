@@ -5,7 +5,9 @@
 //! Never: a rule of a feature, JSON of the API.
 
 pub mod audit;
+pub mod cache;
 pub mod db;
+pub mod documents;
 pub mod embedded;
 pub mod error;
 pub mod idempotency;
@@ -19,7 +21,9 @@ pub mod vault;
 pub mod wake;
 
 pub use audit::Audit;
+pub use cache::{Cache, CacheConfig, Space, TenantCache};
 pub use db::{Config, Db};
+pub use documents::{Documents, Kind};
 pub use error::Error;
 pub use queue::JobRow;
 pub use roles::{DbRole, RolePasswords};

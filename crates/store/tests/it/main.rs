@@ -1,3 +1,5 @@
 //! Room `store`: integration tests against a real PostgreSQL.
 
+mod cache;
+mod documents;
 mod embedded;
