@@ -1,5 +1,5 @@
-//! Room `tenancy`: each tenant's keys. Made at provisioning, kept wrapped under the root key, opened
-//! into a small cache.
+//! Room `tenancy`: each tenant's keys. Made at provisioning, kept wrapped under the root key,
+//! opened into a small cache.
 
 pub mod model;
 pub mod service;

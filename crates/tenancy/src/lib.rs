@@ -1,8 +1,8 @@
 //! Room `tenancy`: tenants and what belongs to being one: provisioning, keys, quotas,
 //! the audit log.
 //!
-//! Never: channels, conversations, accounts of people. Those rooms register what a new tenant needs of
-//! them (`misy_jobs::provision`), this room drives it.
+//! Never: channels, conversations, accounts of people. Those rooms register what a new tenant needs
+//! of them (`misy_jobs::provision`), this room drives it.
 
 pub mod audit_records;
 pub mod directory;

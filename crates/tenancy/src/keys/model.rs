@@ -5,8 +5,8 @@ use misy_core::id::TypedId;
 use misy_core::{Secret, TenantId};
 use uuid::Uuid;
 
-/// Tenant, purpose and version are part of what is sealed, so a wrapped key put into another tenant's
-/// row, or under another version, does not open.
+/// Tenant, purpose and version are part of what is sealed, so a wrapped key put into another
+/// tenant's row, or under another version, does not open.
 fn place(tenant: TenantId, version: u32) -> Place<'static> {
     let row = Uuid::from_u128(tenant.uuid().as_u128() ^ u128::from(version));
     Place { tenant, table: "tenant_keys", column: "wrapped", row }

@@ -15,10 +15,10 @@ use super::store;
 pub use super::store::Filter;
 use crate::{Deps, quotas};
 
-/// Makes a tenant and everything it needs. The row, what provisioning needs and a job that finishes the
-/// work are committed first; the work is then done at once, so that the caller has a tenant that is
-/// ready. If that fails for now or the process dies, the job does it. If it is impossible, the tenant
-/// is given up and its slug is free again.
+/// Makes a tenant and everything it needs. The row, what provisioning needs and a job that finishes
+/// the work are committed first; the work is then done at once, so that the caller has a tenant
+/// that is ready. If that fails for now or the process dies, the job does it. If it is impossible,
+/// the tenant is given up and its slug is free again.
 pub async fn create(deps: &Deps, ctx: &PlatformCtx, new: NewTenant) -> Result<Tenant, Error> {
     ctx.require(Permission::PlatformTenantManage)?;
     let mut faults = model::check_new(&new);
@@ -117,7 +117,8 @@ fn stopped(step: &'static str, error: ProvisionError) -> Error {
     }
 }
 
-/// Finishes the provisioning of a tenant, if it is not finished. That it is impossible is an end too.
+/// Finishes the provisioning of a tenant, if it is not finished. That it is impossible is an end
+/// too.
 pub(crate) async fn finish(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<(), Error> {
     let tenant = load(deps, ctx, id).await?;
     if tenant.status != Status::Provisioning {

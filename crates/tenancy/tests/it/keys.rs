@@ -1,4 +1,5 @@
-//! Room `tenancy`: a tenant's keys open for that tenant, under the right root key, and for nobody else.
+//! Room `tenancy`: a tenant's keys open for that tenant, under the right root key, and for nobody
+//! else.
 
 use std::sync::Arc;
 

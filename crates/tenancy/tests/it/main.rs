@@ -1,5 +1,5 @@
-//! Room `tenancy`: tenants, keys, quotas and the audit log on a real database, through an in-process
-//! router.
+//! Room `tenancy`: tenants, keys, quotas and the audit log on a real database, through an
+//! in-process router.
 
 mod audit;
 mod directory;

@@ -1,0 +1,158 @@
+//! Room `tenancy`: which slugs, names, places and pages a tenant may give.
+
+use misy_core::error::Fault;
+use serde_json::{Map, Value};
+
+use super::{Change, NewTenant};
+
+/// Slugs that are or may become addresses of the platform's own.
+const RESERVED: &[&str] = &[
+    "about",
+    "account",
+    "admin",
+    "api",
+    "app",
+    "assets",
+    "auth",
+    "billing",
+    "blog",
+    "cdn",
+    "dashboard",
+    "docs",
+    "healthz",
+    "help",
+    "hooks",
+    "internal",
+    "login",
+    "mail",
+    "metrics",
+    "misy",
+    "misybot",
+    "platform",
+    "public",
+    "readyz",
+    "root",
+    "sandbox",
+    "scim",
+    "security",
+    "signup",
+    "static",
+    "status",
+    "support",
+    "system",
+    "test",
+    "widget",
+    "www",
+];
+
+fn fault(faults: &mut Vec<Fault>, pointer: &str, rule: Result<(), &'static str>) {
+    if let Err(detail) = rule {
+        faults.push(Fault { pointer: pointer.to_owned(), detail: detail.to_owned() });
+    }
+}
+
+/// Every fault of a new tenant's own fields.
+pub fn check_new(new: &NewTenant) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    fault(&mut faults, "/slug", check_slug(&new.slug));
+    fault(&mut faults, "/name", check_text(&new.name));
+    fault(&mut faults, "/owner/name", check_text(&new.owner.name.0));
+    fault(&mut faults, "/locale", check_locale(&new.locale));
+    fault(&mut faults, "/time_zone", check_time_zone(&new.time_zone));
+    fault(&mut faults, "/business", check_business(&new.business));
+    for (index, origin) in new.allowed_origins.iter().enumerate() {
+        fault(&mut faults, &format!("/allowed_origins/{index}"), check_origin(origin));
+    }
+    faults
+}
+
+/// Every fault of what is changed; what stays is not looked at, for the rules may have changed.
+pub fn check_change(change: &Change) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let holds = |rule: Option<Result<(), &'static str>>| rule.unwrap_or(Ok(()));
+    fault(&mut faults, "/name", holds(change.name.as_deref().map(check_text)));
+    fault(&mut faults, "/locale", holds(change.locale.as_deref().map(check_locale)));
+    fault(&mut faults, "/time_zone", holds(change.time_zone.as_deref().map(check_time_zone)));
+    fault(&mut faults, "/business", holds(change.business.as_ref().map(check_business)));
+    for (index, origin) in change.allowed_origins.iter().flatten().enumerate() {
+        fault(&mut faults, &format!("/allowed_origins/{index}"), check_origin(origin));
+    }
+    faults
+}
+
+/// Slugs are host labels (RFC 1123) of 2 to 63 ASCII characters, so that none can look like another
+/// in a foreign script, and none is an encoded one (`xn--`).
+pub fn check_slug(slug: &str) -> Result<(), &'static str> {
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if !(2..=63).contains(&slug.len()) || !slug.bytes().all(plain) {
+        return Err("expected 2 to 63 characters of a-z, 0-9 and hyphens");
+    }
+    if slug.starts_with('-') || slug.ends_with('-') || slug.contains("--") {
+        return Err("hyphens stand only between other characters, one at a time");
+    }
+    if RESERVED.contains(&slug) {
+        return Err("this name is reserved; choose another");
+    }
+    Ok(())
+}
+
+/// A name for people: no line breaks and nothing that cannot be seen or stored.
+pub fn check_text(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        return Err("expected some text");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("expected text without control characters");
+    }
+    Ok(())
+}
+
+/// An IANA time zone.
+pub fn check_time_zone(name: &str) -> Result<(), &'static str> {
+    let found = jiff::tz::TimeZone::get(name);
+    found.map(drop).map_err(|_| "expected an IANA time zone such as `Europe/Berlin`")
+}
+
+/// What a business says of itself: 16 KiB of JSON, without the character that PostgreSQL cannot
+/// hold.
+pub fn check_business(business: &Map<String, Value>) -> Result<(), &'static str> {
+    const LIMIT_BYTES: usize = 16 << 10;
+    let text = Value::Object(business.clone()).to_string();
+    if text.len() > LIMIT_BYTES {
+        return Err("expected at most 16 KiB of JSON");
+    }
+    // In JSON the character is this escape; an escaped backslash before `u0000` means no such
+    // thing.
+    if text.replace(r"\\", "").contains(r"\u0000") {
+        return Err("expected text without the character U+0000");
+    }
+    Ok(())
+}
+
+/// `language[-script][-region]` of BCP 47.
+pub fn check_locale(locale: &str) -> Result<(), &'static str> {
+    let mut parts = locale.split('-');
+    let language = parts.next().is_some_and(|part| {
+        (2..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_lowercase())
+    });
+    let good = language
+        && parts.clone().count() <= 2
+        && parts.all(|part| {
+            (2..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+    if good { Ok(()) } else { Err("expected a language tag such as `en` or `de-DE`") }
+}
+
+/// A browser's `Origin` (RFC 6454): scheme, host and port, in lower case as browsers send it.
+pub fn check_origin(origin: &str) -> Result<(), &'static str> {
+    let rest = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    let good = rest.is_some_and(|host| {
+        let known =
+            |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9') || b".-:[]".contains(&byte);
+        !host.is_empty() && host.len() <= 253 && host.bytes().all(known)
+    });
+    if good {
+        return Ok(());
+    }
+    Err("expected an origin such as `https://www.example.com`, in lower case and without a path")
+}
