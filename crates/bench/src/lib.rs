@@ -7,8 +7,15 @@
     reason = "rates and percentiles of counts far below 2^52"
 )]
 
+pub mod cpu;
 pub mod http;
 pub mod ingest;
+pub mod pgbench;
+pub mod queue;
+pub mod report;
+mod sql;
+
+pub use report::Report;
 
 /// Why a bench could not be run to its end.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
