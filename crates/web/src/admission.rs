@@ -111,6 +111,8 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Says which of the credentials' faults it is: whoever holds a credential may know why it
+    /// fails.
     fn problem(&self) -> Problem {
         let unauthenticated = Problem::new(Code::Unauthenticated).with_invalid_token();
         match self {
@@ -127,6 +129,7 @@ impl Refusal {
     }
 }
 
+/// A credential that could not be checked is no bad credential: the caller keeps it and comes back.
 fn broken(error: &(dyn std::error::Error + 'static), source: &misy_store::Error) -> Problem {
     let problem = Problem::new(source.code()).with_cause(chain(error));
     match source.retry_after_s() {
@@ -136,6 +139,7 @@ fn broken(error: &(dyn std::error::Error + 'static), source: &misy_store::Error)
 }
 
 impl Admission {
+    /// Whose request it is, if a tenant's.
     pub(crate) fn tenant(&self) -> Option<TenantId> {
         match self {
             Self::Tenant(ctx) => Some(ctx.tenant()),
@@ -143,6 +147,7 @@ impl Admission {
         }
     }
 
+    /// Who was let in.
     pub(crate) fn actor(&self) -> Option<Actor> {
         match self {
             Self::Tenant(ctx) => Some(ctx.actor()),
@@ -151,6 +156,7 @@ impl Admission {
         }
     }
 
+    /// Outside of [`crate::app`] nobody is let in.
     fn of(parts: &Parts) -> Self {
         parts.extensions.get().cloned().unwrap_or(Self::Anonymous)
     }
@@ -243,6 +249,7 @@ impl<S: Sync> FromRequestParts<S> for Hook {
     }
 }
 
+/// A context without any grant, so that what it may do is the handler's own decision.
 fn unvouched(parts: &Parts, actor: Actor) -> Result<PlatformCtx, Problem> {
     let origin = parts.extensions.get::<Origin>().ok_or_else(outside)?;
     Ok(PlatformCtx::mint(actor, Grants::NONE, origin.id.clone(), origin.trace))
@@ -256,6 +263,7 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
+/// A fault of the program, which its first request shows.
 fn outside() -> Problem {
     Problem::new(Code::Internal).with_cause("the route was not put into web::app")
 }

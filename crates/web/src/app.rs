@@ -1,5 +1,5 @@
-//! Room `web`: all routes in one router, with everything around them. The order of the layers is the
-//! order of the lines of [`around`].
+//! Room `web`: all routes in one router, with everything around them. The order of the layers is
+//! the order of the lines of [`around`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +23,13 @@ use crate::{Kit, Problem, docs, gate, health, observe, openapi, queries, replay,
 
 /// What the layers share.
 pub(crate) struct Shared {
+    /// What the program gave.
     pub(crate) kit: Kit,
+    /// What the reference says of each route.
     pub(crate) routes: Routes,
+    /// Who has asked how much.
     pub(crate) buckets: Buckets,
+    /// Seats for requests with a key, fewer than there are connections.
     pub(crate) keyed: Semaphore,
 }
 
@@ -70,6 +74,8 @@ async fn around(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     seen.watch(work).await
 }
 
+/// From the door to the handler. A browser's question beforehand carries no credential and goes no
+/// further than the door.
 async fn inside(
     shared: &Shared,
     route: &Route,
@@ -123,6 +129,7 @@ fn limit(request: &mut Request, limit_bytes: usize) -> Result<(), Problem> {
     Ok(())
 }
 
+/// What the caller says; a lie is caught while reading.
 fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -1,5 +1,5 @@
-//! Room `web`: JSON bodies. Whatever is wrong with one is told in one answer: what its schema refuses,
-//! what its type refuses, what its rules refuse.
+//! Room `web`: JSON bodies. Whatever is wrong with one is told in one answer: what its schema
+//! refuses, what its type refuses, what its rules refuse.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -30,8 +30,8 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 pub trait Content: DeserializeOwned + Validate<Context: Default> + ToSchema + 'static {}
 impl<T: DeserializeOwned + Validate<Context: Default> + ToSchema + 'static> Content for T {}
 
-/// A JSON body that keeps every rule of its type. 415 for another content type, 413 if it is too large,
-/// 400 if it is not JSON, 422 with every fault if its content is wrong.
+/// A JSON body that keeps every rule of its type. 415 for another content type, 413 if it is too
+/// large, 400 if it is not JSON, 422 with every fault if its content is wrong.
 #[derive(Debug, Clone)]
 pub struct Valid<T>(pub T);
 
@@ -44,8 +44,9 @@ impl<S: Sync, T: Content> FromRequest<S> for Valid<T> {
     }
 }
 
-/// A JSON merge patch (RFC 7396): a member that is absent stays, `null` removes. A member that can be
-/// removed is an `Option<Option<T>>` with `#[serde(default, deserialize_with = "misy_web::nullable")]`.
+/// A JSON merge patch (RFC 7396): a member that is absent stays, `null` removes. A member that can
+/// be removed is an `Option<Option<T>>` with `#[serde(default, deserialize_with =
+/// "misy_web::nullable")]`.
 #[derive(Debug, Clone)]
 pub struct MergePatch<T>(pub T);
 
@@ -79,6 +80,7 @@ impl<S: Sync> FromRequest<S> for Raw {
     }
 }
 
+/// RFC 9110 section 8.3; the only parameter looked at is the charset (RFC 8259 section 8.1: UTF-8).
 fn require_type(headers: &HeaderMap, accepted: &[&str]) -> Result<(), Problem> {
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
@@ -107,6 +109,7 @@ pub(crate) async fn read_bytes(body: Body) -> Result<Bytes, Problem> {
     })
 }
 
+/// The limit is somewhere in the chain, as deep as layers are around the body.
 fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -118,6 +121,7 @@ fn is_length_limit(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+/// From bytes to a value of the type, or to the one problem that names all faults.
 async fn read_json<T: Content>(body: Body) -> Result<T, Problem> {
     let bytes = read_bytes(body).await?;
     let value = json::parse(&bytes)?;
@@ -144,8 +148,8 @@ fn shape_of<T: ToSchema + 'static>() -> Arc<Shape> {
     shape
 }
 
-/// Reads a value as its type, or tells every fault. A faulty place is mended with a sample, so that the
-/// places after it are looked at too; what is then wrong with mended places is not told.
+/// Reads a value as its type, or tells every fault. A faulty place is mended with a sample, so that
+/// the places after it are looked at too; what is then wrong with mended places is not told.
 pub(crate) fn check<T: Content>(value: Value) -> Result<T, Vec<Fault>> {
     let mut bench = Bench { shape: shape_of::<T>(), value, faults: Vec::new(), mended: Vec::new() };
     for fault in bench.shape.check(&bench.value) {
@@ -199,6 +203,7 @@ impl Bench {
         true
     }
 
+    /// The value as its type, with samples where it was faulty; `None` if it cannot be mended.
     fn read<T: Content>(&mut self) -> Option<T> {
         // Each round reads the whole value again, so their number is bounded.
         while self.mended.len() < MAX_FAULTS {
@@ -215,6 +220,7 @@ impl Bench {
     }
 }
 
+/// Where a reader stopped, as a JSON pointer (RFC 6901).
 pub(crate) fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter().fold(String::new(), |pointer, segment| match segment {
@@ -249,6 +255,8 @@ pub(crate) fn plain(error: &serde_json::Error) -> String {
     }
 }
 
+/// What a rule of the type says, at its place. The components of a path are reachable only by a
+/// method that the validator hides from its documentation; its text form cannot be split safely.
 fn rule_fault(path: &garde::error::Path, error: &garde::error::Error) -> Fault {
     let pointer = path.__iter().rev().fold(String::new(), |pointer, (kind, name)| match kind {
         Kind::None => pointer,

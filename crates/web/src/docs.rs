@@ -16,6 +16,7 @@ const PAGE: &str = include_str!("../assets/docs.html");
 const STYLE: &str = include_str!("../assets/docs.css");
 const SCRIPT: &str = include_str!("../assets/docs.js");
 
+/// The pages are made once, at the start.
 pub(crate) fn router(document: &Value) -> Router {
     let reference = Page::new("application/json", document.to_string(), None);
     let docs = PAGE.replace("{{style}}", STYLE).replace("{{script}}", SCRIPT);
@@ -83,6 +84,7 @@ pub fn errors_markdown() -> String {
     text
 }
 
+/// One row a code, with the code as its anchor: where a problem's `type` leads.
 fn errors_page() -> String {
     let mut rows = String::new();
     for code in Code::ALL {

@@ -20,8 +20,8 @@ use crate::rates::{Class, Subject, Verdict, refuse};
 use crate::routes::Route;
 use crate::{AuthError, Peer, Principal, Problem};
 
-/// Answers a browser that asks beforehand whether a page may call. Which tenant the call will be for
-/// is not known yet; its answer is readable only if that tenant allows the page.
+/// Answers a browser that asks beforehand whether a page may call. Which tenant the call will be
+/// for is not known yet; its answer is readable only if that tenant allows the page.
 pub(crate) async fn preflight(shared: &Shared, origin: Option<&str>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -38,7 +38,10 @@ pub(crate) async fn preflight(shared: &Shared, origin: Option<&str>) -> Response
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, fixed("GET, POST, PUT, PATCH, DELETE"));
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
-            fixed("Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, traceparent"),
+            fixed(
+                "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, \
+                 X-Request-Id, traceparent",
+            ),
         );
         headers.insert(ACCESS_CONTROL_MAX_AGE, fixed("600"));
     }
@@ -63,12 +66,14 @@ pub(crate) async fn share(
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
-                "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id",
+                "ETag, Idempotency-Replayed, Location, RateLimit, RateLimit-Policy, Retry-After, \
+                 X-Request-Id",
             ),
         );
     }
 }
 
+/// A page that the directory does not name may call, but may not read.
 async fn allows(shared: &Shared, tenant: Option<TenantId>, origin: &str) -> bool {
     // A directory that does not answer allows nobody; the request itself will tell why.
     shared.kit.tenants.allows_origin(tenant, origin).await.unwrap_or(false)
@@ -101,6 +106,8 @@ pub(crate) fn refusal(verdicts: &[Verdict]) -> Option<Problem> {
     verdicts.iter().find(|verdict| !verdict.allowed).map(refuse)
 }
 
+/// A tenant's bucket is not touched by a request that its own credential's bucket refused, so that
+/// one noisy program cannot use up what all share.
 async fn charge(shared: &Shared, class: Class, admission: &Admission, peer: Peer) -> Vec<Verdict> {
     let tenant = admission.tenant();
     let Some(allowance) = shared.kit.limits.allowance(tenant, class).await else {
@@ -117,6 +124,8 @@ async fn charge(shared: &Shared, class: Class, admission: &Admission, peer: Peer
     verdicts
 }
 
+/// Once a request. An address that has guessed too often is refused before its credential is read,
+/// which costs a look-up and, for a password-like key, a hash.
 async fn authenticate(
     shared: &Shared,
     seen: &Seen,
@@ -147,6 +156,7 @@ async fn authenticate(
     }
 }
 
+/// A good credential of a tenant that is not active lets nobody in.
 async fn enter(
     shared: &Shared,
     seen: &Seen,
@@ -178,7 +188,8 @@ fn bearer(header: &HeaderValue) -> Option<Secret> {
         .then(|| Secret::new(token))
 }
 
-/// The address behind so many proxies of ours; what is in front of them could be anybody's invention.
+/// The address behind so many proxies of ours; what is in front of them could be anybody's
+/// invention.
 fn peer(request: &Request, trusted_proxies: u8) -> Peer {
     let socket = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let direct = socket.map_or(Peer::UNKNOWN, |ConnectInfo(address)| Peer(address.ip()));

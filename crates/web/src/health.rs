@@ -61,6 +61,7 @@ impl Readiness {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Asks all at once. Who is down is told; why is only logged.
     pub(crate) async fn answer(&self) -> Response {
         let asked = self.checks.iter().map(|(name, check)| async move {
             let outcome = tokio::time::timeout(PATIENCE, check()).await;

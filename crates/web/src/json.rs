@@ -1,5 +1,5 @@
-//! Room `web`: reads JSON strictly. UTF-8, no key twice in an object, not nested without end; a fault is
-//! told by its place, never by repeating what was sent.
+//! Room `web`: reads JSON strictly. UTF-8, no key twice in an object, not nested without end; a
+//! fault is told by its place, never by repeating what was sent.
 
 use std::fmt;
 
@@ -34,6 +34,7 @@ struct Strict {
 }
 
 impl Strict {
+    /// One level further in, or a refusal.
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1);
         depth.map(|depth| Self { depth }).ok_or_else(|| E::custom("it is nested too deeply"))

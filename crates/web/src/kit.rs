@@ -23,8 +23,8 @@ pub struct Config {
     pub https: bool,
     /// How many proxies of ours stand in front and add to `X-Forwarded-For`; 0 ignores the header.
     pub trusted_proxies: u8,
-    /// Requests with an `Idempotency-Key` that run at once. Each holds a database connection for its
-    /// whole length, so this has to stay well below `tenant_connections`.
+    /// Requests with an `Idempotency-Key` that run at once. Each holds a database connection for
+    /// its whole length, so this has to stay well below `tenant_connections`.
     pub keyed_at_once: usize,
     /// How much may be asked how fast.
     pub rates: Allowances,

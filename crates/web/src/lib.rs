@@ -1,6 +1,6 @@
-//! Room `web`: the HTTP kit of all verticals. Extractors that turn a request into a context and a value,
-//! problems for whatever goes wrong, and the layers around every route: request id, canonical log line,
-//! limits, idempotency, security headers, the reference.
+//! Room `web`: the HTTP kit of all verticals. Extractors that turn a request into a context and a
+//! value, problems for whatever goes wrong, and the layers around every route: request id,
+//! canonical log line, limits, idempotency, security headers, the reference.
 //!
 //! Never: a feature.
 

@@ -1,5 +1,5 @@
-//! Room `web`: one canonical line and two figures a request. Never a query string, a body, a token or an
-//! address.
+//! Room `web`: one canonical line and two figures a request. Never a query string, a body, a token
+//! or an address.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,14 +22,20 @@ const UNMATCHED: &str = "unmatched";
 
 /// A request that is being watched.
 pub(crate) struct Seen {
+    /// Its id and trace.
     pub(crate) origin: Origin,
+    /// May be invented; see [`metrics::method_label`].
     method: Method,
+    /// The template, which has no id in it.
     route: Option<MatchedPath>,
+    /// Elapsed time is no time of day, so it needs no clock of the program.
     began: Instant,
+    /// What it asks of the database.
     meter: Arc<Meter>,
 }
 
 impl Seen {
+    /// Starts the watch; names the request for everything that answers it.
     pub(crate) fn begin(route: Option<MatchedPath>, request: &Request, ambient: &Ambient) -> Self {
         Self {
             origin: Origin::read(request.headers(), ambient),
@@ -51,6 +57,7 @@ impl Seen {
         response
     }
 
+    /// The one place where a failure's cause is written.
     fn report(&self, response: &Response) {
         let elapsed = self.began.elapsed();
         let status = response.status();

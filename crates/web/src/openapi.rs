@@ -1,5 +1,5 @@
-//! Room `web`: the reference. What the verticals describe, completed with what holds for all operations:
-//! the credential, the headers, the problems that each can answer.
+//! Room `web`: the reference. What the verticals describe, completed with what holds for all
+//! operations: the credential, the headers, the problems that each can answer.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -15,16 +15,17 @@ use crate::routes::is_public;
 const METHODS: [&str; 6] = ["get", "put", "post", "delete", "patch", "head"];
 
 const ABOUT: &str = "\
-Everything is JSON in UTF-8 with `snake_case` names. Ids are texts like `con_01k8zq5m3ge0r8v0w1x2y3z4a5`, \
-times are RFC 3339 in UTC. Members and query parameters that are not described are refused.\n\n\
+Everything is JSON in UTF-8 with `snake_case` names. Ids are texts like \
+`con_01k8zq5m3ge0r8v0w1x2y3z4a5`, times are RFC 3339 in UTC. Members and query parameters that \
+are not described are refused.\n\n\
 **Credential.** `Authorization: Bearer <access token or API key>`; it names the tenant.\n\n\
-**Errors** are `application/problem+json`; `code` is stable, `errors` lists every fault of the content \
-with a JSON pointer. [All codes](/docs/errors).\n\n\
+**Errors** are `application/problem+json`; `code` is stable, `errors` lists every fault of the \
+content with a JSON pointer. [All codes](/docs/errors).\n\n\
 **Lists** take `limit` and `cursor` and give `next_cursor`, which is `null` on the last page.\n\n\
-**Versions.** Single objects carry an `ETag`. Send it as `If-None-Match` to be told 304 if nothing has \
-changed, as `If-Match` to change only what you have seen.\n\n\
-**Repeating safely.** Send an `Idempotency-Key` with any change: the same key and body give the first \
-answer again for 24 hours.\n\n\
+**Versions.** Single objects carry an `ETag`. Send it as `If-None-Match` to be told 304 if \
+nothing has changed, as `If-Match` to change only what you have seen.\n\n\
+**Repeating safely.** Send an `Idempotency-Key` with any change: the same key and body give \
+the first answer again for 24 hours.\n\n\
 **Limits** are told by the `RateLimit` headers; after 429 wait as long as `Retry-After` says.";
 
 /// The whole reference, OpenAPI 3.1.
@@ -78,6 +79,7 @@ const RESPONSES: [(&str, u16, &str); 13] = [
     ("Timeout", 504, "It took too long."),
 ];
 
+/// What operations refer to instead of repeating it.
 fn add_components(document: &mut Value) {
     let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
     let responses: Map<_, _> = RESPONSES
@@ -106,7 +108,7 @@ fn add_components(document: &mut Value) {
         "X-Request-Id": {"description": "Names the request in logs.", "schema": {"type": "string"}},
         "RateLimit": {"description": "What is left, for example `\"credential\";r=59;t=1`.",
             "schema": {"type": "string"}},
-        "RateLimit-Policy": {"description": "What is allowed, for example `\"credential\";q=60;w=60`.",
+        "RateLimit-Policy": {"description": "What is allowed, like `\"credential\";q=60;w=60`.",
             "schema": {"type": "string"}},
         "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
         "Idempotency-Replayed": {"description": "`true` if this is the first answer, given again.",
@@ -122,10 +124,12 @@ fn add_components(document: &mut Value) {
     });
 }
 
+/// Headers are described once and referred to.
 fn header(name: &str) -> Value {
     json!({"$ref": format!("#/components/headers/{name}")})
 }
 
+/// The first code of a status, as the problem it would be.
 fn example(status: u16) -> Value {
     let Some(code) = Code::ALL.iter().find(|code| code.status() == status) else {
         return Value::Null;
@@ -144,6 +148,7 @@ fn example(status: u16) -> Value {
     example
 }
 
+/// Routes that no vertical describes.
 fn add_operations_routes(document: &mut Value) {
     let answer = |description: &str| {
         json!({"description": description, "content": {
@@ -162,6 +167,7 @@ fn add_operations_routes(document: &mut Value) {
     }
 }
 
+/// Operations have one tag: their resource.
 fn tag_of(operation: &Value) -> Option<&str> {
     operation.get("tags")?.get(0)?.as_str()
 }
@@ -181,6 +187,7 @@ fn name_operation(method: &str, path: &str, operation: &mut Value, known: &mut H
     operation["operationId"] = Value::String(name);
 }
 
+/// Adds what an operation can answer beside success, as far as it did not describe that itself.
 fn complete(method: &str, path: &str, operation: &mut Value) {
     let public = is_public(operation);
     let changes = matches!(method, "post" | "put" | "patch" | "delete");
@@ -211,11 +218,13 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     }
 }
 
+/// Whether there is anything in the query to get wrong.
 fn has_query(operation: &Value) -> bool {
     let parameters = operation.get("parameters").and_then(Value::as_array);
     parameters.into_iter().flatten().any(|one| one.get("in").is_some_and(|place| place == "query"))
 }
 
+/// Headers that the layers read, so that no handler has to describe them.
 fn add_parameters(operation: &mut Value, keyed: bool, versioned: bool) {
     let wanted = [("IdempotencyKey", "Idempotency-Key", keyed), ("IfMatch", "If-Match", versioned)];
     if operation.get("parameters").is_none() {

@@ -19,8 +19,11 @@ pub struct Problem {
     code: Code,
     detail: Option<String>,
     faults: Vec<Fault>,
+    /// Otherwise a second, where waiting makes sense at all.
     retry_after_s: Option<u32>,
+    /// Of `WWW-Authenticate`, if it is a 401.
     challenge: &'static str,
+    /// What only the log learns.
     cause: Option<String>,
 }
 
@@ -82,10 +85,12 @@ impl Problem {
         &self.faults
     }
 
+    /// The catalogue's test holds every status in range.
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// The body, which names the request that is being answered.
     pub(crate) fn document(&self) -> Document {
         let request = request::current_id();
         Document {
@@ -156,7 +161,9 @@ pub(crate) struct Document {
 /// Rides on a response for the canonical log line.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
+    /// Its place in the catalogue.
     pub(crate) code: Code,
+    /// What only the log learns.
     pub(crate) cause: Option<String>,
 }
 

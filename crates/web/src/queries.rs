@@ -1,5 +1,6 @@
-//! Room `web`: query parameters. Each is checked against its description in the reference; every fault
-//! is told at once. That a parameter is not described at all is looked at before, for all routes.
+//! Room `web`: query parameters. Each is checked against its description in the reference; every
+//! fault is told at once. That a parameter is not described at all is looked at before, for all
+//! routes.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -75,10 +76,12 @@ impl<S: Sync> FromRequestParts<S> for Paging {
     }
 }
 
+/// Parameters are named plainly, not by a pointer.
 fn fault(name: &str, detail: impl Into<String>) -> Fault {
     Fault { pointer: name.to_owned(), detail: detail.into() }
 }
 
+/// A known parameter with a wrong value is content, not form: 422.
 fn refuse(faults: Vec<Fault>) -> Problem {
     Problem::new(Code::Invalid)
         .with_detail("A query parameter has a wrong value.")
@@ -113,6 +116,7 @@ pub(crate) fn refuse_unknown(query: &str, known: &[String]) -> Result<(), Proble
     Ok(())
 }
 
+/// Checks each parameter against its description, then reads all together.
 fn read<T: DeserializeOwned + IntoParams>(pairs: &Pairs<'_>) -> Result<T, Problem> {
     let described = T::into_params(|| None);
     let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -147,7 +151,8 @@ fn read<T: DeserializeOwned + IntoParams>(pairs: &Pairs<'_>) -> Result<T, Proble
     })
 }
 
-/// A parameter's texts as JSON of the described type; a parameter may be repeated only if it is a list.
+/// A parameter's texts as JSON of the described type; a parameter may be repeated only if it is a
+/// list.
 fn typed(schema: &Value, values: &[&str]) -> Result<Value, &'static str> {
     let of_type = |wanted: &str| match schema.get("type") {
         Some(Value::Array(several)) => several.iter().any(|one| one == wanted),

@@ -1,6 +1,7 @@
-//! Room `web`: how much may be asked how fast. One bucket each credential or address, one each tenant,
-//! per class of route (GCRA, <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>), told by the
-//! `RateLimit` headers (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/>).
+//! Room `web`: how much may be asked how fast. One bucket each credential or address, one each
+//! tenant, per class of route (GCRA, <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>),
+//! told by the `RateLimit` headers
+//! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/11/>).
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -136,11 +137,15 @@ impl Subject {
 /// What a bucket said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
+    /// Whose bucket.
     subject: Subject,
+    /// How large it is.
     quota: Quota,
+    /// Requests that would pass now.
     remaining: u32,
     /// Until the bucket is full again, or, if it refused, until the next request passes.
     wait_s: u32,
+    /// Whether this one passed.
     pub(crate) allowed: bool,
 }
 
@@ -151,6 +156,7 @@ pub(crate) struct Buckets(Cache<(Subject, Class), Arc<AtomicI64>>);
 const SECOND_NS: i64 = 1_000_000_000;
 
 impl Buckets {
+    /// Bounded in number and time: an attacker with many addresses costs no memory.
     pub(crate) fn new() -> Self {
         let idle = Duration::from_hours(1);
         Self(Cache::builder().max_capacity(200_000).time_to_idle(idle).build())
@@ -178,6 +184,8 @@ impl Buckets {
         self.visit(subject, class, quota, now, false)
     }
 
+    /// The whole state of a bucket is the time at which it is full again, so one compare-and-swap
+    /// is all the locking there is.
     fn visit(
         &self,
         subject: Subject,

@@ -1,5 +1,5 @@
-//! Room `web`: `Idempotency-Key`. The first answer to a key is kept in the transaction of its own work and
-//! given again to whoever repeats the request.
+//! Room `web`: `Idempotency-Key`. The first answer to a key is kept in the transaction of its own
+//! work and given again to whoever repeats the request.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -47,6 +47,7 @@ pub(crate) async fn run(
     answer.unwrap_or_else(Problem::into_response)
 }
 
+/// A key that cannot be kept is refused rather than ignored: the caller relies on it.
 fn key(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut sent = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(first) = sent.next().filter(|_| changes(method)) else { return Ok(None) };
@@ -60,6 +61,7 @@ fn key(method: &Method, headers: &HeaderMap) -> Result<Option<String>, Problem> 
     ))
 }
 
+/// Decides what the key leads to. The body is read first: it is part of what the key stands for.
 async fn run_keyed(
     shared: &Shared,
     admission: &Admission,
@@ -120,6 +122,7 @@ async fn finish(
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
+/// The first answer as it was, and a header that says so.
 fn replay(seal: &Seal<'_>, answer: Answer) -> Result<Response, Problem> {
     let broken =
         |what: &str| Problem::new(Code::Internal).with_cause(format!("stored answer: {what}"));
@@ -137,7 +140,8 @@ fn replay(seal: &Seal<'_>, answer: Answer) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// Tells one request from another: method, path, query and body, none of which may run into the next.
+/// Tells one request from another: method, path, query and body, none of which may run into the
+/// next.
 fn fingerprint(method: &Method, uri: &Uri, body: &[u8]) -> [u8; 32] {
     let target = uri.path_and_query().map_or("", http::uri::PathAndQuery::as_str);
     let head = format!("{method} {target}\n");
@@ -146,13 +150,17 @@ fn fingerprint(method: &Method, uri: &Uri, body: &[u8]) -> [u8; 32] {
 
 /// Where one answer is kept.
 struct Seal<'a> {
+    /// The installation's key for answers.
     key: &'a Key,
+    /// Gives the nonce.
     ambient: &'a Ambient,
     tenant: TenantId,
+    /// Stands for the actor and the key.
     row: Uuid,
 }
 
 impl<'a> Seal<'a> {
+    /// An operator's answers belong to no tenant; the actor and the key name the row.
     fn new(shared: &'a Shared, admission: &Admission, key: &str) -> Self {
         let tenant = admission.tenant().unwrap_or(TenantId::from_uuid(Uuid::nil()));
         let actor = admission.actor().map(|actor| actor.to_string()).unwrap_or_default();
@@ -161,14 +169,17 @@ impl<'a> Seal<'a> {
         Self { key: &shared.kit.answer_key, ambient: &shared.kit.ambient, tenant, row }
     }
 
+    /// An answer opens only for the tenant, actor and key it was given to.
     fn place(&self) -> Place<'static> {
         Place { tenant: self.tenant, table: "idempotency_keys", column: "body", row: self.row }
     }
 
+    /// Answers may hold a secret that is shown once.
     fn close(&self, body: &[u8]) -> Vec<u8> {
         crypto::seal(self.key, KEY_VERSION, &self.place(), self.ambient.bytes(), body)
     }
 
+    /// `None` if the installation's key was changed since.
     fn open(&self, sealed: &[u8]) -> Option<Bytes> {
         let plain = crypto::open(self.key, &self.place(), sealed).ok()?;
         Some(Bytes::copy_from_slice(&plain))

@@ -15,7 +15,9 @@ tokio::task_local! {
 /// What names a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
+    /// In logs, audit and answers.
     pub(crate) id: RequestId,
+    /// Our own span of the caller's trace.
     pub(crate) trace: Trace,
 }
 

@@ -1,5 +1,5 @@
-//! Room `web`: what a route asks of the layers around it, written into its description in the reference,
-//! so that it is documented and enforced from one place.
+//! Room `web`: what a route asks of the layers around it, written into its description in the
+//! reference, so that it is documented and enforced from one place.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ impl Traits {
         self
     }
 
+    /// Extensions of the operation (`x-...`), visible in the reference.
     fn mark(self, operation: &mut Operation) {
         let marks = [
             (CLASS, self.class.map(|class| json!(class))),
@@ -116,6 +117,7 @@ impl Route {
         }
     }
 
+    /// Reads what [`Traits`] wrote.
     fn described(method: &Method, operation: &Value) -> Self {
         let number = |name: &str| operation.get(name).and_then(Value::as_u64);
         let class =
@@ -139,12 +141,14 @@ pub(crate) fn is_public(operation: &Value) -> bool {
     })
 }
 
+/// By name; their values are the extractor's business.
 fn query_parameters(operation: &Value) -> Vec<String> {
     let all = operation.get("parameters").and_then(Value::as_array).into_iter().flatten();
     let of_query = all.filter(|one| one.get("in").and_then(Value::as_str) == Some("query"));
     of_query.filter_map(|one| one.get("name")?.as_str().map(str::to_owned)).collect()
 }
 
+/// What changes something is dearer than what looks.
 fn class_of(method: &Method) -> Class {
     if crate::bodies::changes(method) { Class::Write } else { Class::Read }
 }
@@ -154,6 +158,7 @@ fn class_of(method: &Method) -> Class {
 pub(crate) struct Routes(HashMap<String, HashMap<Method, Arc<Route>>>);
 
 impl Routes {
+    /// The reference is the only source: what is not described there is not special.
     pub(crate) fn read(document: &Value) -> Self {
         let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
         let table = paths.map(|(path, item)| {

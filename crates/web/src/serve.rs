@@ -1,5 +1,5 @@
-//! Room `web`: serves connections. A slow sender loses its connection, too many wait at the door, and an
-//! end lets what is under way finish, for a while.
+//! Room `web`: serves connections. A slow sender loses its connection, too many wait at the door,
+//! and an end lets what is under way finish, for a while.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -43,8 +43,8 @@ impl Default for Config {
     }
 }
 
-/// Serves until `shutdown` is ready, then until the requests under way are done or the drain time is
-/// over.
+/// Serves until `shutdown` is ready, then until the requests under way are done or the drain time
+/// is over.
 pub async fn serve(
     listener: TcpListener,
     router: Router,

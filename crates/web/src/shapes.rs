@@ -1,5 +1,6 @@
-//! Room `web`: checks JSON against a type's own OpenAPI schema, so that every fault is found at once and
-//! what the reference says is what is enforced. An object takes the members its schema names, no others.
+//! Room `web`: checks JSON against a type's own OpenAPI schema, so that every fault is found at
+//! once and what the reference says is what is enforced. An object takes the members its schema
+//! names, no others.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,10 +14,16 @@ mod samples;
 /// More faults than anybody mends in one go.
 pub(crate) const MAX_FAULTS: usize = 100;
 
+/// References to references; derived schemas have one or two.
+const MAX_HOPS: usize = 16;
+
 /// The schema of one type with all that it refers to.
 pub(crate) struct Shape {
+    /// The type's own schema.
     root: Value,
+    /// What references lead to, by name.
     definitions: HashMap<String, Value>,
+    /// Compiled once, by their text.
     patterns: BTreeMap<String, Regex>,
 }
 
@@ -48,16 +55,19 @@ impl Shape {
         faults
     }
 
+    /// Follows references to the end; a circle of bare references would say nothing and ends as
+    /// such.
     fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
-        while let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+        for _ in 0..MAX_HOPS {
+            let Some(target) = schema.get("$ref").and_then(Value::as_str) else { return schema };
             let name = target.rsplit('/').next().unwrap_or_default();
             schema = self.definitions.get(name).unwrap_or(NOTHING);
         }
-        schema
+        NOTHING
     }
 
-    /// `closed`: whether members that the schema does not name are faults here; inside `allOf` that is
-    /// for all parts together to say.
+    /// `closed`: whether members that the schema does not name are faults here; inside `allOf` that
+    /// is for all parts together to say.
     fn visit(&self, schema: &Value, value: &Value, at: &str, closed: bool, out: &mut Vec<Fault>) {
         if out.len() >= MAX_FAULTS {
             return;
@@ -91,6 +101,7 @@ impl Shape {
         }
     }
 
+    /// Length counts characters, as people do, not bytes.
     fn visit_text(&self, schema: &Value, text: &str, at: &str, out: &mut Vec<Fault>) {
         let length = text.chars().count() as u64;
         if let Some(least) = bound(schema, "minLength").filter(|least| length < *least) {
@@ -107,6 +118,7 @@ impl Shape {
         }
     }
 
+    /// An array that is too long is not looked into: its length is what has to be mended.
     fn visit_array(&self, schema: &Value, items: &[Value], at: &str, out: &mut Vec<Fault>) {
         let length = items.len() as u64;
         if let Some(least) = bound(schema, "minItems").filter(|least| length < *least) {
@@ -121,6 +133,7 @@ impl Shape {
         }
     }
 
+    /// Missing members, the members themselves, and, if it is closed, strangers.
     fn visit_object(
         &self,
         schema: &Value,
@@ -151,6 +164,7 @@ impl Shape {
         }
     }
 
+    /// A misspelt optional member would otherwise be lost in silence.
     fn refuse_unknown(&self, schema: &Value, value: &Value, at: &str, out: &mut Vec<Fault>) {
         let (Some(members), Some(known)) = (value.as_object(), self.names(schema)) else { return };
         for name in members.keys().filter(|name| !known.contains(name.as_str())) {
@@ -177,6 +191,8 @@ impl Shape {
         Some(names)
     }
 
+    /// The faults of the variant that was meant. A tag tells which; `null` stands for an absent
+    /// option.
     fn visit_variants(
         &self,
         all: &[Value],
@@ -213,6 +229,7 @@ impl Shape {
         out.extend(best.map(|(_, faults)| faults).unwrap_or_default());
     }
 
+    /// Options are derived as a choice between nothing and something.
     fn is_null(&self, schema: &Value) -> bool {
         self.resolve(schema).get("type").and_then(Value::as_str) == Some("null")
     }
@@ -243,10 +260,12 @@ impl Shape {
     }
 }
 
+/// Schemas are walked as JSON: one form instead of a dozen types.
 fn as_json<T: serde::Serialize>(schema: &T) -> Value {
     serde_json::to_value(schema).expect("a schema is JSON by construction")
 }
 
+/// Once a schema; a pattern that does not compile checks nothing and is caught by the type itself.
 fn compile_patterns(schema: &Value, out: &mut BTreeMap<String, Regex>) {
     match schema {
         Value::Object(members) => {
@@ -262,6 +281,7 @@ fn compile_patterns(schema: &Value, out: &mut BTreeMap<String, Regex>) {
     }
 }
 
+/// The list is bounded, so that a hostile body cannot make a long answer.
 fn fault(out: &mut Vec<Fault>, pointer: &str, detail: impl Into<String>) {
     if out.len() < MAX_FAULTS {
         out.push(Fault { pointer: pointer.to_owned(), detail: detail.into() });
@@ -278,10 +298,12 @@ pub(crate) fn join(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
+/// `anyOf` is derived for untagged enums, `oneOf` for the others; both mean one of these.
 fn variants(schema: &Value) -> Option<&Vec<Value>> {
     schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)
 }
 
+/// A constant is a choice of one.
 fn allowed_values(schema: &Value) -> Option<Vec<&Value>> {
     if let Some(constant) = schema.get("const") {
         return Some(vec![constant]);
@@ -289,6 +311,7 @@ fn allowed_values(schema: &Value) -> Option<Vec<&Value>> {
     schema.get("enum").and_then(Value::as_array).map(|all| all.iter().collect())
 }
 
+/// Names what is allowed, which the reference tells anyway.
 fn one_of(values: Vec<&Value>) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let listed: Vec<_> = values.into_iter().map(|value| format!("`{}`", text(value))).collect();
@@ -322,6 +345,7 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// One name or a list of names (JSON Schema 2020-12 section 6.1.1).
 fn types(schema: &Value) -> Vec<&str> {
     match schema.get("type") {
         Some(Value::String(one)) => vec![one],
@@ -359,6 +383,7 @@ fn wrong_type(schema: &Value, value: &Value) -> Option<String> {
     Some(types.iter().map(article).collect::<Vec<_>>().join(" or "))
 }
 
+/// Bounds are compared as floating-point numbers; the type itself is exact.
 fn visit_number(schema: &Value, value: &Value, at: &str, out: &mut Vec<Fault>) {
     let Some(number) = value.as_f64() else { return };
     let limit = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);

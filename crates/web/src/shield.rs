@@ -70,6 +70,7 @@ fn as_problem(response: Response) -> Response {
     problem
 }
 
+/// The general code of a status; what has a more special one is answered by a handler of ours.
 fn problem_of(status: StatusCode) -> Problem {
     let general = [
         Code::MalformedRequest,

@@ -1,5 +1,5 @@
-//! Room `web`: entity tags. A reader that has the newest version gets 304, a writer that has not gets
-//! 412 (RFC 9110 section 13).
+//! Room `web`: entity tags. A reader that has the newest version gets 304, a writer that has not
+//! gets 412 (RFC 9110 section 13).
 
 use std::fmt;
 

@@ -1,5 +1,6 @@
-//! Room `web`: puts something right in the place of what is wrong, so that the rest of a faulty body can
-//! be checked by the type's own rules in the same answer. Samples are never handed to a handler.
+//! Room `web`: puts something right in the place of what is wrong, so that the rest of a faulty
+//! body can be checked by the type's own rules in the same answer. Samples are never handed to a
+//! handler.
 
 use serde_json::{Map, Value, json};
 
@@ -9,8 +10,8 @@ use super::{Shape, allowed_values, allows, bound, required, types, variants};
 const MAX_SAMPLE_DEPTH: u8 = 8;
 
 impl Shape {
-    /// Replaces what a pointer names by a sample of its schema, or removes it if it has none. `false`
-    /// if there is no such place.
+    /// Replaces what a pointer names by a sample of its schema, or removes it if it has none.
+    /// `false` if there is no such place.
     pub(crate) fn repair(&self, value: &mut Value, pointer: &str) -> bool {
         let Some((parent, name)) = pointer.rsplit_once('/') else {
             *value = self.sample(&self.root, MAX_SAMPLE_DEPTH);

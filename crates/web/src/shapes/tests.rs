@@ -53,7 +53,8 @@ fn faults(value: &Value) -> Vec<String> {
 fn tree() -> Value {
     json!({
         "word": "abc", "number": null, "children": [], "external": {"one": {"word": "ab"}},
-        "untagged": "x", "map": {"k": {"word": "ab", "number": 5}}, "free": {"a": [1]}, "few": [true],
+        "untagged": "x", "map": {"k": {"word": "ab", "number": 5}}, "free": {"a": [1]},
+        "few": [true],
     })
 }
 
