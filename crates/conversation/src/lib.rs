@@ -1,5 +1,5 @@
-//! Room `conversation`: contacts and their identities, conversations, messages, channel accounts, the
-//! way in (hook, inbox, ingest) and the way out (deliver), knowledge and the responder.
+//! Room `conversation`: contacts and their identities, conversations, messages, channel accounts,
+//! the way in (hook, inbox, ingest) and the way out (deliver), knowledge and the responder.
 //!
 //! Never: a provider's name, an HTTP client, another vertical.
 
@@ -46,8 +46,8 @@ pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
         .register::<messages::MatchStatuses>(Arc::clone(deps))
 }
 
-/// Why a room below refused: the actor lacks a right, or the database did not do it. Every resource's
-/// error has it as one of its variants.
+/// Why a room below refused: the actor lacks a right, or the database did not do it. Every
+/// resource's error has it as one of its variants.
 #[derive(Debug, thiserror::Error)]
 pub enum Below {
     /// The caller may not.
@@ -81,8 +81,8 @@ impl Public for Below {
     }
 }
 
-/// The text without the one character that PostgreSQL cannot hold (U+0000), which becomes the sign for
-/// a character that cannot be shown. What customers send may hold anything.
+/// The text without the one character that PostgreSQL cannot hold (U+0000), which becomes the sign
+/// for a character that cannot be shown. What customers send may hold anything.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
@@ -92,14 +92,18 @@ pub(crate) fn storable_json(mut value: Value) -> Value {
     match &mut value {
         Value::String(text) if text.contains('\0') => *text = storable(text),
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| *item = storable_json(item.take()));
+            for item in items {
+                *item = storable_json(item.take());
+            }
         }
         Value::Object(members) => {
             if members.keys().any(|name| name.contains('\0')) {
                 let all = std::mem::take(members);
                 members.extend(all.into_iter().map(|(name, member)| (storable(&name), member)));
             }
-            members.values_mut().for_each(|member| *member = storable_json(member.take()));
+            for member in members.values_mut() {
+                *member = storable_json(member.take());
+            }
         }
         _ => {}
     }

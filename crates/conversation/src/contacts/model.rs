@@ -178,8 +178,9 @@ impl Plan<'_> {
     }
 }
 
-/// Decides for each person: the holder of the strongest identity that anybody holds, or a new contact.
-/// An identity that another contact holds stays there; joining contacts is for people to decide.
+/// Decides for each person: the holder of the strongest identity that anybody holds, or a new
+/// contact. An identity that another contact holds stays there; joining contacts is for people to
+/// decide.
 pub(crate) fn plan<'a>(
     people: &[Person<'a>],
     holders: &HashMap<&IdentityClaim, Holder>,

@@ -125,7 +125,8 @@ pub(crate) async fn delete_without_identity(
     tx.execute(DELETE_WITHOUT_IDENTITY, &[&tx.tenant(), &ids]).await.map(drop)
 }
 
-/// Takes identities away that newer ones of the same namespace replace, if the contact has one of those.
+/// Takes identities away that newer ones of the same namespace replace, if the contact has one of
+/// those.
 pub(crate) async fn delete_replaced(
     tx: &mut TenantTx,
     contact: ContactId,

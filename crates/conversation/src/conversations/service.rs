@@ -13,8 +13,8 @@ use super::model::{Change, Conversation, Error, Filter, Opened};
 use super::store::{self, Opening};
 use crate::{Below, Deps};
 
-/// The open conversation of each contact that wrote, or a new one, in the order given; notes when the
-/// customer wrote last and over which channel.
+/// The open conversation of each contact that wrote, or a new one, in the order given; notes when
+/// the customer wrote last and over which channel.
 pub(crate) async fn open_for(
     tx: &mut TenantTx,
     channel: ChannelId,

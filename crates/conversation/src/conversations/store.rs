@@ -12,7 +12,8 @@ use super::model::{Conversation, Filter, Opened, Status};
 /// A message of the customer decides over which channel answers go, unless a later one has already.
 const OPEN: &str = "
     insert into conversations as conversation
-        (tenant_id, id, contact_id, channel_id, last_inbound_at, last_message_at, created_at, updated_at)
+        (tenant_id, id, contact_id, channel_id, last_inbound_at, last_message_at, created_at,
+            updated_at)
     select $1, new.id, new.contact_id, $2, case when $3 then new.at end, new.at, $4, $4
     from unnest($5::uuid[], $6::uuid[], $7::timestamptz[]) as new (id, contact_id, at)
     on conflict (tenant_id, contact_id) where status <> 'closed' do update set

@@ -7,7 +7,8 @@ use misy_store::{Error, Row, TenantTx, ToSql};
 use super::model::{Filter, KnowledgeEntry, NewEntry};
 
 const INSERT: &str = "
-    insert into knowledge_entries (tenant_id, id, question, answer, language, tags, created_at, updated_at)
+    insert into knowledge_entries
+        (tenant_id, id, question, answer, language, tags, created_at, updated_at)
     values ($1, $2, $3, $4, $5, $6, $7, $7) returning *";
 
 const FIND: &str = "select * from knowledge_entries where tenant_id = $1 and id = $2";

@@ -122,7 +122,8 @@ struct MessageOrder {
 
 /// List a conversation's messages.
 #[utoipa::path(get, path = "/v1/conversations/{conversation}/messages", tag = "messages",
-    operation_id = "list_messages", params(("conversation" = ConversationId, Path), Paging, MessageOrder),
+    operation_id = "list_messages",
+    params(("conversation" = ConversationId, Path), Paging, MessageOrder),
     responses((status = 200, body = Page<MessageView>)))]
 async fn list(
     State(deps): State<Arc<Deps>>,
@@ -146,8 +147,9 @@ struct NewMessage {
     reply_to: Option<MessageId>,
 }
 
-/// Send a message in a conversation. It goes out by itself; what became of it, its status tells. A text
-/// too long for one message of the channel goes out as several, of which the first is answered here.
+/// Send a message in a conversation. It goes out by itself; what became of it, its status tells. A
+/// text too long for one message of the channel goes out as several, of which the first is answered
+/// here.
 #[utoipa::path(post, path = "/v1/conversations/{conversation}/messages", tag = "messages",
     operation_id = "send_message", params(("conversation" = ConversationId, Path)),
     request_body = NewMessage, responses((status = 202, body = MessageView)))]

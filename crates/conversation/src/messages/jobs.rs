@@ -31,8 +31,8 @@ impl Job for Deliver {
     }
 }
 
-/// Tells the customer that a message was read, and that an answer is being typed as long as none has
-/// gone out. A courtesy: one try, beside the answer and never before it.
+/// Tells the customer that a message was read, and that an answer is being typed as long as none
+/// has gone out. A courtesy: one try, beside the answer and never before it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MarkRead {
     /// The customer's message.

@@ -61,7 +61,8 @@ const INSERT_OUTBOUND: &str = "
             and (not $7 or (assignee_id is null and taken_over_at is null))
         returning id)
     insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
-        author_id, content, extra, reply_to, status, status_at, answers, part, created_at, updated_at)
+        author_id, content, extra, reply_to, status, status_at, answers, part, created_at,
+        updated_at)
     select $1, new.id, turn.id, $8, 'outbound', $9, $10, new.content, $11, $12, 'queued',
         jsonb_build_object('queued', to_jsonb($3::timestamptz)), $13, new.part - 1, $3, $3
     from turn, unnest($14::uuid[], $15::jsonb[]) with ordinality as new (id, content, part)

@@ -116,11 +116,11 @@ pub struct Candidate {
 /// How much a word counts that occurs in the answer only.
 const ANSWER_WEIGHT: f64 = 0.5;
 
-/// How well an entry fits a text, from 0 to 1: twice the weight of the words they share by the number
-/// of words of both (the coefficient of Dice, "Measures of the Amount of Ecologic Association", 1945).
-/// It is 1 only if question and text have the same words, and sinks with every word that either has
-/// alone, so a long text is not matched by one common word. Words of the answer support a match and
-/// never make one.
+/// How well an entry fits a text, from 0 to 1: twice the weight of the words they share by the
+/// number of words of both (the coefficient of Dice, "Measures of the Amount of Ecologic
+/// Association", 1945). It is 1 only if question and text have the same words, and sinks with every
+/// word that either has alone, so a long text is not matched by one common word. Words of the
+/// answer support a match and never make one.
 pub(crate) fn score(text: &str, candidate: &Candidate) -> f64 {
     let Candidate { asked, known, in_question, in_either, .. } = candidate;
     if asked + known == 0 {

@@ -9,8 +9,8 @@ use crate::messages::model::{Author, Citation, Draft, Order};
 use crate::messages::{self, Message};
 use crate::{Deps, contacts, conversations};
 
-/// What a responder may look up. Each look is a short read of its own, so a responder that thinks for
-/// seconds holds no connection meanwhile.
+/// What a responder may look up. Each look is a short read of its own, so a responder that thinks
+/// for seconds holds no connection meanwhile.
 #[async_trait]
 pub trait Library: Send {
     /// Knowledge entries that share words with a text.
@@ -86,8 +86,8 @@ impl Library for Shelf<'_> {
     }
 }
 
-/// Has a message answered, once however often this runs. A message that is answered already, or whose
-/// conversation a person leads, stays as it is.
+/// Has a message answered, once however often this runs. A message that is answered already, or
+/// whose conversation a person leads, stays as it is.
 pub(crate) async fn respond(deps: &Deps, ctx: &Ctx, message: MessageId) -> Result<(), Error> {
     let Some(mut asked) = store::find(&mut deps.db.read(ctx).await?, message).await? else {
         return Ok(());
@@ -133,22 +133,21 @@ async fn say(
         hands_over,
     };
     let mut tx = deps.db.tenant(ctx).await?;
-    match messages::service::answer(deps, &mut tx, &answer).await {
-        Ok(false) => return Ok(()),
-        Ok(true) => {}
-        Err(error) if error.is_refusal() => {
-            drop(tx);
-            return hand_over(deps, ctx, asked).await;
-        }
-        Err(error) if error.is_answered() => return Ok(()),
-        Err(error) => return Err(error.into()),
-    }
     if let (None, Some(language)) = (&asked.turn.contact_language, &asked.turn.detected_language) {
         contacts::service::learn_language(&mut tx, asked.turn.contact, language)
             .await
             .map_err(messages::Error::from)?;
     }
-    Ok(tx.commit().await?)
+    match messages::service::answer(deps, &mut tx, &answer).await {
+        Ok(true) => Ok(tx.commit().await?),
+        Ok(false) => Ok(()),
+        Err(error) if error.is_answered() => Ok(()),
+        Err(error) if error.is_refusal() => {
+            drop(tx);
+            hand_over(deps, ctx, asked).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn hand_over(deps: &Deps, ctx: &Ctx, asked: &Asked) -> Result<(), Error> {

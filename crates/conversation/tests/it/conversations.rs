@@ -87,7 +87,10 @@ async fn messages_are_listed_in_the_order_in_which_they_came() {
     let house = House::new().await;
     let (shop, path) = opened(&house).await;
     let batch: Vec<Value> = (0..6)
-        .map(|n| json!({ "kind": "message", "id": format!("b{n}"), "from": "+4911", "text": format!("{n}") }))
+        .map(|n| {
+            let (id, text) = (format!("b{n}"), n.to_string());
+            json!({ "kind": "message", "id": id, "from": "+4911", "text": text })
+        })
         .collect();
     house.hears(&shop, json!(batch)).await;
     let texts = async |query: &str| {

@@ -13,7 +13,7 @@ use misy_conversation::responders::KnowledgeResponder;
 use misy_conversation::{Config, Deps};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
 use misy_store::{TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with};
@@ -260,11 +260,11 @@ impl House {
 
     /// A transaction of an administrator of the shop.
     pub(crate) async fn tx(&self, shop: &Shop) -> TenantTx {
-        self.deps.db.tenant(&self.ctx(shop)).await.expect("the database answers")
-    }
-
-    pub(crate) fn ctx(&self, shop: &Shop) -> Ctx {
-        misy_testkit::ctx(shop.tenant, Role::Admin)
+        self.deps
+            .db
+            .tenant(&misy_testkit::ctx(shop.tenant, Role::Admin))
+            .await
+            .expect("the database answers")
     }
 
     /// Adds a person to the tenant; gives the id.
@@ -276,7 +276,8 @@ impl House {
             values ($1, $2, 'agent', 'Agent', true) on conflict do nothing";
         tx.execute(role, &[&tenant, &id]).await.expect("a role");
         let user = "insert into users (tenant_id, id, account_id, email, name, role, status)
-            values ($1, $2::uuid, $2::uuid, concat($2::uuid, '@shop.example'), 'Ann', 'agent', 'active')";
+            values ($1, $2::uuid, $2::uuid, concat($2::uuid, '@shop.example'), 'Ann', 'agent',
+                'active')";
         tx.execute(user, &[&tenant, &id]).await.expect("a user");
         tx.commit().await.expect("committed");
         UserId::from_uuid(id).to_string()

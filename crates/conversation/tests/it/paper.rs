@@ -164,7 +164,10 @@ impl Channel for Paper {
         let act = self.script.lock().expect("no test panics with it").pop_front();
         match act.unwrap_or(Act::Take) {
             Act::Take => Ok(self.take(message)),
-            Act::TakeAs(id) => Ok(Sent { external_id: id.to_owned(), ..self.take(message) }),
+            Act::TakeAs(id) => {
+                self.take(message);
+                Ok(Sent { external_id: id.to_owned() })
+            }
             Act::TakeAndHang => {
                 self.take(message);
                 std::future::pending().await

@@ -122,9 +122,9 @@ pub(crate) enum Ending {
 
 const THROTTLED_MS: u64 = 5_000;
 
-/// What follows from a failure. `tried` counts the tries before this one that a passing fault of the
-/// provider had ended; throttling is not counted, because it says nothing about the message. Pauses
-/// are 4, 16, 64 and 256 seconds, which outlasts a provider's restart.
+/// What follows from a failure. `tried` counts the tries before this one that a passing fault of
+/// the provider had ended; throttling is not counted, because it says nothing about the message.
+/// Pauses are 4, 16, 64 and 256 seconds, which outlasts a provider's restart.
 pub(crate) fn after_failure(
     error: &SendError,
     tried: i64,

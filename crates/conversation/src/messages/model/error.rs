@@ -107,8 +107,8 @@ impl Public for Error {
                  template now, or any message once the customer has written again."
             }
             Self::WindowClosed { templates: false } => {
-                "The customer's last message is too old. Next allowed: any message once the customer \
-                 has written again."
+                "The customer's last message is too old. Next allowed: any message once the \
+                 customer has written again."
             }
             Self::NoChannel => "The contact has not written over any channel yet.",
             Self::NoForm => "The channel has no form for this content, not even as text.",

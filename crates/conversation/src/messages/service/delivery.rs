@@ -1,8 +1,9 @@
 //! Room `conversation`: handing a message to its provider, once.
 //!
 //! A try is durable before the provider is called. Whatever stops the program between that and the
-//! record of the answer leaves a try without an end, which says that the outcome is unknown. Providers
-//! know no idempotency key, so the message's status is waited for before it is sent again.
+//! record of the answer leaves a try without an end, which says that the outcome is unknown.
+//! Providers know no idempotency key, so the message's status is waited for before it is sent
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -204,11 +205,11 @@ async fn record_failure(
 /// Tells the customer that a message was read, and that an answer is being typed if one is still on
 /// its way. A failure is counted and forgotten: it is a courtesy.
 pub(crate) async fn mark_read(deps: &Deps, ctx: &Ctx, message: MessageId) -> Result<(), Error> {
-    let mut tx = deps.db.tenant(ctx).await?;
+    let mut tx = deps.db.read(ctx).await?;
     let Some(seen) = store::find_inbound(&mut tx, message).await? else { return Ok(()) };
     let Some(channel) = deps.channels.find(&seen.kind) else { return Ok(()) };
     let account = channels::service::open(deps, &mut tx, seen.channel).await?;
-    tx.commit().await?;
+    drop(tx);
     let typing = seen.answer_is_queued && channel.capability().typing;
     let told = channel.mark_read(&deps.egress, &account, &seen.external_id, typing).await;
     if told.is_err() {

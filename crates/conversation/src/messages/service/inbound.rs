@@ -1,4 +1,5 @@
-//! Room `conversation`: messages that come from providers, inside the transaction that ingests them.
+//! Room `conversation`: messages that come from providers, inside the transaction that ingests
+//! them.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -29,8 +30,9 @@ pub(crate) async fn receive(
     Ok(received.collect())
 }
 
-/// Stores messages that the business sent with another tool. A person wrote them, so the responder is
-/// silent in those conversations from now on. Adapters leave out echoes of what this program sent.
+/// Stores messages that the business sent with another tool. A person wrote them, so the responder
+/// is silent in those conversations from now on. Adapters leave out echoes of what this program
+/// sent.
 pub(crate) async fn record_echoes(
     tx: &mut TenantTx,
     channel: ChannelId,
@@ -43,8 +45,8 @@ pub(crate) async fn record_echoes(
     Ok(conversations::service::take_over(tx, &conversations).await?)
 }
 
-/// Writes what customers changed their messages to; the last change of a message holds. Says for each
-/// whether the message was found.
+/// Writes what customers changed their messages to; the last change of a message holds. Says for
+/// each whether the message was found.
 pub(crate) async fn apply_edits(
     tx: &mut TenantTx,
     channel: ChannelId,

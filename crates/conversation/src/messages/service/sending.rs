@@ -1,4 +1,5 @@
-//! Room `conversation`: messages on their way into the database, from people, programs and responders.
+//! Room `conversation`: messages on their way into the database, from people, programs and
+//! responders.
 
 use misy_channel::Capability;
 use misy_core::{ChannelId, ContactId, ConversationId, Ctx, MessageId, Permission};
@@ -39,8 +40,8 @@ pub async fn send(
     Ok(sent)
 }
 
-/// Sends a message to a contact over the channel that it wrote over last, in its open conversation or
-/// a new one.
+/// Sends a message to a contact over the channel that it wrote over last, in its open conversation
+/// or a new one.
 pub async fn send_to(deps: &Deps, ctx: &Ctx, to: &To, draft: &Draft) -> Result<Message, Error> {
     ctx.require(Permission::MessageSend)?;
     let mut tx = deps.db.tenant(ctx).await?;
@@ -129,8 +130,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) hands_over: bool,
 }
 
-/// Writes an answer and has it delivered; `false` if a person leads the conversation by now. Fails by
-/// policy like any other message does.
+/// Writes an answer and has it delivered; `false` if a person leads the conversation by now. Fails
+/// by policy like any other message does.
 pub(crate) async fn answer(
     deps: &Deps,
     tx: &mut TenantTx,

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use super::{read, read_opt, status, value};
 use crate::messages::model::{AttemptState, Report};
 
-/// Begins a try in the statement that reads the message. The index of open tries lets only one begin.
+/// Begins a try in the statement that reads the message. The index of open tries lets only one
+/// begin.
 const BEGIN_ATTEMPT: &str = "
     with message as (
         select one.*, conversation.contact_id, channel.kind, channel.status = 'active' as active,
@@ -41,7 +42,8 @@ const BEGIN_ATTEMPT: &str = "
                 and closed.state = 'retry' and closed.failure ->> 'kind' <> 'throttled') as tried,
         (select coalesce(jsonb_agg(to_jsonb(identity) order by identity.id), '[]')
             from contact_identities as identity
-            where identity.tenant_id = $1 and identity.contact_id = message.contact_id) as identities
+            where identity.tenant_id = $1 and identity.contact_id = message.contact_id)
+            as identities
     from message
     left join begun on true
     left join message_attempts as open on open.tenant_id = $1 and open.message_id = message.id
@@ -62,12 +64,17 @@ const RECORD_SENT: &str = "
     where tenant_id = $1 and id = $2
     returning (select jsonb_agg(to_jsonb(early)) from early) as early";
 
+/// The message is locked before its try, as whoever takes a status in does.
 const RECORD_FAILURE: &str = "
-    with ended as (
-        update message_attempts set state = $4, failure = $5,
+    with message as (
+        select id from messages where tenant_id = $1 and id = $2 for no key update),
+    ended as (
+        update message_attempts as attempt set state = $4, failure = $5,
             ended_at = case when $4 = 'unknown' then null else $6::timestamptz end
-        where tenant_id = $1 and id = $3 and state in ('sending', 'unknown')
-        returning id)
+        from message
+        where attempt.tenant_id = $1 and attempt.id = $3 and attempt.message_id = message.id
+            and attempt.state in ('sending', 'unknown')
+        returning attempt.id)
     update messages set status = 'failed', failure = $5, version = version + 1, updated_at = $6,
         status_at = status_at || jsonb_build_object('failed', to_jsonb($6::timestamptz))
     where tenant_id = $1 and id = $2 and status = 'queued' and $4 = 'failed'
@@ -145,8 +152,8 @@ fn due(row: &Row) -> Result<Due, Error> {
     })
 }
 
-/// Namespaces are constants of adapters, so a claim holds `&'static str`; the few that come back from
-/// the database are kept for good.
+/// Namespaces are constants of adapters, so a claim holds `&'static str`; the few that come back
+/// from the database are kept for good.
 fn namespace(name: &str) -> &'static str {
     static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
     let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -16,16 +16,17 @@ use crate::messages::model::{NewEcho, NewInbound};
 /// its id is given along. One that is stored already goes before it.
 const INSERT_INBOUND: &str = "
     with new as (
-        select * from unnest($4::uuid[], $5::uuid[], $6::text[], $7::jsonb[], $8::jsonb[], $9::text[],
-            $10::text[], $11::uuid[], $12::timestamptz[]) with ordinality
+        select * from unnest(
+            $4::uuid[], $5::uuid[], $6::text[], $7::jsonb[], $8::jsonb[], $9::text[], $10::text[],
+            $11::uuid[], $12::timestamptz[]) with ordinality
             as new (id, conversation_id, author_id, content, extra, external_id, external_reply_to,
                 reply_in_batch, at, place)),
     inserted as (
         insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
             author_id, content, extra, external_id, external_reply_to, reply_to, status, status_at,
             created_at, updated_at)
-        select $1, new.id, new.conversation_id, $2, 'inbound', 'contact', new.author_id, new.content,
-            new.extra, new.external_id, new.external_reply_to,
+        select $1, new.id, new.conversation_id, $2, 'inbound', 'contact', new.author_id,
+            new.content, new.extra, new.external_id, new.external_reply_to,
             coalesce(answered.id, new.reply_in_batch), 'delivered',
             jsonb_build_object('sent', to_jsonb(new.at), 'delivered', to_jsonb($3::timestamptz)),
             $3, $3

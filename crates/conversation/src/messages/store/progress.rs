@@ -15,13 +15,14 @@ const LOCK: &str = "
     from messages
     where tenant_id = $1 and channel_id = $2 and direction = 'outbound'
         and (external_id = any($3) or id = any($4))
-    order by id for update";
+    order by id for no key update";
 
 /// A report on a message proves that its provider has it: that settles a try without an end. An
 /// external id that another row has taken (an echo of the same message) stays there for now.
 const UPDATE: &str = "
     with new as (
-        select * from unnest($3::uuid[], $4::text[], $5::jsonb[], $6::text[], $7::jsonb[], $8::jsonb[])
+        select * from unnest(
+            $3::uuid[], $4::text[], $5::jsonb[], $6::text[], $7::jsonb[], $8::jsonb[])
             as new (id, status, status_at, external_id, failure, report)),
     settled as (
         update message_attempts set ended_at = $2, failure = new.failure,
@@ -41,7 +42,8 @@ const UPDATE: &str = "
     where messages.tenant_id = $1 and messages.id = new.id";
 
 const INSERT_EARLY: &str = "
-    insert into early_statuses (tenant_id, id, channel_id, external_id, status, at, failure, created_at)
+    insert into early_statuses
+        (tenant_id, id, channel_id, external_id, status, at, failure, created_at)
     select $1, new.id, $2, new.external_id, new.status, new.at, new.failure, $3
     from unnest($4::uuid[], $5::text[], $6::text[], $7::timestamptz[], $8::jsonb[])
         as new (id, external_id, status, at, failure)";

@@ -19,7 +19,8 @@ const SENTENCES: [(&str, &str); 16] = [
     ),
     (
         "es",
-        "Gracias por su mensaje. Una persona de nuestro equipo le responderá aquí lo antes posible.",
+        "Gracias por su mensaje. Una persona de nuestro equipo le responderá aquí lo \
+         antes posible.",
     ),
     (
         "it",
@@ -28,12 +29,14 @@ const SENTENCES: [(&str, &str); 16] = [
     ),
     (
         "pt",
-        "Obrigado pela sua mensagem. Uma pessoa da nossa equipa responderá aqui assim que possível.",
+        "Obrigado pela sua mensagem. Uma pessoa da nossa equipa responderá aqui assim \
+         que possível.",
     ),
     ("nl", "Bedankt voor uw bericht. Iemand van ons team antwoordt u hier zo snel mogelijk."),
     (
         "pl",
-        "Dziękujemy za wiadomość. Ktoś z naszego zespołu odpowie tutaj najszybciej, jak to możliwe.",
+        "Dziękujemy za wiadomość. Ktoś z naszego zespołu odpowie tutaj najszybciej, jak \
+         to możliwe.",
     ),
     (
         "tr",
@@ -46,7 +49,8 @@ const SENTENCES: [(&str, &str); 16] = [
     ("fi", "Kiitos viestistäsi. Tiimimme vastaa sinulle täällä mahdollisimman pian."),
     (
         "ro",
-        "Vă mulțumim pentru mesaj. Un membru al echipei noastre vă va răspunde aici cât mai curând.",
+        "Vă mulțumim pentru mesaj. Un membru al echipei noastre vă va răspunde aici cât \
+         mai curând.",
     ),
     ("cs", "Děkujeme za vaši zprávu. Někdo z našeho týmu vám zde odpoví, jakmile to bude možné."),
     (

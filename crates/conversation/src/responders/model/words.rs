@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Words of courtesy, in lower case: customers begin and end with them, entries do not, so they would
-/// only blur the match. Words that may carry a question in any of the languages are left out.
+/// Words of courtesy, in lower case: customers begin and end with them, entries do not, so they
+/// would only blur the match. Words that may carry a question in any of the languages are left out.
 const COURTESIES: &[&str] = &[
     "bitte",
     "bonjour",
@@ -65,8 +65,8 @@ fn plain(word: &str) -> String {
     word.trim_matches(|one: char| !one.is_alphanumeric()).to_lowercase()
 }
 
-/// How many words two texts share, from 0 to 1, as they are written: for questions like "Who are you?"
-/// in which every single word says nothing to a full-text search.
+/// How many words two texts share, from 0 to 1, as they are written: for questions like "Who are
+/// you?" in which every single word says nothing to a full-text search.
 pub(super) fn overlap(one: &str, other: &str) -> f64 {
     let words = |text: &str| -> BTreeSet<String> {
         text.split_whitespace().map(plain).filter(|word| !word.is_empty()).collect()
