@@ -129,6 +129,11 @@ impl App {
         misy_conversation::jobs(registry, &self.conversation)
     }
 
+    /// The names of every job that a worker of this program runs.
+    pub fn job_names(&self) -> Vec<&'static str> {
+        self.registry().names()
+    }
+
     /// Starts a worker that runs every job of every room.
     pub fn start_worker(&self) -> misy_jobs::Running {
         let Installation { config, ambient, db, .. } = &self.installation;

@@ -2,5 +2,7 @@
 #![cfg(test)]
 
 mod crash;
+mod golden;
 mod program;
 mod story;
+mod sweep;

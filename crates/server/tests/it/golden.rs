@@ -1,0 +1,84 @@
+//! Room `server`: files that are made from the program and read by people. A change of one is a change
+//! of the contract, seen in review.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use misy_server::app::App;
+use misy_server::commands::Installation;
+use misy_server::config::Config;
+use misy_testkit::{TestDatabase, wall_ambient};
+
+/// Holds a file against what it should be, or writes it when `MISYBOT_GOLDEN` is `write`.
+pub(crate) fn compare(path: &str, wanted: &str) {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    #[expect(clippy::disallowed_methods, reason = "the switch of `cargo xtask golden`")]
+    let write = std::env::var("MISYBOT_GOLDEN").is_ok_and(|mode| mode == "write");
+    if write {
+        std::fs::write(&file, wanted).expect("written");
+        return;
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(found == wanted, "{path} is not what the program gives; run `cargo xtask golden`");
+}
+
+async fn app() -> (TestDatabase, Arc<App>) {
+    let database = TestDatabase::create().await;
+    let ambient = wall_ambient(7);
+    let installation = Installation {
+        config: Config::default(),
+        ambient: ambient.clone(),
+        root: misy_core::crypto::Key::new([7; 32]),
+        admin: database.superuser().clone(),
+        db: database.db(ambient),
+    };
+    let app = App::build(installation, "http://localhost").await.expect("built");
+    (database, Arc::new(app))
+}
+
+#[tokio::test]
+async fn golden_openapi_is_what_the_program_serves() {
+    let (_database, app) = app().await;
+    let document = misy_web::openapi::document(&app.routes());
+    compare("docs/openapi.json", &format!("{document:#}\n"));
+}
+
+#[test]
+fn golden_errors_are_what_the_program_answers() {
+    compare("docs/errors.md", &misy_web::errors_markdown());
+}
+
+#[tokio::test]
+async fn golden_jobs_are_those_that_workers_know() {
+    let (_database, app) = app().await;
+    let names = app.job_names().join("\n");
+    compare("crates/server/tests/it/jobs.txt", &format!("{names}\n"));
+}
+
+#[tokio::test]
+async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
+    let (_database, app) = app().await;
+    let document = misy_web::openapi::document(&app.routes());
+    let mut open = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("an object") {
+            let public = operation["security"].as_array().is_some_and(|all| {
+                all.iter().any(|one| one.as_object().is_some_and(serde_json::Map::is_empty))
+            });
+            if public {
+                open.push(format!("{method} {path}"));
+            }
+        }
+    }
+    open.sort();
+    assert_eq!(
+        open,
+        [
+            "get /.well-known/jwks.json",
+            "get /hooks/{hook}",
+            "post /hooks/{hook}",
+            "post /v1/auth/login",
+            "post /v1/auth/refresh",
+        ]
+    );
+}

@@ -1,0 +1,225 @@
+//! Room `server`: every operation of the reference, asked by everybody. Who may do what is a golden
+//! file; another tenant's object answers as one that does not exist, to the byte.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use http::{Method, StatusCode};
+use misy_bench::http::Connection;
+use serde_json::{Value, json};
+
+use crate::golden;
+use crate::program::{Program, Shop, call, folder, until};
+
+/// Ids that nothing has.
+const ABSENT: &str = "01k8zq5m3ge0r8v0w1x2y3z4a5";
+
+/// Bodies that are right, so that it is the right to act that decides and not the form.
+fn body(method: &str, path: &str) -> Value {
+    match (method, path) {
+        ("post", "/v1/api-keys") => json!({ "name": "x", "role": "viewer" }),
+        ("post", "/v1/channels") => {
+            json!({ "kind": "none", "name": "x", "external_id": "1", "credentials": {} })
+        }
+        ("post", "/v1/conversations/{conversation}/messages") => {
+            json!({ "content": { "type": "text", "text": "x" } })
+        }
+        ("post", "/v1/conversations/{conversation}/assign") => json!({ "assignee_id": null }),
+        ("post", "/v1/messages") => {
+            json!({ "contact_id": format!("con_{ABSENT}"), "content": { "type": "text", "text": "x" } })
+        }
+        ("post", "/v1/knowledge-entries") => {
+            json!({ "question": "q?", "answer": "a", "language": "en" })
+        }
+        ("post", "/v1/tenants") => {
+            json!({ "slug": "admin", "name": "x", "owner": { "email": "a@b.example", "name": "x" } })
+        }
+        ("post", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+        ("put", "/v1/tenants/{tenant}/quotas") => json!({ "name": "users", "max_count": 1 }),
+        ("post", "/v1/users") => json!({
+            "email": "x@x.example", "name": "x", "role": "viewer", "password": "a-Long-enough-1-word"
+        }),
+        ("post" | "patch" | "put", _) => json!({}),
+        _ => Value::Null,
+    }
+}
+
+/// Operations that would end the session or the tenant they are asked with.
+fn is_left_out(path: &str) -> bool {
+    path.starts_with("/v1/auth") || !path.starts_with("/v1/")
+}
+
+/// Method, path with its parameters, and the names of those.
+async fn operations(api: &str) -> Vec<(String, String, Vec<String>)> {
+    let document = call(api, Method::GET, "/openapi.json", None, Value::Null).await;
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let names: Vec<String> = path
+            .split('/')
+            .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}').map(str::to_owned))
+            .collect();
+        for method in item.as_object().expect("an object").keys() {
+            if matches!(method.as_str(), "get" | "post" | "put" | "patch" | "delete") {
+                all.push((method.clone(), path.clone(), names.clone()));
+            }
+        }
+    }
+    all.retain(|(_, path, _)| !is_left_out(path));
+    all
+}
+
+async fn ask(
+    api: &str,
+    method: &str,
+    path: &str,
+    bearer: Option<&str>,
+    body: &Value,
+) -> (StatusCode, Value) {
+    let mut connection = Connection::open(api).await.expect("connected");
+    let authorization = format!("Bearer {}", bearer.unwrap_or_default());
+    let mut headers = vec![("content-type", "application/json")];
+    if bearer.is_some() {
+        headers.push(("authorization", authorization.as_str()));
+    }
+    let method = method.to_uppercase().parse().expect("a method");
+    let sent = if body.is_null() { String::new() } else { body.to_string() };
+    let (status, answer) =
+        connection.call(method, path, &headers, sent.into()).await.expect("an answer");
+    (status, serde_json::from_slice(&answer).unwrap_or(Value::Null))
+}
+
+/// A conversation in the shop, and the ids of everything that the shop has.
+async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<String>> {
+    let (api, sandbox) = (program.host("api"), program.host("sandbox"));
+    let said = json!({ "from": "+4915112345678", "text": "what are your opening hours?" });
+    call(&sandbox, Method::POST, &shop.path("messages"), None, said).await;
+    let key = json!({ "name": "key", "role": "viewer" });
+    call(&api, Method::POST, "/v1/api-keys", Some(&shop.bearer), key).await;
+    let lists = [
+        ("channel", "/v1/channels"),
+        ("contact", "/v1/contacts"),
+        ("conversation", "/v1/conversations"),
+        ("entry", "/v1/knowledge-entries"),
+        ("id", "/v1/api-keys"),
+        ("id", "/v1/users"),
+    ];
+    let mut ids: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    until("a conversation", 20, async || {
+        ids.clear();
+        for (name, path) in lists {
+            let page = call(&api, Method::GET, path, Some(&shop.bearer), Value::Null).await;
+            let first = page["data"][0]["id"].as_str().ok_or_else(|| path.to_owned())?;
+            ids.entry(name).or_default().push(first.to_owned());
+        }
+        let path = format!("/v1/conversations/{}/messages", ids["conversation"][0]);
+        let page = call(&api, Method::GET, &path, Some(&shop.bearer), Value::Null).await;
+        let first = page["data"][0]["id"].as_str().ok_or_else(|| path.clone())?;
+        ids.insert("message", vec![first.to_owned()]);
+        Ok(())
+    })
+    .await;
+    ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
+    ids
+}
+
+fn absent(id: &str) -> String {
+    format!("{}_{ABSENT}", id.split('_').next().expect("a prefix"))
+}
+
+/// What may differ between two answers to the same question: the request's own id.
+fn stripped(mut answer: Value) -> Value {
+    if let Some(object) = answer.as_object_mut() {
+        object.remove("instance");
+    }
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_object_answers_as_one_that_does_not_exist() {
+    let folder = folder();
+    let program = Program::up(folder.path()).await;
+    let (api, sandbox) = (program.host("api"), program.host("sandbox"));
+    let acme = Shop::open(&program, &sandbox, "acme").await;
+    let other = Shop::open(&program, &sandbox, "other").await;
+    let ids = furnish(&program, &acme).await;
+    let mut compared = 0;
+    for (method, path, names) in operations(&api).await {
+        let [name] = names.as_slice() else { continue };
+        let known =
+            ids.get(name.as_str()).unwrap_or_else(|| panic!("no id for {{{name}}} of {path}"));
+        for id in known {
+            let at = |id: &str| path.replace(&format!("{{{name}}}"), id);
+            let body = body(&method, &path);
+            let bearer = Some(other.bearer.as_str());
+            let foreign = ask(&api, &method, &at(id), bearer, &body).await;
+            let nothing = ask(&api, &method, &at(&absent(id)), bearer, &body).await;
+            assert_eq!(
+                (foreign.0, stripped(foreign.1)),
+                (nothing.0, stripped(nothing.1)),
+                "{method} {path}"
+            );
+            assert!(!foreign.0.is_success() && !foreign.0.is_server_error(), "{method} {path}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 25, "only {compared} operations were compared");
+    let page = call(&api, Method::GET, "/v1/contacts", Some(&acme.bearer), Value::Null).await;
+    assert_eq!(page["data"].as_array().map(Vec::len), Some(1), "nothing of it was changed");
+    program.stop();
+}
+
+/// One letter an answer: `-` no credential is enough, `.` not allowed, `+` allowed.
+fn mark(status: StatusCode, answer: &Value) -> char {
+    match status {
+        StatusCode::UNAUTHORIZED => '-',
+        StatusCode::FORBIDDEN => '.',
+        status if status.is_server_error() => panic!("{status}: {answer}"),
+        _ => '+',
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn golden_who_may_do_what() {
+    let folder = folder();
+    let program = Program::up(folder.path()).await;
+    let (api, sandbox) = (program.host("api"), program.host("sandbox"));
+    let acme = Shop::open(&program, &sandbox, "acme").await;
+    let mut callers: Vec<(&str, Option<String>)> = vec![("nobody", None)];
+    for role in ["viewer", "agent", "supervisor", "admin", "owner"] {
+        let new = json!({ "name": role, "role": role });
+        let key = call(&api, Method::POST, "/v1/api-keys", Some(&acme.bearer), new).await;
+        callers.push((role, key["secret"].as_str().map(str::to_owned)));
+    }
+    callers.push(("operator", Some(program.operator().await)));
+    let names: Vec<&str> = callers.iter().map(|(name, _)| *name).collect();
+    let mut table = format!("{}\n", names.join(" "));
+    for (method, path, parameters) in operations(&api).await {
+        let mut at = path.clone();
+        for name in &parameters {
+            at = at.replace(&format!("{{{name}}}"), &format!("{}_{ABSENT}", prefix(name, &path)));
+        }
+        let body = body(&method, &path);
+        let mut marks = String::new();
+        for (_, bearer) in &callers {
+            let (status, answer) = ask(&api, &method, &at, bearer.as_deref(), &body).await;
+            marks.push(mark(status, &answer));
+        }
+        writeln!(table, "{marks} {} {path}", method.to_uppercase()).expect("written");
+        assert!(marks.starts_with('-'), "{method} {path} lets in whoever comes");
+    }
+    golden::compare("crates/server/tests/it/who_may_do_what.txt", &table);
+    program.stop();
+}
+
+fn prefix(name: &str, path: &str) -> &'static str {
+    match name {
+        "channel" => "cha",
+        "contact" => "con",
+        "conversation" => "cnv",
+        "message" => "msg",
+        "entry" => "kno",
+        "tenant" => "ten",
+        _ if path.starts_with("/v1/users") => "usr",
+        _ => "key",
+    }
+}
