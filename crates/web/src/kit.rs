@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use misy_core::Ambient;
 use misy_core::crypto::Key;
+use misy_core::error::Fault;
 use misy_store::Db;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::rates::{Allowances, RateLimits};
 use crate::{Authenticator, TenantDirectory};
 
 /// How the HTTP side behaves.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Within how many milliseconds an answer has to begin.
@@ -43,6 +44,31 @@ impl Default for Config {
             rates: Allowances::default(),
             server: crate::serve::Config::default(),
         }
+    }
+}
+
+impl Config {
+    /// Every value that cannot work, with its pointer.
+    pub fn validate(&self) -> Result<(), Vec<Fault>> {
+        let Self { timeout_ms, body_limit_bytes, keyed_at_once, server, rates, .. } = self;
+        let amounts = [
+            ("/timeout_ms", *timeout_ms),
+            ("/body_limit_bytes", *body_limit_bytes as u64),
+            ("/keyed_at_once", *keyed_at_once as u64),
+            ("/server/max_connections", server.max_connections as u64),
+            ("/server/header_read_ms", server.header_read_ms),
+        ];
+        let amounts = amounts.map(|(pointer, amount)| (pointer.to_owned(), amount));
+        let quotas = rates.quotas().into_iter().flat_map(|(name, quota)| {
+            let amount =
+                |field: &str, amount: u32| (format!("/rates/{name}/{field}"), amount.into());
+            [amount("requests", quota.requests), amount("window_s", quota.window_s)]
+        });
+        let zeros = amounts.into_iter().chain(quotas).filter(|(_, amount)| *amount == 0);
+        let faults: Vec<_> = zeros
+            .map(|(pointer, _)| Fault { pointer, detail: "has to be at least 1".to_owned() })
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 }
 

@@ -88,6 +88,20 @@ impl Default for Allowances {
 }
 
 impl Allowances {
+    /// Every quota by its place in the configuration.
+    pub(crate) fn quotas(&self) -> Vec<(String, Quota)> {
+        let classes = [
+            ("read", self.read),
+            ("write", self.write),
+            ("sign_in", self.sign_in),
+            ("hook", self.hook),
+        ];
+        let pairs = classes.into_iter().flat_map(|(name, allowance)| {
+            [(format!("{name}/each"), allowance.each), (format!("{name}/tenant"), allowance.tenant)]
+        });
+        pairs.chain([("bad_credentials".to_owned(), self.bad_credentials)]).collect()
+    }
+
     /// The limits of one class; `None` if it has none.
     pub const fn of(&self, class: Class) -> Option<Allowance> {
         match class {

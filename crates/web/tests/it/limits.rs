@@ -109,3 +109,13 @@ async fn a_whole_ipv6_network_counts_as_one() {
     assert_eq!(guess(&app, "2001:db8:1:1:ffff::3").await, 429);
     assert_eq!(guess(&app, "2001:db8:1:2::1").await, 401);
 }
+
+#[test]
+fn a_limit_of_nothing_is_a_fault_of_the_configuration() {
+    let mut config = Config { timeout_ms: 0, ..Config::default() };
+    assert!(Config::default().validate().is_ok());
+    config.rates.hook.tenant.window_s = 0;
+    let faults = config.validate().expect_err("two faults");
+    let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/timeout_ms", "/rates/hook/tenant/window_s"]);
+}
