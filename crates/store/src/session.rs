@@ -3,6 +3,9 @@
 //! `BEGIN`, the tenant and the first statement leave together; so do the last statements and
 //! `COMMIT`. A read is one round trip, a write of n dependent statements is n + 1 at most.
 
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use deadpool_postgres::Object;
 use futures_util::join;
 use tokio_postgres::types::ToSql;
@@ -67,12 +70,10 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let statement = self.prepare(sql).await?;
-        let result = self.run(&statement, params).await;
-        match &result {
-            Ok(rows) => meter::count(rows.len() as u64),
-            Err(_) => self.fail(),
-        }
-        Ok(result?)
+        let begin = self.open();
+        let work = self.client().query(&statement, params);
+        let result = self.pipelined(begin, work).await;
+        self.counted(result, |rows| rows.len() as u64)
     }
 
     pub(crate) async fn execute(
@@ -81,17 +82,19 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, Error> {
         let statement = self.prepare(sql).await?;
-        let fresh = self.open();
-        let client = self.client();
-        let result = if fresh {
-            let (begun, result) =
-                join!(client.batch_execute(&self.begin), client.execute(&statement, params));
-            begun.and(result)
-        } else {
-            client.execute(&statement, params).await
-        };
+        let begin = self.open();
+        let work = self.client().execute(&statement, params);
+        let result = self.pipelined(begin, work).await;
+        self.counted(result, |rows| *rows)
+    }
+
+    fn counted<T>(
+        &mut self,
+        result: Result<T, tokio_postgres::Error>,
+        rows: impl Fn(&T) -> u64,
+    ) -> Result<T, Error> {
         match &result {
-            Ok(rows) => meter::count(*rows),
+            Ok(done) => meter::count(rows(done)),
             Err(_) => self.fail(),
         }
         Ok(result?)
@@ -107,33 +110,26 @@ impl Session {
         Ok(result?)
     }
 
-    async fn run(
-        &mut self,
-        statement: &Statement,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        if self.mode == Mode::Each {
-            let client = self.client();
-            let (begun, rows, ended) = join!(
-                client.batch_execute(&self.begin),
-                client.query(statement, params),
-                client.batch_execute("COMMIT")
-            );
-            return begun.and(rows).and_then(|rows| ended.map(|()| rows));
-        }
-        let fresh = self.open();
+    /// Sends a statement together with what must come before and after it.
+    async fn pipelined<T>(
+        &self,
+        begin: bool,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, tokio_postgres::Error> {
         let client = self.client();
-        if !fresh {
-            return client.query(statement, params).await;
-        }
-        let (begun, rows) =
-            join!(client.batch_execute(&self.begin), client.query(statement, params));
-        begun.and(rows)
+        let begin = async { if begin { client.batch_execute(&self.begin).await } else { Ok(()) } };
+        let commit = self.mode == Mode::Each;
+        let end = async { if commit { client.batch_execute("COMMIT").await } else { Ok(()) } };
+        let (begun, done, ended) = join!(begin, work, end);
+        begun.and(done).and_then(|done| ended.map(|()| done))
     }
 
     /// Marks the transaction as open before anything is awaited, so that a cancelled caller leaves a
-    /// session that knows it must roll back. Says whether it was fresh.
+    /// session that knows it must roll back. Says whether `BEGIN` has to go out.
     fn open(&mut self) -> bool {
+        if self.mode == Mode::Each {
+            return true;
+        }
         let fresh = self.state == State::Fresh;
         if fresh {
             self.state = State::Open;
@@ -174,15 +170,24 @@ impl Session {
         }
         let fresh = self.open();
         let client = self.client();
+        let unsent = AtomicBool::new(false);
         let begin = async { if fresh { client.batch_execute(&self.begin).await } else { Ok(()) } };
-        let work = futures_util::future::try_join_all(deferred.iter().zip(&statements).map(
-            |(one, statement)| {
+        let work = async {
+            let all = deferred.iter().zip(&statements).map(|(one, statement)| {
                 let params: Vec<&(dyn ToSql + Sync)> =
                     one.params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
                 async move { client.execute_raw(statement, params).await }
-            },
-        ));
-        let end = async { if commit { client.batch_execute("COMMIT").await } else { Ok(()) } };
+            });
+            let counts = futures_util::future::try_join_all(all).await;
+            unsent.store(counts.is_err(), Ordering::Relaxed);
+            counts
+        };
+        // A statement that cannot even be sent is known as failed here, and then nothing may commit what
+        // was sent before it. One that the server refuses makes it roll back on `COMMIT`.
+        let end = async {
+            let commit = commit && !unsent.load(Ordering::Relaxed);
+            if commit { client.batch_execute("COMMIT").await } else { Ok(()) }
+        };
         let (begun, counts, ended) = join!(begin, work, end);
         let result = begun.and(counts).and_then(|counts| ended.map(|()| counts));
         match result {

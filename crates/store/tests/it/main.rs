@@ -3,3 +3,5 @@
 mod cache;
 mod documents;
 mod embedded;
+mod isolation;
+mod wire;

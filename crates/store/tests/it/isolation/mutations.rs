@@ -1,0 +1,105 @@
+//! Room `store`: the rules can fail. Every wall is torn down, one at a time, and its loss is noticed.
+
+use misy_testkit::TestDatabase;
+use tokio_postgres::Client;
+
+use super::catalog::Catalog;
+use super::rules;
+use crate::wire::wire;
+
+const TRUE_POLICY: &str = "create policy wide on {t} for select to misy_tenant using (true)";
+
+/// What is done to each tenant table.
+const OF_TABLES: [&str; 13] = [
+    "alter table {t} disable row level security",
+    "alter table {t} no force row level security",
+    "drop policy tenant_isolation on {t}",
+    TRUE_POLICY,
+    "create policy wide on {t} as restrictive for all to misy_tenant using (true)",
+    "alter policy tenant_isolation on {t} to public",
+    "alter policy tenant_isolation on {t} using (tenant_id = current_setting('misy.tenant')::uuid)",
+    "alter policy tenant_isolation on {t} with check (true)",
+    "alter policy tenant_isolation on {t} using
+        (tenant_id = (select current_setting('misy.tenant', true)::uuid))",
+    "grant truncate on {t} to misy_tenant",
+    "grant select (tenant_id) on {t} to misy_platform",
+    "grant select on {t} to public",
+    "alter table {t} owner to current_user",
+];
+
+/// What is done to the form of a table; one stands for all.
+const OF_FORMS: [(&str, &str); 8] = [
+    ("contacts", "create unique index leak on contacts (id)"),
+    ("contacts", "create index leak on contacts (display_name)"),
+    ("contacts", "create index leak on contacts ((tenant_id::text))"),
+    ("users", "alter table users add foreign key (account_id) references accounts (id)"),
+    ("contacts", "create type mood as enum ('a'); alter table contacts add mood mood"),
+    ("contacts", "create domain short as text; alter table contacts add short short"),
+    ("tenant_quotas", "alter table tenant_quotas drop constraint tenant_quotas_pkey"),
+    (
+        "tenant_quotas",
+        "alter table tenant_quotas drop constraint tenant_quotas_pkey,
+         alter tenant_id drop not null",
+    ),
+];
+
+/// What is done beside the tenant tables.
+const OF_OTHERS: [(&str, &str); 18] = [
+    ("stray", "create table stray (id uuid primary key); grant select on stray to misy_tenant"),
+    ("stray", "create table stray (id uuid primary key)"),
+    ("wide", "create view wide as select * from contacts"),
+    ("wide", "create materialized view wide as select * from contacts"),
+    ("counter", "create sequence counter"),
+    ("accounts", "grant select on accounts to misy_tenant"),
+    ("tenants", "alter table tenants disable row level security"),
+    ("tenants", "create policy wide on tenants for select to misy_tenant using (true)"),
+    ("realms", "create policy wide on realms for select to public using (true)"),
+    ("jobs", "alter policy tenant_adds on jobs with check (true)"),
+    ("memberships", "alter policy tenant_writes on memberships using (user_id = tenant_id)"),
+    ("peek", "create function peek() returns int language sql security definer as 'select 1'"),
+    ("misy_account_of", "grant execute on function misy_account_of(text, uuid) to public"),
+    ("misy_tenant", "alter role misy_tenant bypassrls"),
+    ("misy_platform", "grant misy_owner to misy_platform"),
+    ("misy_tenant", "grant create on schema public to misy_tenant"),
+    ("misy_tenant", "grant execute on function set_config(text, text, boolean) to misy_tenant"),
+    ("default grants", "alter default privileges grant select on tables to misy_tenant"),
+];
+
+/// Faults after a change that is taken back.
+async fn faults_after(client: &Client, change: &str) -> Vec<String> {
+    client.batch_execute("begin").await.expect("begins");
+    client.batch_execute(change).await.unwrap_or_else(|error| panic!("{change}: {error:?}"));
+    let faults = rules::faults(&Catalog::read(client).await);
+    client.batch_execute("rollback").await.expect("rolls back");
+    faults
+}
+
+async fn assert_noticed(client: &Client, name: &str, change: &str) {
+    let faults = faults_after(client, change).await;
+    let named = faults.iter().any(|fault| fault.starts_with(&format!("{name}:")));
+    assert!(named, "not noticed: {change}; found: {faults:?}");
+}
+
+#[tokio::test]
+async fn every_wall_of_every_tenant_table_is_missed_when_it_is_gone() {
+    let database = TestDatabase::create().await;
+    let client = wire(database.superuser()).await;
+    let catalog = Catalog::read(&client).await;
+    assert_eq!(rules::faults(&catalog), Vec::<String>::new());
+    for table in catalog.tenant_tables() {
+        for change in OF_TABLES {
+            assert_noticed(&client, &table.name, &change.replace("{t}", &table.name)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_wall_around_the_tables_is_missed_when_it_is_gone() {
+    let database = TestDatabase::create().await;
+    let client = wire(database.superuser()).await;
+    for (name, change) in OF_FORMS.iter().chain(&OF_OTHERS) {
+        assert_noticed(&client, name, change).await;
+    }
+    let after = rules::faults(&Catalog::read(&client).await);
+    assert_eq!(after, Vec::<String>::new(), "every change was taken back");
+}
