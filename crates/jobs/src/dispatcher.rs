@@ -2,7 +2,8 @@
 //! tell it how they ended.
 //!
 //! All it has to say goes into one turn: what has ended since the last one, what is due, what is
-//! claimed anew. While a turn is under way more jobs end, so the busier it is, the more a turn carries.
+//! claimed anew. While a turn is under way more jobs end, so the busier it is, the more a turn
+//! carries.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

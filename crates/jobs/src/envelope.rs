@@ -42,7 +42,8 @@ impl Envelope {
             .map_or_else(String::new, |trace| format!("{:032x}", trace.trace_id))
     }
 
-    /// One span further in the trace that enqueued the job; a trace of its own if that is unreadable.
+    /// One span further in the trace that enqueued the job; a trace of its own if that is
+    /// unreadable.
     fn trace(&self, ambient: &Ambient) -> Trace {
         match Trace::parse(&self.trace) {
             Some(trace) => trace.child(ambient),

@@ -97,8 +97,8 @@ impl<E: Public> From<E> for JobError {
     }
 }
 
-/// Something to be done inside one tenant, later and on behalf of whoever caused it. It may run more
-/// than once (a crash after its work, before its completion), so it must be idempotent.
+/// Something to be done inside one tenant, later and on behalf of whoever caused it. It may run
+/// more than once (a crash after its work, before its completion), so it must be idempotent.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Its stable name, for example `conversation.messages.deliver`.
     const NAME: &'static str;

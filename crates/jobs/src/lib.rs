@@ -1,7 +1,7 @@
 //! Room `jobs`: everything that happens later. A [`Job`] is enqueued inside a transaction and only
-//! there, so it exists exactly if what it follows from was committed. A [`Worker`] claims jobs fairly
-//! between tenants, keeps the jobs of a lane in order, holds each by a lease, and retries, parks or
-//! buries what does not succeed.
+//! there, so it exists exactly if what it follows from was committed. A [`Worker`] claims jobs
+//! fairly between tenants, keeps the jobs of a lane in order, holds each by a lease, and retries,
+//! parks or buries what does not succeed.
 //!
 //! Never: what any job does.
 

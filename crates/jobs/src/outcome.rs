@@ -42,7 +42,8 @@ pub(crate) enum Outcome {
     Park {
         until: Timestamp,
     },
-    /// Not begun or not finished by a worker that stops; again at once, as if it had not been tried.
+    /// Not begun or not finished by a worker that stops; again at once, as if it had not been
+    /// tried.
     GiveBack,
     /// Failed for good.
     Bury {

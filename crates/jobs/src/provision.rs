@@ -1,7 +1,7 @@
 //! Room `jobs`: the hook by which each vertical prepares a new tenant.
 //!
-//! `tenancy` drives: it calls every registered [`Provision`] in turn, again after a crash, until all
-//! have succeeded. `server` ties them together.
+//! `tenancy` drives: it calls every registered [`Provision`] in turn, again after a crash, until
+//! all have succeeded. `server` ties them together.
 
 use async_trait::async_trait;
 use misy_core::{Ctx, Personal, Public, Secret, TenantId};

@@ -1,7 +1,8 @@
-//! Room `jobs`: which of the claimed jobs runs next, so that no tenant's slow jobs use up the process.
+//! Room `jobs`: which of the claimed jobs runs next, so that no tenant's slow jobs use up the
+//! process.
 //!
-//! While `n` tenants hold something, each may have at most 1/(n+1) of the places: one tenant alone gets
-//! half, and there is always room for one more that comes. What waits is started in rotation.
+//! While `n` tenants hold something, each may have at most 1/(n+1) of the places: one tenant alone
+//! gets half, and there is always room for one more that comes. What waits is started in rotation.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -4,17 +4,18 @@
 //! makes lanes safe without a lock a lane: claiming and completing cannot pass each other unseen.
 //! Enqueueing takes no part in it; a job that appears while a turn goes on is seen by the next.
 //!
-//! A job that is claimed out of turn in its lane is not skipped again and again but marked `blocked`,
-//! once, and leaves the index of what is ready; the end of a job of its lane makes the lane's first one
-//! ready. So a lane of 100,000 costs each claim as little as one of two. What must hold after each turn:
-//! if a lane has blocked jobs, one of its jobs is running or its first one is not blocked.
+//! A job that is claimed out of turn in its lane is not skipped again and again but marked
+//! `blocked`, once, and leaves the index of what is ready; the end of a job of its lane makes the
+//! lane's first one ready. So a lane of 100,000 costs each claim as little as one of two. What
+//! must hold after each turn: if a lane has blocked jobs, one of its jobs is running or its first
+//! one is not blocked.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use misy_core::id::TypedId;
 use misy_core::{JobId, PlatformCtx, TenantId, Timestamp};
-use misy_store::{Db, Error, PlatformTx, Row};
+use misy_store::{Db, Error, PlatformTx, Row, ToSql};
 use uuid::Uuid;
 
 use crate::outcome::{Claimed, Hold, Outcome, Settled, later};
@@ -31,6 +32,12 @@ const VISITS: i32 = 100;
 
 /// Deferred jobs that one turn makes ready, and lanes that one sweep looks at.
 const SWEEP: i32 = 1_000;
+
+/// Where the first job of a tenant or a lane is wanted, it is asked for as a range over the whole
+/// index key, from the least to the greatest id. With `owner = .. order by id` the planner may
+/// walk the primary key instead and pass over everybody else's jobs.
+const LEAST: Uuid = Uuid::nil();
+const GREATEST: Uuid = Uuid::max();
 
 const COMPLETE: &str = "
     delete from jobs using unnest($1::uuid[], $2::uuid[]) as done (id, lease)
@@ -61,9 +68,10 @@ const FREE_LANES: &str = "
     update jobs set state = 'ready'
     from unnest($1::uuid[], $2::text[]) as freed (owner, lane)
     cross join lateral (
-        select id, state from jobs behind
-        where behind.owner = freed.owner and behind.lane = freed.lane and behind.lane is not null
-        order by behind.id limit 1) head
+        select id, state from jobs first where first.lane is not null
+            and (first.owner, first.lane, first.id) >= (freed.owner, freed.lane, $3::uuid)
+            and (first.owner, first.lane, first.id) <= (freed.owner, freed.lane, $4::uuid)
+        order by first.owner, first.lane, first.id limit 1) head
     where jobs.id = head.id and head.state = 'blocked'";
 
 const PROMOTE: &str = "
@@ -86,9 +94,10 @@ const RENEW: &str = "
 const COUNT_READY: &str = "
     select count(*) as ready from (select from jobs where state = 'ready' limit $1) some";
 
-/// Walks round the tenants that have something ready, from behind `$1`, one index probe a tenant, takes
-/// twice an even share from each, the first of all before the second of any, and of these what is wanted.
-/// `$4` and `$5` say how many more those may have that hold some already, `$6` how many others may.
+/// Walks round the tenants that have something ready, from behind `$1`, one index probe a tenant,
+/// takes twice an even share from each, the first of all before the second of any, and of these
+/// what is wanted. `$4` and `$5` say how many more those may have that hold some already, `$6` how
+/// many others may.
 const CLAIM: &str = "
     with recursive ahead (owner, place) as (
         (select owner, 1 from jobs where state = 'ready' and owner > $1 order by owner limit 1)
@@ -115,11 +124,13 @@ const CLAIM: &str = "
         select next.id, served.owner, next.lane, next.rank, served.place
         from served cross join lateral (
             select id, lane, row_number() over () as rank from (
-                select id, lane from jobs where state = 'ready' and jobs.owner = served.owner
-                order by id
+                select id, lane from jobs
+                where state = 'ready' and (jobs.owner, jobs.id) >= (served.owner, $9::uuid)
+                    and (jobs.owner, jobs.id) <= (served.owner, $10::uuid)
+                order by jobs.owner, jobs.id
                 limit least(served.room, ($3::bigint * 2 + served.owners - 1) / served.owners)) first) next
         order by next.rank, served.place limit $3::bigint),
-    judged as (
+    judged as materialized (
         select id, owner, rank, place, case when lane is null then true else
             not exists (
                 select from jobs earlier where earlier.lane is not null
@@ -153,7 +164,9 @@ const HEAL: &str = "
     stuck as (
         select head.id from lanes cross join lateral (
             select id, state from jobs first where first.lane is not null
-            and first.owner = lanes.owner and first.lane = lanes.lane order by id limit 1) head
+                and (first.owner, first.lane, first.id) >= (lanes.owner, lanes.lane, $4::uuid)
+                and (first.owner, first.lane, first.id) <= (lanes.owner, lanes.lane, $5::uuid)
+            order by first.owner, first.lane, first.id limit 1) head
         where head.state = 'blocked' and not exists (
             select from jobs other where other.lane is not null and other.state = 'running'
             and other.owner = lanes.owner and other.lane = lanes.lane)),
@@ -242,7 +255,7 @@ impl Turn {
             return Ok(());
         }
         let (owners, lanes): (Vec<Uuid>, Vec<String>) = lanes.into_iter().unzip();
-        self.0.execute(FREE_LANES, &[&owners, &lanes]).await.map(drop)
+        self.0.execute(FREE_LANES, &[&owners, &lanes, &LEAST, &GREATEST]).await.map(drop)
     }
 
     /// Makes ready what is due.
@@ -281,13 +294,11 @@ impl Turn {
         let (owners, rooms): (Vec<Uuid>, Vec<i32>) =
             want.rooms.iter().map(|(owner, room)| (*owner, whole(*room))).unzip();
         let (number, room) = (i64::from(whole(want.number)), whole(want.room));
-        let rows = self
-            .0
-            .query(
-                CLAIM,
-                &[&want.after, &VISITS, &number, &owners, &rooms, &room, &want.lease, &want.until],
-            )
-            .await?;
+        let who =
+            [&want.after as _, &VISITS as _, &number as _, &owners as _, &rooms as _, &room as _];
+        let how = [&want.lease as _, &want.until as _, &LEAST as _, &GREATEST as _];
+        let params: Vec<&(dyn ToSql + Sync)> = who.into_iter().chain(how).collect();
+        let rows = self.0.query(CLAIM, &params).await?;
         let mut rows: Vec<&Row> = rows.iter().collect();
         rows.sort_by_key(|row| order(row));
         let after = next_start(&rows);
@@ -303,7 +314,7 @@ impl Turn {
         &mut self,
         from: &LanePlace,
     ) -> Result<(i64, Option<LanePlace>), Error> {
-        let row = self.0.query_opt(HEAL, &[&from.0, &from.1, &SWEEP]).await?;
+        let row = self.0.query_opt(HEAL, &[&from.0, &from.1, &SWEEP, &LEAST, &GREATEST]).await?;
         let Some(row) = row else { return Ok((0, None)) };
         let more = row.get::<_, i32>("place") == SWEEP;
         Ok((row.get("healed"), more.then(|| (row.get("owner"), row.get("lane")))))
@@ -334,8 +345,8 @@ fn order(row: &Row) -> (i64, i32) {
     (row.get("rank"), row.get("place"))
 }
 
-/// Where the next walk starts: behind the tenant that was served last, who had as much as any other or
-/// one job more. A walk too long for one claim goes on where it stopped.
+/// Where the next walk starts: behind the tenant that was served last, who had as much as any
+/// other or one job more. A walk too long for one claim goes on where it stopped.
 fn next_start(rows: &[&Row]) -> Option<Uuid> {
     let farthest = rows.iter().max_by_key(|row| order(row).1)?;
     let last = if order(farthest).1 >= VISITS { farthest } else { rows.last()? };

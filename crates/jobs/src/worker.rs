@@ -39,8 +39,8 @@ pub struct Config {
     pub poll_ms: u64,
     /// How long a stopping worker waits for the jobs that run, in milliseconds.
     pub drain_ms: u64,
-    /// Whether this is the only process with a worker on the database: then whatever is claimed when
-    /// it starts was claimed by a predecessor that died, and is taken back at once.
+    /// Whether this is the only process with a worker on the database: then whatever is claimed
+    /// when it starts was claimed by a predecessor that died, and is taken back at once.
     pub sole: bool,
 }
 

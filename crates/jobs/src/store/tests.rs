@@ -175,7 +175,8 @@ impl Model {
         Ok(stale)
     }
 
-    /// Leases of the living are renewed, those of the dead run out, and the dead come back too late.
+    /// Leases of the living are renewed, those of the dead run out, and the dead come back too
+    /// late.
     async fn wait(&mut self) -> Result<(), Error> {
         self.clock.advance_ms(31_000);
         let now = self.db.ambient().now();

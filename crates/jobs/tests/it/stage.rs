@@ -1,4 +1,5 @@
-//! Room `jobs`: what the tests share: a database, a clock to turn, and a job that does as it is told.
+//! Room `jobs`: what the tests share: a database, a clock to turn, and a job that does as it is
+//! told.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};

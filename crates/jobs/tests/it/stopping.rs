@@ -50,8 +50,8 @@ async fn a_worker_that_is_dropped_stops_too() {
     assert_eq!(stage.states().await, ["ready"]);
 }
 
-/// Connections of the worker die while it completes; every job is completed all the same, and none of
-/// those that ran runs again.
+/// Connections of the worker die while it completes; every job is completed all the same, and none
+/// of those that ran runs again.
 #[tokio::test]
 async fn completions_survive_broken_connections() {
     let stage = Stage::in_real_time().await;
