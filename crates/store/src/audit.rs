@@ -1,5 +1,5 @@
-//! Room `store`: the writing side of the audit log. A leaf is inserted in the transaction of what it
-//! records, without a lock; trees and signatures are made from the leaves later.
+//! Room `store`: the writing side of the audit log. A leaf is inserted in the transaction of what
+//! it records, without a lock; trees and signatures are made from the leaves later.
 
 use misy_core::{Actor, AuditId, RequestId};
 use serde_json::Value;

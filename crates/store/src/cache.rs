@@ -1,8 +1,8 @@
 //! Room `store`: the cache, which nobody reaches but through a tenant.
 //!
-//! [`Cache::of`] gives a [`TenantCache`], and the tenant's id is part of every key it makes, so a key
-//! of one tenant cannot name a value of another. What is in it may be gone at any moment: it is never
-//! the only place of anything.
+//! [`Cache::of`] gives a [`TenantCache`], and the tenant's id is part of every key it makes, so a
+//! key of one tenant cannot name a value of another. What is in it may be gone at any moment: it
+//! is never the only place of anything.
 
 mod embedded;
 
@@ -121,8 +121,8 @@ impl TenantCache {
         Ok(self.cache.get(&embedded::Key::new(self.tenant, space, key)))
     }
 
-    /// Sets the value of a key for `ttl`. A value that is larger than the tenant's whole part is not
-    /// kept, and neither is the one it would have replaced.
+    /// Sets the value of a key for `ttl`. A value that is larger than the tenant's whole part is
+    /// not kept, and neither is the one it would have replaced.
     pub async fn put(
         &self,
         space: Space,

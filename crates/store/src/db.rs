@@ -114,8 +114,8 @@ impl Db {
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
 
-    /// The queue's turn: a transaction across tenants that only one worker of all processes is in at a
-    /// time, so that it sees the queue as it is. For `misy_jobs`.
+    /// The queue's turn: a transaction across tenants that only one worker of all processes is in
+    /// at a time, so that it sees the queue as it is. For `misy_jobs`.
     pub async fn queue(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
         let client = connection(&self.0.platform).await?;
         let session = Session::new(client, queue::BEGIN.to_owned(), Mode::Whole);

@@ -28,8 +28,8 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// A kind by its name and at most four fields of the body's top level: each name 1 to 40 of `a-z`
-    /// and `_`. Called in a `const`, a wrong name does not compile.
+    /// A kind by its name and at most four fields of the body's top level: each name 1 to 40 of
+    /// `a-z` and `_`. Called in a `const`, a wrong name does not compile.
     pub const fn new(name: &'static str, fields: &'static [&'static str]) -> Self {
         assert!(is_plain_name(name), "a name is 1 to 40 of a-z and _");
         assert!(fields.len() <= 4, "an index costs each write and a place in the server's memory");

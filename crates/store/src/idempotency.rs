@@ -1,13 +1,15 @@
 //! Room `store`: the answer to a request with an `Idempotency-Key`, kept in the mutation's own
-//! transaction (semantics: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
+//! transaction (semantics:
+//! <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
 //!
 //! [`begin`] opens the transaction, takes a lock on the key and looks for an earlier answer. The
-//! request's work then runs inside [`Pending::run`]: its first transaction is the opened one, and its
-//! commit is held back until [`Pending::finish`] has added the answer. Mutation and answer are
-//! committed together, so a crash leaves both or neither. Work that needs a second transaction makes
-//! the first one final, with the key but without the answer, which is added at the end; so does a
-//! read, which would not see what is held back. Work that commits only outside the opened transaction
-//! (across tenants, or after it gave the opened one up) has its answer added at the end as well.
+//! request's work then runs inside [`Pending::run`]: its first transaction is the opened one, and
+//! its commit is held back until [`Pending::finish`] has added the answer. Mutation and answer are
+//! committed together, so a crash leaves both or neither. Work that needs a second transaction
+//! makes the first one final, with the key but without the answer, which is added at the end; so
+//! does a read, which would not see what is held back. Work that commits only outside the opened
+//! transaction (across tenants, or after it gave the opened one up) has its answer added at the
+//! end as well.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -70,8 +72,8 @@ pub struct Answer {
 pub enum Begun {
     /// It was used before, for the same request.
     Replay(Answer),
-    /// It was used before, for the same request, whose answer was lost in a crash after its work was
-    /// done.
+    /// It was used before, for the same request, whose answer was lost in a crash after its work
+    /// was done.
     AnswerLost,
     /// It was used before, for another request.
     Mismatch,

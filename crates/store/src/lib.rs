@@ -1,6 +1,7 @@
-//! Room `store`: the only holder of connections. [`Db`] gives a [`TenantTx`] to whoever has a `Ctx`
-//! and a [`PlatformTx`] to whoever has a `PlatformCtx`; nothing else leads to a row. Migrations, the
-//! embedded PostgreSQL, the tenant handles of cache and documents, and the audit log's writing side.
+//! Room `store`: the only holder of connections. [`Db`] gives a [`TenantTx`] to whoever has a
+//! `Ctx` and a [`PlatformTx`] to whoever has a `PlatformCtx`; nothing else leads to a row.
+//! Migrations, the embedded PostgreSQL, the tenant handles of cache and documents, and the audit
+//! log's writing side.
 //!
 //! Never: a rule of a feature, JSON of the API.
 

@@ -1,8 +1,9 @@
 //! Room `store`: brings a database to this program's schema.
 //!
-//! Every file of `migrations/` runs once, in the order of its name, in a transaction of its own, as
-//! `misy_owner`. A file that was applied and has changed since is an error: write a new one instead.
-//! How to change a schema that is in use (expand, backfill, contract) is in `docs/how-to/add-a-table.md`.
+//! Every file of `migrations/` runs once, in the order of its name, in a transaction of its own,
+//! as `misy_owner`. A file that was applied and has changed since is an error: write a new one
+//! instead. How to change a schema that is in use (expand, backfill, contract) is in
+//! `docs/how-to/add-a-table.md`.
 
 use include_dir::{Dir, include_dir};
 use misy_core::crypto;
@@ -161,8 +162,8 @@ const LEDGER: &str = "
         applied_at timestamptz not null default now());
     alter table schema_migrations owner to misy_owner";
 
-/// Makes the roles that are missing and sets a password only where the present one does not work, so
-/// that several databases of one server can be migrated side by side.
+/// Makes the roles that are missing and sets a password only where the present one does not work,
+/// so that several databases of one server can be migrated side by side.
 async fn ensure_roles(
     client: &tokio_postgres::Client,
     admin: &tokio_postgres::Config,

@@ -3,10 +3,11 @@
 use misy_core::{JobId, Timestamp};
 use serde_json::Value;
 
-/// Begins a turn at the queue. The lock is what makes a turn see every earlier one: each statement that
-/// follows takes its snapshot after the lock was had. A process that freezes inside its turn is thrown
-/// out after five seconds, so that it stops nobody else for longer. The queue is small or all of it is
-/// wanted in index order, and its size changes faster than its statistics: so the planner gets no choice.
+/// Begins a turn at the queue. The lock is what makes a turn see every earlier one: each statement
+/// that follows takes its snapshot after the lock was had. A process that freezes inside its turn
+/// is thrown out after five seconds, so that it stops nobody else for longer. The queue is small
+/// or all of it is wanted in index order, and its size changes faster than its statistics: so the
+/// planner gets no choice.
 pub(crate) const BEGIN: &str = "BEGIN;
     SET LOCAL idle_in_transaction_session_timeout = 5000;
     SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;

@@ -124,8 +124,8 @@ impl Session {
         begun.and(done).and_then(|done| ended.map(|()| done))
     }
 
-    /// Marks the transaction as open before anything is awaited, so that a cancelled caller leaves a
-    /// session that knows it must roll back. Says whether `BEGIN` has to go out.
+    /// Marks the transaction as open before anything is awaited, so that a cancelled caller leaves
+    /// a session that knows it must roll back. Says whether `BEGIN` has to go out.
     fn open(&mut self) -> bool {
         if self.mode == Mode::Each {
             return true;
@@ -182,8 +182,9 @@ impl Session {
             unsent.store(counts.is_err(), Ordering::Relaxed);
             counts
         };
-        // A statement that cannot even be sent is known as failed here, and then nothing may commit what
-        // was sent before it. One that the server refuses makes it roll back on `COMMIT`.
+        // A statement that cannot even be sent is known as failed here, and then nothing may
+        // commit what was sent before it. One that the server refuses makes it roll back on
+        // `COMMIT`.
         let end = async {
             let commit = commit && !unsent.load(Ordering::Relaxed);
             if commit { client.batch_execute("COMMIT").await } else { Ok(()) }

@@ -1,5 +1,5 @@
-//! Room `store`: how a room that must keep a secret gets its tenant's key. The vertical that keeps the
-//! keys implements it; `server` ties the two.
+//! Room `store`: how a room that must keep a secret gets its tenant's key. The vertical that keeps
+//! the keys implements it; `server` ties the two.
 
 use async_trait::async_trait;
 use misy_core::crypto::Key;

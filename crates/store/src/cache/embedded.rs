@@ -1,5 +1,5 @@
-//! Room `store`: the cache in the memory of this process. All tenants share one bounded map; beside it
-//! a ledger says what each of them takes, and in which order its values came.
+//! Room `store`: the cache in the memory of this process. All tenants share one bounded map;
+//! beside it a ledger says what each of them takes, and in which order its values came.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

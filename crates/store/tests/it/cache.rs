@@ -1,4 +1,5 @@
-//! Room `store`: what every cache must do, run on each one there is; and the bounds of the embedded one.
+//! Room `store`: what every cache must do, run on each one there is; and the bounds of the
+//! embedded one.
 
 use std::time::Duration;
 

@@ -6,8 +6,9 @@ mod ledger;
 mod mutations;
 mod rules;
 
-/// Tables that hold no tenant's content, and the column that names the tenant where a tenant's role may
-/// touch them. Whatever is not listed here is a tenant table and must be protected like one.
+/// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
+/// role may touch them. Whatever is not listed here is a tenant table and must be protected like
+/// one.
 pub(crate) const CONTROL: [(&str, Option<&str>); 20] = [
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),

@@ -3,5 +3,9 @@
 mod cache;
 mod documents;
 mod embedded;
+mod idempotency;
 mod isolation;
+mod migrations;
+mod stage;
+mod transactions;
 mod wire;

@@ -12,8 +12,8 @@ use crate::wire::{Wire, wire};
 const MINE: &str = "00000000-0000-0000-0000-00000000000a";
 const THEIRS: &str = "00000000-0000-0000-0000-00000000000b";
 
-/// Rows are made from types alone, so what ties values to a meaning or to other rows has to go; none of
-/// it is a wall between tenants.
+/// Rows are made from types alone, so what ties values to a meaning or to other rows has to go;
+/// none of it is a wall between tenants.
 const FREE_VALUES: &str = "do $$ declare c record; begin
     for c in select conrelid::regclass as tbl, conname from pg_constraint
         where contype in ('c', 'f') and connamespace = 'public'::regnamespace and conrelid <> 0
@@ -25,10 +25,9 @@ fn value(column: &Column, tenant: &str) -> String {
         "uuid" => "'00000000-0000-0000-0000-000000000001'",
         "text" => "'x'",
         "bytea" => "'\\x01'",
-        "json" | "jsonb" => "'{}'",
+        "json" | "jsonb" | "text[]" => "'{}'",
         "smallint" | "integer" | "bigint" => "1",
         "boolean" => "true",
-        "text[]" => "'{}'",
         "timestamp with time zone" => "now()",
         other => panic!("no value of type {other} for column {}", column.name),
     };

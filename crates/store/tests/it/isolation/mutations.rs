@@ -1,4 +1,5 @@
-//! Room `store`: the rules can fail. Every wall is torn down, one at a time, and its loss is noticed.
+//! Room `store`: the rules can fail. Every wall is torn down, one at a time, and its loss is
+//! noticed.
 
 use misy_testkit::TestDatabase;
 use tokio_postgres::Client;

@@ -1,5 +1,5 @@
-//! Room `store`: what must hold of a database so that its tenants are apart. Each broken rule is one
-//! sentence that begins with the name of what broke it.
+//! Room `store`: what must hold of a database so that its tenants are apart. Each broken rule is
+//! one sentence that begins with the name of what broke it.
 
 use super::catalog::{Catalog, Function, Policy, Relation, Role};
 use super::{CONTROL, DEFINERS, RESTRICTED};

@@ -1,0 +1,7 @@
+//! Room `store`: transactions of one tenant: all or nothing, whatever ends them, and nothing of a
+//! tenant stays on a connection.
+
+mod endings;
+mod flights;
+mod refusals;
+mod writing;
