@@ -1,5 +1,4 @@
-//! Room `bench`: the queue's bench on a durable server of its own: `cargo run --release -p misy-bench
-//! --example queue [size]`.
+//! Room `bench`: the queue's bench on a durable server of its own, without the rest of the program.
 
 use misy_bench::queue::{Settings, run};
 use misy_core::crypto::Key;

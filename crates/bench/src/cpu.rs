@@ -35,7 +35,8 @@ pub struct Meter {
     server: u32,
 }
 
-/// Linux counts processor time for other programs in hundredths of a second, whatever it does itself.
+/// Linux counts processor time for other programs in hundredths of a second, whatever it does
+/// itself.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Meter {

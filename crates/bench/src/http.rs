@@ -1,5 +1,5 @@
-//! Room `bench`: a small HTTP client for loopback, as cheap as one can be, so that what is measured is
-//! the program and not the one who asks.
+//! Room `bench`: a small HTTP client for loopback, as cheap as one can be, so that what is
+//! measured is the program and not the one who asks.
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};

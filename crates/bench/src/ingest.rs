@@ -1,8 +1,8 @@
 //! Room `bench`: signed webhooks in, answers out. The floor is what the same database does when
 //! `pgbench` commits single rows durably over as many connections.
 //!
-//! Everything goes over the real interfaces: tenants, channels and knowledge are made by the API, the
-//! webhooks are signed as the provider signs them, the answers are counted where they arrive.
+//! Everything goes over the real interfaces: tenants, channels and knowledge are made by the API,
+//! the webhooks are signed as the provider signs them, the answers are counted where they arrive.
 
 mod load;
 mod stage;

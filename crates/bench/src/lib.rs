@@ -1,5 +1,5 @@
-//! Room `bench`: loads that are measured against a floor or a peer in the same run. Each prints a figure
-//! and what stood beside it; none judges.
+//! Room `bench`: loads that are measured against a floor or a peer in the same run. Each prints a
+//! figure and what stood beside it; none judges.
 #![expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -1,5 +1,5 @@
-//! Room `bench`: the floor that no durable work can go below: `pgbench` inserting single rows, each a
-//! commit of its own, on the same server.
+//! Room `bench`: the floor that no durable work can go below: `pgbench` inserting single rows,
+//! each a commit of its own, on the same server.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,6 +1,6 @@
-//! Room `bench`: the queue. How many jobs a second are enqueued, and claimed, run and completed; what
-//! one costs; and how long tenants wait behind another's backlog. The floor is `pgbench`, committing
-//! single rows over as many connections as enqueue.
+//! Room `bench`: the queue. How many jobs a second are enqueued, and claimed, run and completed;
+//! what one costs; and how long tenants wait behind another's backlog. The floor is `pgbench`,
+//! committing single rows over as many connections as enqueue.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

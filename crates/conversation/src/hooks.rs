@@ -1,4 +1,5 @@
-//! Room `conversation`: where providers deliver. Routed to a tenant, verified, stored, acknowledged.
+//! Room `conversation`: where providers deliver. Routed to a tenant, verified, stored,
+//! acknowledged.
 
 pub mod http;
 pub mod model;

@@ -1,4 +1,5 @@
-//! Room `core`: time and randomness as values, so that a test can freeze the one and seed the other.
+//! Room `core`: time and randomness as values, so that a test can freeze the one and seed the
+//! other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,8 +3,9 @@
 //! A sealed field is `magic "MB1" | algorithm 1 | key version u32 | nonce 24 | commitment 32 |
 //! ciphertext and tag`. Its key is derived from the tenant's key, the nonce and the place (table,
 //! column, row), so one AES-256-GCM key encrypts one value, and the tenant and place are the
-//! associated data as well: a ciphertext pasted elsewhere does not open. The commitment rules out a
-//! ciphertext that opens under two keys (invisible salamanders, <https://eprint.iacr.org/2019/016>).
+//! associated data as well: a ciphertext pasted elsewhere does not open. The commitment rules out
+//! a ciphertext that opens under two keys (invisible salamanders,
+//! <https://eprint.iacr.org/2019/016>).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{constant_time, digest, hkdf, hmac};

@@ -1,7 +1,9 @@
-//! Room `core`: typed identifiers, so that a contact's id can never be passed where a tenant's is wanted.
+//! Room `core`: typed identifiers, so that a contact's id can never be passed where a tenant's is
+//! wanted.
 //!
 //! On the wire an id is `<prefix>_<26 characters of Crockford base32>` in lower case, the shape of
-//! [TypeID](https://github.com/jetify-com/typeid/tree/main/spec); the hyphenated UUID is read as well.
+//! [TypeID](https://github.com/jetify-com/typeid/tree/main/spec); the hyphenated UUID is read as
+//! well.
 
 use std::fmt;
 use std::str::FromStr;

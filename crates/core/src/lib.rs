@@ -1,6 +1,6 @@
-//! Room `core`: the vocabulary every other room speaks. Typed ids, the request context, permissions,
-//! the catalogue of error codes, clock and entropy as values, secrets, pages, and cryptography as
-//! pure functions.
+//! Room `core`: the vocabulary every other room speaks. Typed ids, the request context,
+//! permissions, the catalogue of error codes, clock and entropy as values, secrets, pages, and
+//! cryptography as pure functions.
 //!
 //! Never: input or output, async, the environment, the time of day. A function here gives the same
 //! answer for the same arguments, always.

@@ -59,7 +59,8 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// Cuts what [`Limit::fetch`] brought to what is shown; `id` names the item's place in the list.
+    /// Cuts what [`Limit::fetch`] brought to what is shown; `id` names the item's place in the
+    /// list.
     pub fn cut<I: TypedId>(mut rows: Vec<T>, limit: Limit, id: impl Fn(&T) -> I) -> Self {
         let more = rows.len() > limit.show();
         rows.truncate(limit.show());

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A password, token or key. Prints an ellipsis, is wiped when dropped, compares in constant time and
-/// has no `Serialize`: whoever wants the text says [`Secret::expose`].
+/// A password, token or key. Prints an ellipsis, is wiped when dropped, compares in constant time
+/// and has no `Serialize`: whoever wants the text says [`Secret::expose`].
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
@@ -25,6 +25,12 @@ impl Secret {
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Room `server`: the machine's clock and the operating system's randomness, made here and handed down.
+//! Room `server`: the machine's clock and the operating system's randomness, made here and handed
+//! down.
 
 use std::sync::Arc;
 

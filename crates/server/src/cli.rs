@@ -54,7 +54,7 @@ pub struct Place {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// A PostgreSQL server of your own.
-    #[arg(long, value_name = "URL", value_parser = secret)]
+    #[arg(long, value_name = "URL")]
     pub database_url: Option<Secret>,
     /// Where the API listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
@@ -129,7 +129,7 @@ pub enum DeadLetters {
 /// Options of `bench`.
 #[derive(Debug, Args, Clone)]
 pub struct Bench {
-    /// `queue` or `ingest`.
+    /// `queue`, `ingest` or `start`.
     pub name: String,
     /// How much work; each bench has its own unit and default.
     #[arg(long)]
@@ -141,12 +141,8 @@ pub struct Bench {
     #[arg(long)]
     pub json: bool,
     /// A PostgreSQL server of your own; without it an embedded one is run for the bench.
-    #[arg(long, value_name = "URL", value_parser = secret)]
+    #[arg(long, value_name = "URL")]
     pub database_url: Option<Secret>,
-}
-
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
 }
 
 impl Place {

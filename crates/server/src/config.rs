@@ -118,9 +118,11 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     let sentence = |section: &str, fault: String| format!("[{section}] {fault}");
     faults.extend(config.identity.validate().into_iter().map(|fault| sentence("identity", fault)));
-    if let Err(egress) = config.egress.validate() {
+    let sections = [("web", config.web.validate()), ("egress", config.egress.validate())];
+    for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);
-        faults.extend(egress.into_iter().map(|fault| sentence("egress", text(fault))));
+        let found = outcome.err().unwrap_or_default();
+        faults.extend(found.into_iter().map(|fault| sentence(section, text(fault))));
     }
     if !(0.0..=1.0).contains(&config.conversation.answer_threshold) {
         faults.push(sentence("conversation", "answer_threshold must be from 0 to 1".to_owned()));

@@ -1,5 +1,5 @@
-//! Room `server`: the program `misybot`. Reads the configuration, makes clock, entropy and keys, ties
-//! the rooms together and runs them. A command a file.
+//! Room `server`: the program `misybot`. Reads the configuration, makes clock, entropy and keys,
+//! ties the rooms together and runs them. A command a file.
 //!
 //! Never: SQL, a rule, the body of an HTTP answer.
 

@@ -27,14 +27,14 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &cli.command {
-            Command::Up(options) => commands::up::run(options, file).await,
+            Command::Up(options) => Box::pin(commands::up::run(options, file)).await,
             Command::Serve(place) => commands::serve::run(place, file).await,
             Command::Work(place) => commands::work::run(place, file).await,
             Command::Migrate(place) => commands::migrate::run(place, file).await,
             Command::Sandbox(options) => commands::sandbox::run(options, file).await,
             Command::Doctor(place) => commands::doctor::run(place, file).await,
             Command::DeadLetters(command) => commands::dead_letters::run(command, file).await,
-            Command::Bench(options) => commands::bench::run(options).await,
+            Command::Bench(options) => Box::pin(commands::bench::run(options)).await,
             Command::Config(_) | Command::Openapi => Ok(()),
         }
     })

@@ -46,7 +46,7 @@ impl Clock for WallClock {
     }
 }
 
-/// A repeatable stream of bytes (SplitMix64, <https://prng.di.unimi.it/splitmix64.c>).
+/// A repeatable stream of bytes (`SplitMix64`, <https://prng.di.unimi.it/splitmix64.c>).
 #[derive(Debug)]
 pub struct Seeded(AtomicU64);
 

@@ -55,8 +55,8 @@ const ALL: &[&str] = &[
     "bench",
 ];
 
-/// What tests of any room may use beside its arrows.
-const FOR_TESTS: &[&str] = &["testkit", "sandbox"];
+/// What tests of any room may use beside its arrows: real providers' adapters stand in no test's way.
+const FOR_TESTS: &[&str] = &["testkit", "sandbox", "adapters"];
 
 /// Rule `arrows`: the manifests hold no dependency for which there is no arrow.
 pub(super) fn crates_use_only_what_their_arrows_say(tree: &Tree) -> Vec<Violation> {

@@ -77,7 +77,8 @@ impl Stage {
         }
     }
 
-    /// Reads every answer and says how many of the last `count` are missing and how many came twice.
+    /// Reads every answer and says how many of the last `count` are missing and how many came
+    /// twice.
     pub(super) async fn compare(&mut self, count: usize) -> Result<(u64, u64), Failure> {
         let (mut fresh, mut duplicated) = (0, 0);
         for account in &self.accounts {

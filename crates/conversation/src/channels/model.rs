@@ -1,4 +1,5 @@
-//! Room `conversation`: what a channel account is, how its credentials are sealed, what can be wrong.
+//! Room `conversation`: what a channel account is, how its credentials are sealed, what can be
+//! wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -31,6 +31,10 @@ pub async fn connect(deps: &Deps, ctx: &Ctx, new: NewAccount) -> Result<ChannelA
     store::insert_shared_routes(&mut tx, id, &new.kind, &shared).await?;
     tx.audit(Audit::new("channel.connected", "channel", id));
     tx.commit().await?;
+    // A payload may have named it a moment before, when nobody had it.
+    for external_id in shared.iter().chain([&new.external_id]) {
+        deps.routes.forget(&new.kind, external_id);
+    }
     Ok(account)
 }
 

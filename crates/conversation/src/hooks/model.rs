@@ -62,6 +62,13 @@ impl Routes {
             None => self.absent.insert(key, ()),
         }
     }
+
+    /// Forgets what may have changed.
+    pub(crate) fn forget(&self, kind: &str, external_id: &str) {
+        let key = (Arc::from(kind), external_id.to_owned());
+        self.found.invalidate(&key);
+        self.absent.invalidate(&key);
+    }
 }
 
 /// What became of a delivery.
@@ -158,5 +165,9 @@ mod tests {
         assert_eq!(routes.look("a", "1"), Known::Found(route));
         assert_eq!(routes.look("a", "2"), Known::Absent);
         assert_eq!(routes.look("b", "1"), Known::Unknown);
+        routes.forget("a", "1");
+        routes.forget("a", "2");
+        assert_eq!(routes.look("a", "1"), Known::Unknown);
+        assert_eq!(routes.look("a", "2"), Known::Unknown);
     }
 }

@@ -40,7 +40,8 @@ pub async fn deliver(
 }
 
 /// Takes a delivery at the one address of a provider's app: the payload tells which accounts it is
-/// for, and each part is kept by its own tenant alone, if that tenant's secret has signed the whole.
+/// for, and each part is kept by its own tenant alone, if that tenant's secret has signed the
+/// whole.
 pub async fn deliver_shared(
     deps: &Deps,
     ctx: &PlatformCtx,
@@ -77,17 +78,14 @@ async fn keep_parts(
     let mut outcome = Outcome::default();
     let mut refusal = VerifyError::Mismatch;
     for part in parts {
-        let Some(route) = routes.get(part.external_id.as_str()) else {
-            outcome.unknown += 1;
-            continue;
-        };
-        let Some(opened) = open(deps, ctx, *route).await? else {
+        let found = open_part(deps, ctx, channel.kind(), &part, &routes).await?;
+        let Some((route, opened)) = found else {
             outcome.unknown += 1;
             continue;
         };
         match channel.verify(&opened.account, headers, raw) {
             Ok(()) => {
-                inbox::service::keep(deps, ctx, *route, part.raw.into()).await?;
+                inbox::service::keep(deps, ctx, route, part.raw.into()).await?;
                 outcome.stored += 1;
             }
             Err(error) => {
@@ -108,6 +106,25 @@ async fn keep_parts(
         return Err(Error::Signature(refusal));
     }
     Ok(outcome)
+}
+
+/// The account that a part is for. One that was disconnected since it was looked up may be another
+/// tenant's by now.
+async fn open_part(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    kind: &str,
+    part: &Routed,
+    routes: &HashMap<String, Route>,
+) -> Result<Option<(Route, Arc<Opened>)>, Error> {
+    let Some(route) = routes.get(&part.external_id).copied() else { return Ok(None) };
+    if let Some(opened) = open(deps, ctx, route).await? {
+        return Ok(Some((route, opened)));
+    }
+    deps.routes.forget(kind, &part.external_id);
+    let again = look_up(deps, ctx, kind, std::slice::from_ref(part)).await?;
+    let Some(route) = again.get(&part.external_id).copied() else { return Ok(None) };
+    Ok(open(deps, ctx, route).await?.map(|opened| (route, opened)))
 }
 
 fn count(kind: &'static str, outcome: Outcome) {

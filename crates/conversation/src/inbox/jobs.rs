@@ -1,7 +1,8 @@
 //! Room `conversation`: the job that empties an account's inbox.
 //!
 //! No sweep looks for payloads that were left behind: the job is enqueued in the transaction that
-//! stores the payload, and one that fails is tried again, then kept as a dead letter to be replayed.
+//! stores the payload, and one that fails is tried again, then kept as a dead letter to be
+//! replayed.
 
 use std::sync::Arc;
 use std::time::Duration;

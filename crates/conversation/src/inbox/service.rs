@@ -23,8 +23,8 @@ use crate::{Deps, channels, contacts, conversations, messages};
 
 pub use self::lanes::Writers;
 
-/// Stores a payload; returns when it is on the disk. Those that arrive while an earlier batch of the
-/// same account is being written share the next commit.
+/// Stores a payload; returns when it is on the disk. Those that arrive while an earlier batch of
+/// the same account is being written share the next commit.
 pub(crate) async fn keep(
     deps: &Deps,
     ctx: &PlatformCtx,

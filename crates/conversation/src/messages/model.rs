@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use delivery::{Attempt, AttemptState};
-pub(crate) use delivery::{Ending, Next, after_failure, next};
+pub(crate) use delivery::{Ending, Next, after_failure, later, next};
 pub use error::Error;
 pub(crate) use progress::{Progress, Report, hear};
 

@@ -5,7 +5,7 @@ mod inbound;
 mod progress;
 
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, ContactId, ConversationId, Cursor, Limit, MessageId};
+use misy_core::{ChannelId, ContactId, ConversationId, Cursor, Limit, MessageId, Timestamp};
 use misy_store::{Error, Row, TenantTx, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -270,4 +270,10 @@ fn message(row: &Row) -> Result<Message, Error> {
         version: row.get("version"),
         created_at: row.get("created_at"),
     })
+}
+
+/// The least UUIDv7 of a moment.
+fn first_id(at: Timestamp) -> Uuid {
+    let ms = u128::try_from(at.as_millisecond()).unwrap_or(0);
+    Uuid::from_u128(ms << 80)
 }

@@ -27,10 +27,11 @@ const FIND: &str = "
     join channels as channel on channel.tenant_id = $1 and channel.id = conversation.channel_id
     where message.tenant_id = $1 and message.id = $2 and message.direction = 'inbound'";
 
-/// The text is cut into stems once for each language of the tenant. An entry has as many of them as
-/// its own stems become fewer when those are taken out. The first step walks the index from one
-/// language to the next, whatever the number of entries.
-const SEARCH: &str = "
+/// The text is cut into stems once for each language of the tenant. An entry has as many of them
+/// as its own stems become fewer when those are taken out; the query is only a quick way to the
+/// entries that have any. The first step walks the index from one language to the next, whatever
+/// the number of entries.
+const SEARCH: &str = r"
     with recursive spoken (language) as (
         (select language from knowledge_entries where tenant_id = $1 order by language limit 1)
         union all
@@ -38,23 +39,31 @@ const SEARCH: &str = "
             where entry.tenant_id = $1 and entry.language > spoken.language
             order by entry.language limit 1)
         from spoken where spoken.language is not null),
-    asked as (
+    cut as materialized (
         select language, tsvector_to_array(to_tsvector(misy_text_config(language), $2)) as words
-        from spoken where language is not null)
+        from spoken where language is not null),
+    asked as materialized (
+        select language, words, (
+            select string_agg(
+                '''' || replace(replace(word, '\', '\\'), '''', '''''') || '''', ' | ')::tsquery
+            from unnest(words) as word) as any_word
+        from cut)
     select asked.language, cardinality(asked.words) as asked, best.*
     from asked left join lateral (
-        select counted.* from knowledge_entries as entry, lateral (
-            select entry.id, entry.question, entry.answer, length(entry.question_words) as known,
-                length(entry.question_words)
-                    - length(ts_delete(entry.question_words, asked.words)) as in_question,
-                length(entry.question_words || entry.answer_words)
-                    - length(ts_delete(entry.question_words || entry.answer_words, asked.words))
-                    as in_either) as counted
-        where entry.tenant_id = $1 and entry.language = asked.language
-            and (counted.in_either > 0 or (counted.known = 0 and cardinality(asked.words) = 0))
-        order by (counted.in_question + counted.in_either)::float8
-            / greatest(counted.known + cardinality(asked.words), 1) desc, entry.id
-        limit $3) as best on true";
+        select near.id, near.question, near.answer, length(near.question_words) as known,
+            length(near.question_words)
+                - length(ts_delete(near.question_words, asked.words)) as in_question,
+            length(near.question_words || near.answer_words)
+                - length(ts_delete(near.question_words || near.answer_words, asked.words))
+                as in_either
+        from (
+            select * from knowledge_entries as entry
+            where entry.tenant_id = $1 and entry.language = asked.language
+                and (entry.question_words @@ asked.any_word
+                    or entry.answer_words @@ asked.any_word
+                    or (asked.any_word is null and length(entry.question_words) = 0))
+            order by ts_rank(entry.question_words, asked.any_word, 2) desc, entry.id
+            limit $3) as near) as best on true";
 
 /// How many entries of each language are looked at closely.
 const PROMISING: i64 = 8;

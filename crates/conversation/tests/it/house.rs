@@ -1,6 +1,7 @@
 //! Room `conversation`: a whole house for a test: database, API, worker, tenants with people.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use misy_channel::{Egress, Registry as Channels};
+use misy_channel::Egress;
 use misy_conversation::responders::KnowledgeResponder;
 use misy_conversation::{Config, Deps};
 use misy_core::crypto::Key;
@@ -29,6 +30,9 @@ pub(crate) struct House {
     pub(crate) deps: Arc<Deps>,
     pub(crate) paper: Arc<Paper>,
     pub(crate) clock: HandClock,
+    pub(crate) database: TestDatabase,
+    /// Tenants that are suspended.
+    pub(crate) suspended: Arc<Mutex<HashSet<TenantId>>>,
     app: Router,
     worker: Worker,
 }
@@ -49,6 +53,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -73,18 +79,22 @@ impl House {
     pub(crate) async fn with(config: Config) -> Self {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 7);
-        let db = TestDatabase::create().await.db(ambient.clone());
+        let database = TestDatabase::create().await;
+        let db = database.db(ambient.clone());
+        let suspended = Arc::<Mutex<HashSet<TenantId>>>::default();
+        let reach = json!({ "private_hosts_allowed": config.private_hosts_allowed });
+        let reach = serde_json::from_value(reach).expect("the rest are defaults");
         let paper = Arc::new(Paper::new());
         let responder = Arc::new(KnowledgeResponder::new(config.answer_threshold));
         let deps = Arc::new(Deps {
             db: db.clone(),
             ambient: ambient.clone(),
-            channels: Channels::new().with(paper.clone()),
-            egress: Egress::new(serde_json::from_str("{}").expect("all defaults"), ambient.clone()),
+            channels: misy_adapters::registry().with(paper.clone()),
+            egress: Egress::new(reach, ambient.clone()),
             vault: Arc::new(OneKey),
             responder,
             config,
-            tenants: Arc::new(Everybody),
+            tenants: Arc::new(Tenants(Arc::clone(&suspended))),
             routing_key: Key::new([5; 32]),
             public_url: "https://bot.example".to_owned(),
             accounts: misy_conversation::channels::AccountCache::default(),
@@ -94,14 +104,14 @@ impl House {
         let kit = Kit::new(
             db.clone(),
             Arc::new(Everybody),
-            Arc::new(Everybody),
+            Arc::new(Tenants(Arc::clone(&suspended))),
             Key::new([6; 32]),
             misy_web::Config::default(),
         );
         let app = misy_web::app(misy_conversation::router(&deps), kit);
         let registry = misy_conversation::jobs(Registry::new(), &deps);
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
-        Self { deps, paper, clock, app, worker }
+        Self { deps, paper, clock, database, suspended, app, worker }
     }
 
     /// A tenant with a connected account.
@@ -159,12 +169,13 @@ impl House {
         self.call((shop, Role::Admin), Method::DELETE, path, &[], None).await
     }
 
-    async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.app.clone().oneshot(request).await.expect("the router never fails");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes().to_vec();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, body }
+        let text = String::from_utf8(bytes).expect("every answer is text");
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status: parts.status, headers: parts.headers, body, text }
     }
 
     /// The provider delivers events for the shop's account.
@@ -208,6 +219,22 @@ impl House {
         let patience = Duration::from_millis(700);
         let died = tokio::time::timeout(patience, self.worker.run_until_idle()).await;
         assert!(died.is_err(), "the provider was to hang");
+    }
+
+    /// Runs what is due, until the provider hangs if it does.
+    pub(crate) async fn run_or_die(&self) {
+        let patience = Duration::from_millis(700);
+        let _ = tokio::time::timeout(patience, self.worker.run_until_idle()).await;
+    }
+
+    /// Two workers run what is due at the same time. Either may lose a race for a row and be told
+    /// so.
+    pub(crate) async fn run_twice_at_once(&self) {
+        let runs = (self.worker.run_until_idle(), self.worker.run_until_idle());
+        let (one, two) = futures_util::future::join(runs.0, runs.1).await;
+        let (one, two) = (one.expect("the database answers"), two.expect("the database answers"));
+        assert_eq!((one.buried, two.buried), (0, 0));
+        self.run().await;
     }
 
     /// Turns the clock.
@@ -298,10 +325,14 @@ impl Authenticator for Everybody {
     }
 }
 
+/// Every tenant is active that is not suspended.
+struct Tenants(Arc<Mutex<HashSet<TenantId>>>);
+
 #[async_trait]
-impl TenantDirectory for Everybody {
-    async fn is_active(&self, _: TenantId) -> Result<bool, misy_store::Error> {
-        Ok(true)
+impl TenantDirectory for Tenants {
+    async fn is_active(&self, tenant: TenantId) -> Result<bool, misy_store::Error> {
+        let suspended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(!suspended.contains(&tenant))
     }
 
     async fn allows_origin(&self, _: Option<TenantId>, _: &str) -> Result<bool, misy_store::Error> {

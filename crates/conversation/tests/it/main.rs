@@ -1,11 +1,17 @@
 //! Room `conversation`: tests against a real PostgreSQL, with a channel made of paper.
 
 mod house;
+mod numbers;
 mod paper;
 
 mod answering;
+mod channels;
+mod chaos;
 mod contacts;
 mod conversations;
+mod crowds;
 mod delivery;
+mod hooks;
 mod knowledge;
+mod shapes;
 mod statuses;

@@ -87,6 +87,11 @@ impl Paper {
         self.script.lock().expect("no test panics with it").extend(acts);
     }
 
+    /// The provider takes whatever comes from now on.
+    pub(crate) fn forget_script(&self) {
+        self.script.lock().expect("no test panics with it").clear();
+    }
+
     /// The messages that the provider took, in their order.
     pub(crate) fn taken(&self) -> Vec<Outbound> {
         self.taken.lock().expect("no test panics with it").clone()

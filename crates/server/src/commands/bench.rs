@@ -1,8 +1,169 @@
-//! Room `server`: `misybot bench`.
+//! Room `server`: `misybot bench`: makes what a bench needs, on a durable embedded server of its own.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use misy_bench::pgbench::Floor;
+use misy_bench::{Failure, Report, ingest, queue};
+use misy_core::Ambient;
+use misy_core::crypto::Key;
+use misy_sandbox::Sandbox;
+use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
+use misy_store::{Db, RolePasswords, migrate};
+use serde_json::json;
+
+use super::{Installation, platform_ctx};
+use crate::ambient;
+use crate::app::{App, Listeners};
 use crate::cli::Bench;
+use crate::config::Config;
 
-/// Runs a bench by its name.
+/// Connections that drive the load, as many as the floor has.
+const CONNECTIONS: usize = 32;
+
+/// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
-    anyhow::bail!("there is no bench `{}`", options.name)
+    let folder = std::env::temp_dir().join(format!("misybot-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let ambient = ambient::machine();
+    let embedded = EmbeddedConfig::new(folder.join("postgres"), ambient.clone());
+    let postgres = EmbeddedPostgres::start(embedded).await?;
+    let report = Box::pin(measure(options, &folder, &postgres, ambient)).await;
+    postgres.stop().await?;
+    std::fs::remove_dir_all(&folder)?;
+    let report = report.map_err(|error| anyhow!(error))?;
+    if options.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(())
+}
+
+async fn measure(
+    options: &Bench,
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    ambient: Ambient,
+) -> Result<Report, Failure> {
+    let size = options.size.map(usize::try_from).transpose()?;
+    let seconds = options.seconds.unwrap_or(5);
+    match options.name.as_str() {
+        "queue" => {
+            let settings = queue::Settings {
+                server: postgres.config("postgres"),
+                passwords: RolePasswords::derive(&Key::new(ambient.bytes())),
+                ctx: platform_ctx(&ambient),
+                ambient,
+                pgbench: postgres.installation().program("pgbench"),
+                size: size.unwrap_or(100_000),
+                tenants: 200,
+                connections: CONNECTIONS,
+                seconds,
+            };
+            queue::run(&settings).await
+        }
+        "ingest" => {
+            let size = size.unwrap_or(8_000);
+            Box::pin(measure_ingest(folder, postgres, ambient, size, seconds)).await
+        }
+        "start" => Ok(measure_start(folder, postgres)?),
+        other => Err(format!("there is no bench `{other}`: queue, ingest, start").into()),
+    }
+}
+
+async fn measure_ingest(
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    ambient: Ambient,
+    size: usize,
+    seconds: u64,
+) -> Result<Report, Failure> {
+    let admin = postgres.config("postgres");
+    let root = Key::new(ambient.bytes());
+    let passwords = RolePasswords::derive(&root);
+    migrate::migrate(&admin, &passwords).await?;
+    let config = settings(folder);
+    let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
+    let listeners = Listeners::bind(&config.server).await?;
+    let sandbox = Sandbox::start(misy_sandbox::Config::default(), ambient.clone()).await?;
+    let server = admin.clone();
+    let installation = Installation { config, ambient, root, admin, db };
+    let app = App::build(installation, &listeners.public_url(None)?).await?;
+    let (email, password) = app.ensure_operator(folder).await?;
+    let worker = app.start_worker();
+    let load = ingest::Settings {
+        api: listeners.api_address()?.to_string(),
+        sandbox: sandbox.address().to_string(),
+        email,
+        password: password.context("the operator was just made")?.expose().to_owned(),
+        size,
+        connections: CONNECTIONS,
+        tenants: 8,
+    };
+    let pgbench = postgres.installation().program("pgbench");
+    let duration = Duration::from_secs(seconds);
+    let floor = async |connections| {
+        let (pgbench, server) = (pgbench.clone(), server.clone());
+        Floor { pgbench, server, connections, duration }.measure().await
+    };
+    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
+    let stop = async {
+        // The load is over, or it failed: either way the end has come.
+        let _ = ended.await;
+        Ok(())
+    };
+    let driven = async {
+        let metrics = ingest::run(&load, floor).await;
+        drop(ending);
+        metrics
+    };
+    let (served, metrics) = tokio::join!(app.serve(listeners, stop), driven);
+    served?;
+    worker.stop().await;
+    sandbox.stop().await;
+    let settings = json!({ "size": size, "connections": CONNECTIONS, "tenants": load.tenants });
+    Ok(Report::new("ingest", settings, metrics?))
+}
+
+fn settings(folder: &Path) -> Config {
+    let mut config = Config::default();
+    folder.clone_into(&mut config.server.data);
+    config.server.listen.set_port(0);
+    config.server.admin_listen.set_port(0);
+    config.conversation.private_hosts_allowed = true;
+    config.egress.private_hosts_allowed = true;
+    config.jobs.sole = true;
+    config
+}
+
+/// Starts this very program on a migrated database, as an operator does.
+fn measure_start(folder: &Path, postgres: &EmbeddedPostgres) -> anyhow::Result<Report> {
+    let (program, data) = (std::env::current_exe()?, folder.join("data"));
+    let url = postgres.url("postgres");
+    let command = |verb: &str| {
+        let mut command = std::process::Command::new(&program);
+        command.arg(verb).arg("--data").arg(&data).env("MISYBOT__DATABASE__URL", url.expose());
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        command
+    };
+    anyhow::ensure!(command("migrate").status()?.success(), "the migration failed");
+    let begun = Instant::now();
+    let mut child = command("serve").spawn()?;
+    let mut line = String::new();
+    let output = child.stdout.take().context("the output was piped")?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line)?;
+    let ready = begun.elapsed();
+    std::thread::sleep(Duration::from_secs(2));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+    child.kill()?;
+    child.wait()?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");
+    let kib: f64 = resident.trim().trim_end_matches(" kB").trim().parse()?;
+    let metrics = json!({
+        "ready_ms": ready.as_secs_f64() * 1_000.0, "idle_rss_mib": kib / 1_024.0,
+    });
+    Ok(Report::new("start", json!({ "command": "serve" }), metrics))
 }

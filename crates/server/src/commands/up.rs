@@ -78,9 +78,10 @@ async fn run_on(
     migrate::migrate(&admin, &passwords).await?;
     let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
     let listeners = Listeners::bind(&config.server).await?;
-    let sandbox = match options.no_sandbox {
-        true => None,
-        false => Some(Sandbox::start(config.sandbox.clone(), ambient.clone()).await?),
+    let sandbox = if options.no_sandbox {
+        None
+    } else {
+        Some(Sandbox::start(config.sandbox.clone(), ambient.clone()).await?)
     };
     let data = config.server.data.clone();
     let installation = Installation { config, ambient, root, admin, db };

@@ -1,5 +1,5 @@
-//! Room `server`: files that are made from the program and read by people. A change of one is a change
-//! of the contract, seen in review.
+//! Room `server`: files that are made from the program and read by people. A change of one is a
+//! change of the contract, seen in review.
 
 use std::path::PathBuf;
 use std::sync::Arc;

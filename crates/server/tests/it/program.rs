@@ -197,17 +197,11 @@ pub(crate) async fn until(
     }
 }
 
-/// The postmaster that runs in a folder.
+/// The postmaster that runs for a folder, wherever its cluster was placed.
 pub(crate) fn postmaster(folder: &Path) -> Option<u32> {
     let data = folder.join("data/postgres");
-    let located = std::fs::read_to_string(data.join("postgres.location")).ok();
-    let place = located.map_or_else(|| data.clone(), |text| PathBuf::from(text.trim()));
-    let candidates = [
-        place.join("postmaster.pid"),
-        place.join("cluster/postmaster.pid"),
-        place.join("data/postmaster.pid"),
-        place.join("pgdata/postmaster.pid"),
-    ];
-    let text = candidates.iter().find_map(|file| std::fs::read_to_string(file).ok())?;
+    let placed = std::fs::read_to_string(data.join("postgres.location")).ok();
+    let home = placed.map_or_else(|| data.join("postgres"), |text| PathBuf::from(text.trim()));
+    let text = std::fs::read_to_string(home.join("data/postmaster.pid")).ok()?;
     text.lines().next()?.trim().parse().ok()
 }

@@ -27,8 +27,8 @@ struct Queue {
     bytes: usize,
 }
 
-/// The payloads of one account that are written one batch after another. While a batch is on its way
-/// to the disk the next one gathers, so the busier it is the more share one commit.
+/// The payloads of one account that are written one batch after another. While a batch is on its
+/// way to the disk the next one gathers, so the busier it is the more share one commit.
 #[derive(Default)]
 pub(crate) struct Lane {
     queue: Mutex<Queue>,

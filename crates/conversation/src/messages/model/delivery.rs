@@ -102,7 +102,7 @@ pub(crate) fn next(
 }
 
 /// So many milliseconds later, or the end of time.
-fn later(from: Timestamp, wait_ms: u64) -> Timestamp {
+pub(crate) fn later(from: Timestamp, wait_ms: u64) -> Timestamp {
     let wait = SignedDuration::from_millis(i64::try_from(wait_ms).unwrap_or(i64::MAX));
     from.checked_add(wait).unwrap_or(Timestamp::MAX)
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::statuses;
 use crate::messages::model::{
-    AttemptState, Ending, Error, Next, after_failure, is_window_open, next,
+    AttemptState, Ending, Error, Next, after_failure, is_window_open, later, next,
 };
 use crate::messages::store::{self, Due};
 use crate::{Below, Deps, channels};
@@ -67,6 +67,13 @@ async fn begin(deps: &Deps, ctx: &Ctx, message: MessageId) -> Result<Begun, Erro
         return Ok(Begun::Done);
     };
     let mut step = decide(deps, &due);
+    if let (Next::Again { .. } | Next::GiveUp { .. }, Some((_, started_at))) = (step, due.open) {
+        let waited = later(started_at, deps.config.unknown_outcome_wait_ms);
+        if store::is_inbox_behind(&mut tx, due.channel, waited).await? {
+            // Its status may have come in time and lie there still.
+            return Ok(Begun::Wait(deps.ambient.now() + CROWDED));
+        }
+    }
     if let Next::Again { attempt } = step {
         let given_up = AttemptState::Retry;
         store::record_failure(&mut tx, message, attempt, given_up, &no_status().failure).await?;

@@ -11,7 +11,7 @@ use misy_store::{Error, Row, TenantTx, ToSql};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{read, read_opt, status, value};
+use super::{first_id, read, read_opt, status, value};
 use crate::messages::model::{AttemptState, Report};
 
 /// Begins a try in the statement that reads the message. The index of open tries lets only one
@@ -79,6 +79,11 @@ const RECORD_FAILURE: &str = "
         status_at = status_at || jsonb_build_object('failed', to_jsonb($6::timestamptz))
     where tenant_id = $1 and id = $2 and status = 'queued' and $4 = 'failed'
         and exists (select from ended)";
+
+/// Ids of payloads are time-ordered.
+const IS_INBOX_BEHIND: &str = "
+    select from inbox
+    where tenant_id = $1 and channel_id = $2 and state = 'pending' and id < $3 limit 1";
 
 const DELETE_ECHO: &str = "
     delete from messages
@@ -209,6 +214,16 @@ pub(crate) async fn record_failure(
     let params: [&(dyn ToSql + Sync); 6] =
         [&tx.tenant(), &message.uuid(), &attempt, &state.slug(), &failure, &now];
     tx.execute(RECORD_FAILURE, &params).await.map(drop)
+}
+
+/// Whether a payload that was delivered before then has not been taken in yet.
+pub(crate) async fn is_inbox_behind(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    before: Timestamp,
+) -> Result<bool, Error> {
+    let params: [&(dyn ToSql + Sync); 3] = [&tx.tenant(), &channel.uuid(), &first_id(before)];
+    Ok(tx.query_opt(IS_INBOX_BEHIND, &params).await?.is_some())
 }
 
 /// Takes away what was taken for a message of another tool and is one of ours.

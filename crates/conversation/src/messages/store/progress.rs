@@ -6,7 +6,7 @@ use misy_core::{ChannelId, MessageId, Timestamp};
 use misy_store::{Error, Row, TenantTx, ToSql};
 use uuid::Uuid;
 
-use super::{read, read_opt, status, value};
+use super::{first_id, read, read_opt, status, value};
 use crate::messages::model::{Progress, Report};
 
 /// In the order of ids, so that two transactions never wait for each other.
@@ -143,10 +143,4 @@ pub(crate) async fn sweep_early(
     before: Timestamp,
 ) -> Result<(), Error> {
     tx.execute(SWEEP_EARLY, &[&tx.tenant(), &channel.uuid(), &first_id(before)]).await.map(drop)
-}
-
-/// The least UUIDv7 of a moment.
-fn first_id(at: Timestamp) -> Uuid {
-    let ms = u128::try_from(at.as_millisecond()).unwrap_or(0);
-    Uuid::from_u128(ms << 80)
 }
