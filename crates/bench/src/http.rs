@@ -23,10 +23,6 @@ impl Connection {
         let stream = TcpStream::connect(host).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a connection is driven beside its requests"
-        )]
         tokio::spawn(connection);
         Ok(Self { sender, host: host.to_owned() })
     }

@@ -14,7 +14,6 @@ pub(crate) async fn with<T>(
     server: &Config,
     work: impl AsyncFnOnce(&Client) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    #[expect(clippy::disallowed_methods, reason = "the administrator is in no pool")]
     let (client, connection) = server.connect(NoTls).await?;
     let driver = async { connection.await.map_err(Failure::from) };
     let work = async move { work(&client).await };

@@ -180,8 +180,7 @@ impl Dispatcher {
             return;
         }
         self.started.remove(&settled.hold.id);
-        self.hungry |= self.slots.crowded();
-        self.slots.finish(settled.hold.owner);
+        self.hungry |= self.slots.finish(settled.hold.owner);
         self.settled.push(settled);
     }
 

@@ -50,27 +50,27 @@ impl<T> Slots<T> {
         self.running
     }
 
-    /// Jobs that may be claimed now. Few at a time would make each claim dear, so it is none until
-    /// half of the places that are filled ahead are free.
+    /// Jobs that may be claimed now. While every place is taken, none until half of what was claimed
+    /// ahead is used up: few at a time would make each claim dear. While a place is free, always: what
+    /// waits then belongs to tenants that have their share, and somebody else may come.
     pub(crate) fn wanted(&self) -> usize {
         let free = (self.concurrency + self.prefetch).saturating_sub(self.running + self.waiting);
-        if self.waiting > self.prefetch / 2 { 0 } else { free }
+        let busy = self.running >= self.concurrency && self.waiting > self.prefetch / 2;
+        if busy { 0 } else { free }
     }
 
     /// How many more each tenant may have claimed that has some, and how many any other may.
     pub(crate) fn rooms(&self) -> (Vec<(Uuid, usize)>, usize) {
-        let places = self.concurrency + self.prefetch;
         let holders = self.shares.len();
-        let most = share(places, holders);
-        let rooms = self.shares.iter();
-        let rooms = rooms.map(|(owner, share)| (*owner, most.saturating_sub(share.held())));
-        (rooms.collect(), share(places, holders + 1))
+        let rooms = self.shares.iter().map(|(owner, share)| (*owner, self.room(share, holders)));
+        (rooms.collect(), share(self.concurrency + self.prefetch, holders + 1))
     }
 
-    /// Whether a tenant has all it may have, so that the end of a job makes room for a claim.
-    pub(crate) fn crowded(&self) -> bool {
-        let most = share(self.concurrency + self.prefetch, self.shares.len());
-        self.shares.values().any(|share| share.held() >= most)
+    /// How many more a tenant may have: again none until half of what waits is used up.
+    fn room(&self, held: &Share<T>, holders: usize) -> usize {
+        let most = share(self.concurrency + self.prefetch, holders);
+        let ahead = most - share(self.concurrency, holders).min(most);
+        if held.waiting.len() > ahead / 2 { 0 } else { most.saturating_sub(held.held()) }
     }
 
     /// The jobs that wait for a place.
@@ -117,14 +117,18 @@ impl<T> Slots<T> {
         None
     }
 
-    /// Frees the place of a job that ran.
-    pub(crate) fn finish(&mut self, owner: Uuid) {
-        let Some(share) = self.shares.get_mut(&owner) else { return };
+    /// Frees the place of a job that ran. Says whether its tenant may have more claimed than before,
+    /// so that a claim which found nothing may find something now.
+    pub(crate) fn finish(&mut self, owner: Uuid) -> bool {
+        let Some(share) = self.shares.get_mut(&owner) else { return false };
         share.running -= 1;
         self.running -= 1;
         if share.held() == 0 {
             self.shares.remove(&owner);
+            return true;
         }
+        let holders = self.shares.len();
+        self.shares.get(&owner).is_some_and(|share| self.room(share, holders) > 0)
     }
 
     /// Gives up all waiting jobs that are not to be kept.
@@ -169,6 +173,7 @@ mod tests {
         }
         assert_eq!(start_all(&mut slots).len(), 4);
         assert_eq!(slots.rooms(), (vec![(tenant(0), 0)], 6));
+        assert!(!slots.finish(tenant(0)), "it has as much ahead as it may");
     }
 
     #[test]
@@ -180,6 +185,40 @@ mod tests {
         start_all(&mut slots);
         slots.put(tenant(1), 1);
         assert_eq!(start_all(&mut slots), [1]);
+    }
+
+    #[test]
+    fn a_newcomer_is_claimed_and_started_beside_many_slow_tenants() {
+        let mut slots = Slots::new(12, 12);
+        for slow in 0..4 {
+            let (rooms, other) = slots.rooms();
+            let room = rooms.iter().find(|(owner, _)| *owner == tenant(slow));
+            for _ in 0..room.map_or(other, |(_, room)| *room).min(slots.wanted()) {
+                slots.put(tenant(slow), slow);
+            }
+            start_all(&mut slots);
+            if slots.running() < 12 {
+                assert!(slots.wanted() > 0, "no claim beside {slow} slow tenants");
+            }
+        }
+    }
+
+    #[test]
+    fn a_single_tenant_is_claimed_for_in_large_portions() {
+        let mut slots = Slots::new(10, 100);
+        let mut portions = Vec::new();
+        for _ in 0..500 {
+            let (rooms, other) = slots.rooms();
+            let portion = rooms.first().map_or(other, |(_, room)| *room).min(slots.wanted());
+            portions.extend((portion > 0).then_some(portion));
+            for _ in 0..portion {
+                slots.put(tenant(0), 0);
+            }
+            if !start_all(&mut slots).is_empty() {
+                slots.finish(tenant(0));
+            }
+        }
+        assert!(portions.len() > 10 && portions.iter().all(|one| *one >= 20), "{portions:?}");
     }
 
     #[test]

@@ -9,7 +9,6 @@ struct MachineClock;
 
 impl Clock for MachineClock {
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "the program's one clock")]
         Timestamp::now()
     }
 }
@@ -18,7 +17,6 @@ struct MachineEntropy;
 
 impl Entropy for MachineEntropy {
     fn fill(&self, buffer: &mut [u8]) {
-        #[expect(clippy::disallowed_methods, reason = "the program's one source of randomness")]
         getrandom::fill(buffer).expect("the operating system gives randomness once it has started");
     }
 }

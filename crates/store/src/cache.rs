@@ -113,7 +113,7 @@ impl std::fmt::Debug for TenantCache {
 
 #[expect(
     clippy::unused_async,
-    reason = "a cache server answers later; whoever uses the cache is written for that from the start"
+    reason = "a cache server answers later, and callers are written for that from the start"
 )]
 impl TenantCache {
     /// The value of a key, unless it has expired or made room for others.

@@ -8,14 +8,13 @@ use futures_util::{StreamExt, join};
 use misy_core::id::TypedId;
 use misy_core::{Ambient, Ctx, PlatformCtx};
 use serde::{Deserialize, Serialize};
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{AsyncMessage, NoTls};
+use tokio_postgres::AsyncMessage;
 
 use crate::idempotency;
 use crate::roles::{DbRole, RolePasswords};
 use crate::session::{Mode, Session};
 use crate::tx::{PlatformTx, TenantTx};
-use crate::{Error, Wake, queue, wake};
+use crate::{Error, Wake, queue, tls, wake};
 
 /// How the program uses the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,7 +41,6 @@ impl Default for Config {
     }
 }
 
-#[expect(clippy::disallowed_types, reason = "this room is the one that holds pools")]
 type Pool = deadpool_postgres::Pool;
 
 struct Inner {
@@ -65,7 +63,7 @@ impl std::fmt::Debug for Db {
 
 impl Db {
     /// Opens the pools; connects to nothing yet. `server` names host, port and database; user and
-    /// password are the roles' own.
+    /// password are the roles' own. With `sslmode=require` the server's certificate is verified.
     pub fn open(
         server: &tokio_postgres::Config,
         passwords: &RolePasswords,
@@ -140,7 +138,9 @@ impl Db {
 
     /// Hears of jobs that other processes commit, until the connection ends; never gives `Ok`.
     pub async fn listen(&self) -> Result<Never, Error> {
-        let (client, mut connection) = connect(&self.0.listener).await?;
+        let (client, mut connection) = tls::connect(&self.0.listener)
+            .await
+            .map_err(|error| Error::Unavailable(Box::new(error)))?;
         let mut messages = futures_util::stream::poll_fn(|cx| connection.poll_message(cx));
         let subscribe = client.batch_execute(wake::LISTEN);
         let hear = async {
@@ -202,15 +202,6 @@ fn sign_in(
     server
 }
 
-type Connected =
-    (tokio_postgres::Client, tokio_postgres::Connection<tokio_postgres::Socket, NoTlsStream>);
-
-async fn connect(server: &tokio_postgres::Config) -> Result<Connected, Error> {
-    #[expect(clippy::disallowed_methods, reason = "a listener lives outside the pools")]
-    let connected = server.connect(NoTls).await;
-    connected.map_err(|error| Error::Unavailable(Box::new(error)))
-}
-
 async fn connection(pool: &Pool) -> Result<Object, Error> {
     pool.get().await.map_err(|error| match error {
         PoolError::Backend(error) => Error::Unavailable(Box::new(error)),
@@ -231,7 +222,8 @@ fn pool(
         config.statement_ms
     ));
     let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    Pool::builder(Manager::from_config(server, NoTls, manager))
+    let connector = tls::connector(&server);
+    Pool::builder(Manager::from_config(tls::settled(&server), connector, manager))
         .max_size(size)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(Duration::from_millis(config.wait_ms)))

@@ -206,7 +206,6 @@ impl EmbeddedPostgres {
     }
 
     async fn sign_in(&self) -> Result<(), tokio_postgres::Error> {
-        #[expect(clippy::disallowed_methods, reason = "proves once that the server answers")]
         let (client, connection) = self.config("postgres").connect(NoTls).await?;
         let ask = async move { client.batch_execute("select 1").await };
         tokio::try_join!(ask, connection).map(drop)

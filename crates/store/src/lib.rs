@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod queue;
 pub mod roles;
 mod session;
+mod tls;
 pub mod tx;
 pub mod vault;
 pub mod wake;

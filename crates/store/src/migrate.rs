@@ -7,10 +7,9 @@
 
 use include_dir::{Dir, include_dir};
 use misy_core::crypto;
-use tokio_postgres::NoTls;
 
-use crate::Error;
 use crate::roles::{DbRole, RolePasswords};
+use crate::{Error, tls};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
 
@@ -79,11 +78,7 @@ pub async fn migrate(
     admin: &tokio_postgres::Config,
     passwords: &RolePasswords,
 ) -> Result<Report, MigrateError> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the administrator is not one of the pooled roles"
-    )]
-    let (client, connection) = admin.connect(NoTls).await.map_err(MigrateError::Connect)?;
+    let (client, connection) = tls::connect(admin).await.map_err(MigrateError::Connect)?;
     let mut driver = std::pin::pin!(connection);
     let work = apply(&client, admin, passwords);
     tokio::select! {
@@ -172,7 +167,8 @@ async fn ensure_roles(
     let make = |name: &str, login: &str| {
         format!(
             "do $$ begin
-                 create role {name} {login} nosuperuser nobypassrls nocreatedb nocreaterole noreplication;
+                 create role {name} {login} nosuperuser nobypassrls nocreatedb
+                     nocreaterole noreplication;
              exception when duplicate_object or unique_violation then null; end $$"
         )
     };
@@ -209,7 +205,6 @@ async fn signs_in(admin: &tokio_postgres::Config, role: DbRole, passwords: &Role
     let mut config = admin.clone();
     config.user(role.name());
     config.password(passwords.of(role).expose());
-    #[expect(clippy::disallowed_methods, reason = "tries a password once, outside the pools")]
-    let connected = config.connect(NoTls).await;
+    let connected = tls::connect(&config).await;
     connected.is_ok()
 }

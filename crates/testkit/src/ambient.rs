@@ -41,7 +41,6 @@ pub struct WallClock;
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        #[expect(clippy::disallowed_methods, reason = "the one wall clock of the tests")]
         Timestamp::now()
     }
 }

@@ -92,7 +92,6 @@ pub fn unpredictable() -> Ambient {
     struct Machine;
     impl Entropy for Machine {
         fn fill(&self, buffer: &mut [u8]) {
-            #[expect(clippy::disallowed_methods, reason = "the real randomness of the tests")]
             let filled = getrandom::fill(buffer);
             filled.expect("the kernel gives random bytes");
         }
@@ -120,7 +119,6 @@ async fn connected<T, E: From<tokio_postgres::Error>>(
     config: &Config,
     work: impl AsyncFnOnce(&Client) -> Result<T, E>,
 ) -> Result<T, E> {
-    #[expect(clippy::disallowed_methods, reason = "the server's superuser is in no pool")]
     let (client, connection) = config.connect(NoTls).await?;
     let driver = async { connection.await.map_err(E::from) };
     let work = async move { work(&client).await };

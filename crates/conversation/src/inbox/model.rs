@@ -3,7 +3,7 @@
 use misy_channel::event::{EchoMessage, Event, InboundMessage, Kind, Sender};
 use misy_channel::{Content, IdentityClaim, StatusUpdate};
 use misy_core::{InboxId, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A stored payload that waits to be ingested.
 #[derive(Debug)]
@@ -31,32 +31,84 @@ pub(crate) struct Sorted {
     pub(crate) history: Vec<Placed<InboundMessage>>,
     pub(crate) echoes: Vec<Placed<EchoMessage>>,
     pub(crate) statuses: Vec<(StatusUpdate, Timestamp)>,
-    pub(crate) edits: Vec<(String, Content, Timestamp)>,
-    pub(crate) revokes: Vec<(String, Timestamp)>,
+    pub(crate) edits: Vec<(InboxId, Edit)>,
+    pub(crate) revokes: Vec<(InboxId, Revoke)>,
     pub(crate) identities: Vec<(IdentityClaim, Vec<IdentityClaim>)>,
     pub(crate) unknown: Vec<(InboxId, String, Value)>,
 }
 
 impl Sorted {
-    /// Adds the events of one payload. One without a time of its own happened when it arrived.
+    /// Adds the events of one payload. One without a credible time of its own happened when it
+    /// arrived.
     pub(crate) fn add(&mut self, payload: InboxId, received_at: Timestamp, events: Vec<Event>) {
         for event in events {
-            let at = event.at.unwrap_or(received_at);
+            let at = event.at.filter(|at| is_plausible(*at, received_at)).unwrap_or(received_at);
             match event.kind {
                 Kind::Message(what) if what.is_history() => self.history.push(Placed { at, what }),
                 Kind::Message(what) => self.messages.push(Placed { at, what }),
                 Kind::Echo(what) => self.echoes.push(Placed { at, what }),
                 Kind::Status(what) => self.statuses.push((what, at)),
                 Kind::Edit { external_message_id, content, .. } => {
-                    self.edits.push((external_message_id, content, at));
+                    self.edits.push((payload, (external_message_id, content, at)));
                 }
                 Kind::Revoke { external_message_id, .. } => {
-                    self.revokes.push((external_message_id, at));
+                    self.revokes.push((payload, (external_message_id, at)));
                 }
                 Kind::IdentityChanged { old, new } => self.identities.push((old, new)),
                 Kind::Unknown { name, raw } => self.unknown.push((payload, name, raw)),
             }
         }
+    }
+}
+
+/// Clocks differ, but not by more than this, in hours.
+const AHEAD_MAX_H: i64 = 24;
+
+/// A time that no database holds, or that would keep a customer's window open for ever, is nobody's.
+fn is_plausible(at: Timestamp, received_at: Timestamp) -> bool {
+    let latest = received_at.saturating_add(jiff::SignedDuration::from_hours(AHEAD_MAX_H));
+    at >= Timestamp::UNIX_EPOCH && latest.is_ok_and(|latest| at <= latest)
+}
+
+/// An event that is kept as it is: the payload it came in, its name, what it says.
+pub(crate) type Kept = (InboxId, String, Value);
+
+/// What a customer changed a message to, and when.
+pub(crate) type Edit = (String, Content, Timestamp);
+
+/// Which message a customer took back, and when.
+pub(crate) type Revoke = (String, Timestamp);
+
+/// The names under which edits and revocations wait for a message that is not known yet.
+pub(crate) const EARLY_EDIT: &str = "edit.early";
+pub(crate) const EARLY_REVOKE: &str = "revoke.early";
+
+/// An edit to be kept until its message comes.
+pub(crate) fn early_edit(payload: InboxId, (id, content, at): &Edit) -> Kept {
+    let raw = json!({ "external_message_id": id, "content": content, "at": at });
+    (payload, EARLY_EDIT.to_owned(), raw)
+}
+
+/// A revocation to be kept until its message comes.
+pub(crate) fn early_revoke(payload: InboxId, (id, at): &Revoke) -> Kept {
+    let raw = json!({ "external_message_id": id, "at": at });
+    (payload, EARLY_REVOKE.to_owned(), raw)
+}
+
+impl Sorted {
+    /// Adds what was kept by [`early_edit`] and [`early_revoke`] before everything newer.
+    pub(crate) fn add_early(&mut self, early: Vec<Kept>) {
+        let (mut edits, mut revokes) = (Vec::new(), Vec::new());
+        for (payload, _, mut raw) in early {
+            let id = raw["external_message_id"].as_str().unwrap_or_default().to_owned();
+            let Ok(at) = serde_json::from_value(raw["at"].take()) else { continue };
+            match serde_json::from_value(raw["content"].take()) {
+                Ok(content) => edits.push((payload, (id, content, at))),
+                Err(_) => revokes.push((payload, (id, at))),
+            }
+        }
+        self.edits.splice(0..0, edits);
+        self.revokes.splice(0..0, revokes);
     }
 }
 
@@ -84,7 +136,22 @@ mod tests {
         };
         let mut sorted = Sorted::default();
         sorted.add(payload, arrived, vec![revoked(None), revoked(Some(Timestamp::UNIX_EPOCH))]);
-        let times: Vec<_> = sorted.revokes.iter().map(|(_, at)| *at).collect();
+        let times: Vec<_> = sorted.revokes.iter().map(|(_, (_, at))| *at).collect();
         assert_eq!(times, [arrived, Timestamp::UNIX_EPOCH]);
+    }
+
+    #[test]
+    fn a_time_that_nobody_can_mean_is_the_time_of_arrival() {
+        let arrived = Timestamp::from_second(1_700_000_000).expect("a valid time");
+        let hours = |count| arrived + jiff::SignedDuration::from_hours(count);
+        for (at, is_meant) in [
+            (hours(-24 * 365), true),
+            (hours(AHEAD_MAX_H), true),
+            (hours(AHEAD_MAX_H + 1), false),
+            (Timestamp::MAX, false),
+            (Timestamp::MIN, false),
+        ] {
+            assert_eq!(is_plausible(at, arrived), is_meant, "{at}");
+        }
     }
 }

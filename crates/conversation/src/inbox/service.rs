@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use misy_channel::{Channel, InboundMessage};
-use misy_core::{ChannelId, ContactId, Ctx, Grants, PlatformCtx, Timestamp, crypto};
+use misy_core::{ChannelId, ContactId, Ctx, Grants, InboxId, PlatformCtx, Timestamp, crypto};
 use misy_jobs::Job;
 use misy_store::TenantTx;
 
 use self::lanes::{Lane, Waiting};
 use super::jobs::Ingest;
-use super::model::{self, ATTEMPTS_MAX, Pending, Placed, Sorted};
+use super::model::{self, ATTEMPTS_MAX, Edit, Kept, Pending, Placed, Revoke, Sorted};
 use super::store::{self, NewPayloads};
 use crate::conversations::model::Opened;
 use crate::hooks::Error;
@@ -205,21 +205,47 @@ fn count(kind: &'static str, sorted: &Sorted) {
 
 /// Everything that the payloads tell, in the order in which one thing needs another: people,
 /// conversations, messages, then what is said of messages.
-async fn happen(tx: &mut TenantTx, id: ChannelId, sorted: Sorted) -> Result<(), messages::Error> {
+async fn happen(
+    tx: &mut TenantTx,
+    id: ChannelId,
+    mut sorted: Sorted,
+) -> Result<(), messages::Error> {
     record_history(tx, id, &sorted.history).await?;
     record_messages(tx, id, &sorted.messages).await?;
     record_echoes(tx, id, &sorted).await?;
-    let Sorted { statuses, edits, revokes, identities, unknown, .. } = sorted;
+    let arrived = sorted.history.iter().chain(&sorted.messages);
+    let arrived: Vec<&str> = arrived.map(|one| one.what.external_id.as_str()).collect();
+    let early = store::take_early(tx, id, &arrived).await?;
+    sorted.add_early(early);
+    let Sorted { statuses, edits, revokes, identities, mut unknown, .. } = sorted;
     if !statuses.is_empty() {
         messages::service::apply_statuses(tx, id, &statuses).await?;
     }
-    messages::service::apply_edits(tx, id, &edits).await?;
-    messages::service::apply_revokes(tx, id, &revokes).await?;
+    unknown.extend(revise(tx, id, edits, revokes).await?);
     for (old, new) in &identities {
         contacts::service::change_identity(tx, old, new).await?;
     }
     store::insert_events(tx, id, &unknown).await?;
     Ok(())
+}
+
+/// Applies what customers changed and took back. What is said of messages that are not there comes
+/// back, to be kept until they are: providers deliver in any order.
+async fn revise(
+    tx: &mut TenantTx,
+    id: ChannelId,
+    edits: Vec<(InboxId, Edit)>,
+    revokes: Vec<(InboxId, Revoke)>,
+) -> Result<Vec<Kept>, messages::Error> {
+    let (edited_in, edits): (Vec<_>, Vec<_>) = edits.into_iter().unzip();
+    let (revoked_in, revokes): (Vec<_>, Vec<_>) = revokes.into_iter().unzip();
+    let edited = messages::service::apply_edits(tx, id, &edits).await?;
+    let revoked = messages::service::apply_revokes(tx, id, &revokes).await?;
+    let edits = edited_in.iter().zip(&edits).zip(edited).filter(|(_, found)| !found);
+    let revokes = revoked_in.iter().zip(&revokes).zip(revoked).filter(|(_, found)| !found);
+    let edits = edits.map(|((payload, edit), _)| model::early_edit(*payload, edit));
+    let revokes = revokes.map(|((payload, revoke), _)| model::early_revoke(*payload, revoke));
+    Ok(edits.chain(revokes).collect())
 }
 
 /// Stores messages in their conversations; each fresh one is to be answered.

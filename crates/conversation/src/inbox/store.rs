@@ -6,7 +6,7 @@ use misy_store::{Error, TenantTx};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::model::Pending;
+use super::model::{EARLY_EDIT, EARLY_REVOKE, Kept, Pending};
 
 /// A payload that is there already was delivered twice.
 const INSERT: &str = "
@@ -38,6 +38,14 @@ const INSERT_EVENTS: &str = "
     insert into channel_events (tenant_id, channel_id, id, inbox_id, name, raw)
     select $1, $2, id, inbox_id, name, raw
     from unnest($3::uuid[], $4::uuid[], $5::text[], $6::jsonb[]) as new (id, inbox_id, name, raw)";
+
+const TAKE_EARLY: &str = "
+    with taken as (
+        delete from channel_events
+        where tenant_id = $1 and channel_id = $2 and name = any($3)
+          and raw ->> 'external_message_id' = any($4)
+        returning id, inbox_id, name, raw)
+    select inbox_id, name, raw from taken order by id";
 
 /// Payloads to be stored, column by column.
 pub(crate) struct NewPayloads<'a> {
@@ -109,7 +117,7 @@ pub(crate) async fn count_attempt(
 pub(crate) async fn insert_events(
     tx: &mut TenantTx,
     channel: ChannelId,
-    events: &[(InboxId, String, Value)],
+    events: &[Kept],
 ) -> Result<(), Error> {
     if events.is_empty() {
         return Ok(());
@@ -123,4 +131,21 @@ pub(crate) async fn insert_events(
     tx.execute(INSERT_EVENTS, &[&own, &channel.uuid(), &ids, &payloads, &names, &raws])
         .await
         .map(drop)
+}
+
+/// Takes out what was said of messages before they came, oldest first.
+pub(crate) async fn take_early(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    messages: &[&str],
+) -> Result<Vec<Kept>, Error> {
+    if messages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (own, names) = (tx.tenant(), [EARLY_EDIT, EARLY_REVOKE].as_slice());
+    let rows = tx.query(TAKE_EARLY, &[&own, &channel.uuid(), &names, &messages]).await?;
+    let kept = |row: &misy_store::Row| {
+        (InboxId::from_uuid(row.get("inbox_id")), row.get("name"), row.get("raw"))
+    };
+    Ok(rows.iter().map(kept).collect())
 }

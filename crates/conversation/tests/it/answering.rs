@@ -203,3 +203,17 @@ async fn conversation_path(house: &House, shop: &Shop) -> String {
     let conversation = house.conversation(shop).await;
     format!("/v1/conversations/{}", conversation["id"].as_str().expect("an id"))
 }
+
+#[tokio::test]
+async fn no_text_of_a_customer_breaks_the_search() {
+    let house = House::new().await;
+    let shop = taught(&house).await;
+    house.teach(&shop, "xx", r"o'clock \ back | & ! :* <->", "nasty").await;
+    let texts =
+        ["'", r"\", "a | b & !c:*", r"o'clock \ back", "\u{202e}", "''''", r"<-> 'x' \'", "%_"];
+    for (number, text) in texts.into_iter().enumerate() {
+        let tally = house.customer_writes(&shop, "+4911", &format!("m{number}"), text).await;
+        assert_eq!((tally.retried, tally.buried), (0, 0), "{text}");
+    }
+    assert!(house.paper.texts().contains(&"nasty".to_owned()));
+}

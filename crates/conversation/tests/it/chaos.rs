@@ -134,7 +134,3 @@ async fn every_question_is_answered_once_and_in_order_story_three() {
 async fn every_question_is_answered_once_and_in_order_story_four() {
     play(4).await;
 }
-#[tokio::test]
-async fn zz_a() { for s in 100..125 { play(s).await; } }
-#[tokio::test]
-async fn zz_b() { for s in 200..225 { play(s).await; } }

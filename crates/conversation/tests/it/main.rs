@@ -12,6 +12,7 @@ mod conversations;
 mod crowds;
 mod delivery;
 mod hooks;
+mod ingest;
 mod knowledge;
 mod shapes;
 mod statuses;

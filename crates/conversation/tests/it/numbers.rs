@@ -6,17 +6,21 @@ use misy_core::crypto::{hmac_sha256, to_hex};
 use misy_core::id::TypedId;
 use misy_core::{Role, TenantId};
 use misy_store::Row;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::house::{Answer, House, Shop};
 
 /// The address that all numbers of a provider's app share.
 pub(crate) const SHARED: &str = "/hooks/meta";
 
-/// What connects a number; its secrets follow from its id.
+/// What connects a number; its secrets follow from its id. Unless the settings name a host, nobody
+/// is called: names under `invalid` never resolve (RFC 6761).
 pub(crate) fn account(number: &str, settings: Value) -> Value {
+    let mut all = json!({ "api_host": "https://graph.invalid" });
+    let given: Map<String, Value> = serde_json::from_value(settings).expect("an object");
+    all.as_object_mut().expect("made so above").extend(given);
     json!({
-        "kind": "whatsapp", "name": "Main number", "external_id": number, "settings": settings,
+        "kind": "whatsapp", "name": "Main number", "external_id": number, "settings": all,
         "credentials": {
             "access_token": format!("EAAtoken-{number}"),
             "app_secret": format!("app-secret-{number}"),

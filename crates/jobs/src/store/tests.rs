@@ -274,3 +274,51 @@ async fn claims_go_round_the_tenants() {
     let rounds: Vec<Vec<u128>> = served.chunks(3).map(<[u128]>::to_vec).collect();
     assert_eq!(rounds, vec![vec![1, 2, 3]; 6]);
 }
+
+/// Pages that a statement touches, by its own account.
+async fn pages(turn: &mut Turn, sql: &str, params: &[&(dyn ToSql + Sync)]) -> i64 {
+    let explain = format!("explain (analyze, buffers, format json) {sql}");
+    let rows = turn.0.query(&explain, params).await.expect("it is explained");
+    let plan: serde_json::Value = rows[0].get(0);
+    let blocks = |name: &str| plan[0]["Plan"][name].as_i64().expect("a number");
+    blocks("Shared Hit Blocks") + blocks("Shared Read Blocks")
+}
+
+/// Two tenants, of which the one with the smaller ids has a backlog, partly in one long lane.
+async fn with_backlog(database: &TestDatabase) {
+    let fill = "insert into jobs (id, tenant_id, state, name, lane, payload, envelope)
+        select md5(n::text)::uuid, case when n > 40000 then tenants[2] else tenants[1] end,
+            case when n % 4 = 0 and n > 4 then 'blocked' else 'ready' end, 'tests.step',
+            case when n % 4 = 0 then 'long' end, '{}', '{}'
+        from generate_series(1, 40010) n, (select array[
+            '00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b'
+        ]::uuid[] as tenants) t";
+    #[expect(clippy::disallowed_methods, reason = "only the owner may gather statistics")]
+    let connecting = database.superuser().connect(tokio_postgres::NoTls);
+    let (client, connection) = connecting.await.expect("it connects");
+    let work = async move {
+        client.batch_execute(&format!("{fill}; analyze jobs")).await?;
+        client.batch_execute("vacuum jobs").await
+    };
+    futures_util::try_join!(work, connection).expect("it fills");
+}
+
+#[tokio::test]
+async fn neither_a_backlog_nor_a_long_lane_makes_a_turn_read_more() {
+    let database = TestDatabase::create().await;
+    let model = Model::new(&database).await;
+    with_backlog(&database).await;
+    let (nobody, anybody) = (Vec::<Uuid>::new(), Vec::<i32>::new());
+    let (lease, until) = (model.db.ambient().uuid(), model.db.ambient().now());
+    let mut turn = Turn::begin(&model.db, &model.ctx).await.expect("it begins");
+    let claim: [&(dyn ToSql + Sync); 10] =
+        [&START, &VISITS, &20i64, &nobody, &anybody, &20i32, &lease, &until, &LEAST, &GREATEST];
+    let claimed = pages(&mut turn, CLAIM, &claim).await;
+    assert!(claimed < 2_000, "a claim of 20 jobs touched {claimed} pages");
+    let (owners, lanes) = (vec![Uuid::from_u128(10)], vec!["long"]);
+    let freeing = pages(&mut turn, FREE_LANES, &[&owners, &lanes, &LEAST, &GREATEST]).await;
+    assert!(freeing < 50, "freeing a lane touched {freeing} pages");
+    let healing = [&Uuid::nil() as _, &"" as _, &SWEEP as _, &LEAST as _, &GREATEST as _];
+    let healing = pages(&mut turn, HEAL, &healing).await;
+    assert!(healing < 100, "a sweep over one lane touched {healing} pages");
+}

@@ -43,20 +43,23 @@ async fn tenants_with_backlogs_go_forward_side_by_side() {
 }
 
 #[tokio::test]
-async fn slow_jobs_of_one_tenant_leave_room_for_another() {
+async fn slow_jobs_of_some_tenants_leave_room_for_another() {
     let stage = Stage::in_real_time().await;
-    for tag in 0..40 {
+    for tag in 0..120 {
         stage.diary.script(tag, [Act::Wait]);
     }
-    stage.enqueue_all(1, (0..40).map(Step::new)).await;
-    let running = stage.start(Config { concurrency: 8, prefetch: 8, ..Config::default() });
+    let running = stage.start(Config { concurrency: 12, prefetch: 24, ..Config::default() });
+    // One alone has half of the places, two have a third each.
+    stage.enqueue_all(1, (0..60).map(Step::new)).await;
+    stage.diary.until_entered(6).await;
+    stage.enqueue_all(2, (60..120).map(Step::new)).await;
     stage.diary.until_entered(4).await;
-    stage.enqueue(2, Step::new(QUIET)).await;
+    stage.enqueue(3, Step::new(QUIET)).await;
     stage.until(async || stage.diary.entries().contains(&QUIET)).await;
-    stage.diary.gate.add_permits(40);
+    stage.diary.gate.add_permits(120);
     stage.until_empty().await;
     running.stop().await;
-    assert_eq!(stage.diary.entries().len(), 41);
+    assert_eq!(stage.diary.entries().len(), 121);
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use misy_testkit::{TestDatabase, wall_ambient};
 /// Holds a file against what it should be, or writes it when `MISYBOT_GOLDEN` is `write`.
 pub(crate) fn compare(path: &str, wanted: &str) {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-    #[expect(clippy::disallowed_methods, reason = "the switch of `cargo xtask golden`")]
     let write = std::env::var("MISYBOT_GOLDEN").is_ok_and(|mode| mode == "write");
     if write {
         std::fs::write(&file, wanted).expect("written");

@@ -3,6 +3,7 @@
 mod cache;
 mod documents;
 mod embedded;
+mod encryption;
 mod idempotency;
 mod isolation;
 mod migrations;

@@ -19,7 +19,6 @@ impl std::ops::Deref for Wire {
 
 /// Connects, or says why not.
 pub(crate) async fn try_wire(config: &Config) -> Result<Wire, tokio_postgres::Error> {
-    #[expect(clippy::disallowed_methods, reason = "tests what the pools keep the program from")]
     let (client, connection) = config.connect(NoTls).await?;
     let mut driver = JoinSet::new();
     driver.spawn(async { connection.await.unwrap_or_default() });

@@ -57,7 +57,6 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut config = EmbeddedConfig::new(&arguments.dir, unpredictable());
     config.disposable = true;
-    #[expect(clippy::disallowed_methods, reason = "a program reads its own environment")]
     let search_path = std::env::var_os("PATH");
     config.search_path = search_path;
     let server = EmbeddedPostgres::start(config).await?;

@@ -20,7 +20,6 @@ pub struct Ready {
 
 /// The server named by the environment, else the one that `cargo xtask db start` keeps.
 pub(super) fn find() -> Result<Config, Box<dyn std::error::Error>> {
-    #[expect(clippy::disallowed_methods, reason = "how the test runner names its server")]
     let named = std::env::var("MISYBOT_TEST_DATABASE_URL").ok();
     let url = match named {
         Some(url) => url,

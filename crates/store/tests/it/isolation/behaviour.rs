@@ -111,7 +111,7 @@ impl Cell<'_> {
         for sql in [
             "select 1 from {t}",
             "select 1 from {t} where tenant_id = '00000000-0000-0000-0000-00000000000b'",
-            "select 1 from {t} where tenant_id is distinct from '00000000-0000-0000-0000-00000000000a'",
+            "select 1 from {t} where tenant_id <> '00000000-0000-0000-0000-00000000000a'",
         ] {
             assert_eq!(self.run(Some(MINE), &[sql]).await.ok(), Some(0), "{name}: {sql}");
         }

@@ -6,7 +6,8 @@ use tokio_postgres::Client;
 const READ: &str = "
 select json_build_object(
 'relations', (select json_agg(json_build_object(
-    'name', c.relname, 'kind', c.relkind, 'leaf', c.relispartition, 'owner', c.relowner::regrole::text,
+    'name', c.relname, 'kind', c.relkind, 'leaf', c.relispartition,
+    'owner', c.relowner::regrole::text,
     'rls', c.relrowsecurity, 'forced', c.relforcerowsecurity,
     'invoker', coalesce('security_invoker=true' = any (c.reloptions), false),
     'columns', (select coalesce(json_agg(json_build_object('name', a.attname,
@@ -17,12 +18,14 @@ select json_build_object(
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     'indexes', (select coalesce(json_agg(json_build_object('name', x.indexrelid::regclass::text,
             'primary', x.indisprimary,
-            'first', (select attname from pg_attribute where attrelid = c.oid and attnum = x.indkey[0]))
+            'first', (select attname from pg_attribute
+                where attrelid = c.oid and attnum = x.indkey[0]))
             order by x.indexrelid::regclass::text), '[]')
         from pg_index x where x.indrelid = c.oid),
     'foreign_keys', (select coalesce(json_agg(json_build_object('name', f.conname,
             'target', f.confrelid::regclass::text, 'columns', cardinality(f.conkey),
-            'first', (select attname from pg_attribute where attrelid = c.oid and attnum = f.conkey[1]),
+            'first', (select attname from pg_attribute
+                where attrelid = c.oid and attnum = f.conkey[1]),
             'target_first', (select attname from pg_attribute
                 where attrelid = f.confrelid and attnum = f.confkey[1])) order by f.conname), '[]')
         from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'),
@@ -33,9 +36,11 @@ select json_build_object(
             'using', pg_get_expr(p.polqual, p.polrelid),
             'check', pg_get_expr(p.polwithcheck, p.polrelid)) order by p.polname), '[]')
         from pg_policy p where p.polrelid = c.oid),
-    'grants', (select coalesce(json_agg(json_build_object('to', grantee, 'may', privilege, 'column', col)
+    'grants', (select coalesce(json_agg(json_build_object('to', grantee, 'may', privilege,
+            'column', col)
             order by grantee, privilege, col), '[]')
-        from (select case when g.grantee = 0 then 'public' else g.grantee::regrole::text end as grantee,
+        from (select
+                case when g.grantee = 0 then 'public' else g.grantee::regrole::text end as grantee,
                 g.privilege_type as privilege, null as col
             from aclexplode(c.relacl) g where g.grantee <> c.relowner
             union all
@@ -49,12 +54,14 @@ select json_build_object(
       and c.relnamespace::regnamespace::text not like 'pg_t%' and c.relkind not in ('i', 'I', 't')),
 'functions', (select coalesce(json_agg(json_build_object('name', p.proname, 'definer', p.prosecdef,
         'search_path', coalesce(array_to_string(p.proconfig, ' ') like '%search_path=%', false),
-        'callers', array(select case when g.grantee = 0 then 'public' else g.grantee::regrole::text end
+        'callers', array(select
+            case when g.grantee = 0 then 'public' else g.grantee::regrole::text end
             from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
             where g.grantee <> p.proowner order by 1)) order by p.proname), '[]')
     from pg_proc p where p.pronamespace = 'public'::regnamespace),
 'roles', (select json_agg(json_build_object('name', r.rolname, 'signs_in', r.rolcanlogin,
-        'power', r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb or r.rolreplication,
+        'power', r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb
+            or r.rolreplication,
         'member_of', array(select roleid::regrole::text from pg_auth_members where member = r.oid),
         'may_set_config',
             has_function_privilege(r.oid, 'pg_catalog.set_config(text, text, boolean)', 'execute'),

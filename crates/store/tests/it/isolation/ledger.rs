@@ -13,17 +13,24 @@ const GOLDEN: &str = "../../docs/security/tables.md";
 
 const HEAD: &str = "# Tables and who may touch them
 
-Written by the tests from the catalog of a migrated database (`cargo xtask golden`) and compared on every
-run; the rules that it was proven to keep are in `crates/store/tests/it/isolation/rules.rs`. There is no
-exception to them.
+Written by the tests from the catalog of a migrated database (`cargo xtask golden`) and compared on
+every run; the rules that it was proven to keep are in `crates/store/tests/it/isolation/rules.rs`.
+There is no exception to them.
 
-A *tenant* table holds what belongs to a tenant: row-level security is enabled and forced, its one policy
-compares `tenant_id` with the transaction's tenant, and every key and index leads with `tenant_id`. A
-*control* table holds ids and settings and no tenant's content; where a tenant's role may touch it, it sees
-the rows whose named column is its own id.
+A *tenant* table holds what belongs to a tenant: row-level security is enabled and forced, its one
+policy compares `tenant_id` with the transaction's tenant, and every key and index leads with
+`tenant_id`. A *control* table holds ids and settings and no tenant's content; where a tenant's role
+may touch it, it sees the rows whose named column is its own id.
 
 | table | class | tenant is | misy_tenant may | misy_platform may |
 |---|---|---|---|---|
+";
+
+const FUNCTIONS: &str = "
+## Functions
+
+| function | runs with the rights of | may be called by |
+|---|---|---|
 ";
 
 fn row(table: &Relation) -> String {
@@ -43,7 +50,7 @@ fn row(table: &Relation) -> String {
 fn written(catalog: &Catalog) -> String {
     let mut text = HEAD.to_owned();
     catalog.relations.iter().for_each(|relation| text += &row(relation));
-    text += "\n## Functions\n\n| function | runs with the rights of | may be called by |\n|---|---|---|\n";
+    text += FUNCTIONS;
     for function in &catalog.functions {
         let rights = if function.definer { "its owner" } else { "its caller" };
         let callers = function.callers.join(", ");
@@ -60,7 +67,7 @@ async fn the_golden_ledger_of_tables_is_what_the_catalog_says() {
     let catalog = Catalog::read(&client).await;
     let now = written(&catalog);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
-    #[expect(clippy::disallowed_methods, reason = "how `cargo xtask golden` asks for new files")]
+    #[expect(clippy::disallowed_methods, reason = "the switch of `cargo xtask golden`")]
     let writes = std::env::var("MISYBOT_GOLDEN").is_ok_and(|wish| wish == "write");
     if writes {
         std::fs::create_dir_all(path.parent().expect("has a folder")).expect("ours to make");

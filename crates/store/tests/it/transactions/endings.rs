@@ -16,8 +16,8 @@ async fn pid(stage: &Stage, tenant: u128) -> i32 {
     stage.read(tenant).await.query(PID, &[]).await.expect("it answers")[0].get("pid")
 }
 
-/// The next user of the only connection is another tenant: it is the same connection, no transaction is
-/// open on it, and nothing of the first tenant is there.
+/// The next user of the only connection is another tenant: it is the same connection, no
+/// transaction is open on it, and nothing of the first tenant is there.
 async fn assert_clean(stage: &Stage, used: i32) {
     let mut tx = stage.tenant(2).await;
     let rows = tx.query(CONTEXT, &[]).await.expect("it answers");

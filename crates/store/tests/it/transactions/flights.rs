@@ -1,5 +1,5 @@
-//! Room `store`: how often a transaction waits for the network. A proxy on the server's socket holds
-//! each answer back a little and counts how often the program speaks after it was answered.
+//! Room `store`: how often a transaction waits for the network. A proxy holds each answer back a
+//! little and counts how often the program speaks after it was answered.
 
 use std::path::PathBuf;
 use std::sync::Arc;
