@@ -284,21 +284,25 @@ async fn pages(turn: &mut Turn, sql: &str, params: &[&(dyn ToSql + Sync)]) -> i6
     blocks("Shared Hit Blocks") + blocks("Shared Read Blocks")
 }
 
-/// Two tenants, of which the one with the smaller ids has a backlog, partly in one long lane.
+/// A tenant with a backlog, and then a lane as long; and one that came with ten jobs after the server
+/// had last gathered statistics, which therefore say that every job is the first one's.
 async fn with_backlog(database: &TestDatabase) {
-    let fill = "insert into jobs (id, tenant_id, state, name, lane, payload, envelope)
-        select md5(n::text)::uuid, case when n > 40000 then tenants[2] else tenants[1] end,
-            case when n % 4 = 0 and n > 4 then 'blocked' else 'ready' end, 'tests.step',
-            case when n % 4 = 0 then 'long' end, '{}', '{}'
-        from generate_series(1, 40010) n, (select array[
-            '00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b'
-        ]::uuid[] as tenants) t";
+    let fill = |tenant: u8, state: &str, lane: &str, numbers: &str| {
+        format!(
+            "insert into jobs (id, tenant_id, state, name, lane, payload, envelope)
+             select lpad(to_hex(n), 32, '0')::uuid, lpad('{tenant}', 32, '0')::uuid, '{state}',
+                 'tests.step', {lane}, '{{}}', '{{}}'
+             from generate_series({numbers}) n"
+        )
+    };
     #[expect(clippy::disallowed_methods, reason = "only the owner may gather statistics")]
     let connecting = database.superuser().connect(tokio_postgres::NoTls);
     let (client, connection) = connecting.await.expect("it connects");
     let work = async move {
-        client.batch_execute(&format!("{fill}; analyze jobs")).await?;
-        client.batch_execute("vacuum jobs").await
+        client.batch_execute(&fill(1, "ready", "null", "1, 40000")).await?;
+        client.batch_execute("vacuum (analyze) jobs").await?;
+        client.batch_execute(&fill(2, "blocked", "'long'", "40001, 60000")).await?;
+        client.batch_execute(&fill(3, "ready", "null", "60001, 60010")).await
     };
     futures_util::try_join!(work, connection).expect("it fills");
 }
@@ -315,7 +319,7 @@ async fn neither_a_backlog_nor_a_long_lane_makes_a_turn_read_more() {
         [&START, &VISITS, &20i64, &nobody, &anybody, &20i32, &lease, &until, &LEAST, &GREATEST];
     let claimed = pages(&mut turn, CLAIM, &claim).await;
     assert!(claimed < 2_000, "a claim of 20 jobs touched {claimed} pages");
-    let (owners, lanes) = (vec![Uuid::from_u128(10)], vec!["long"]);
+    let (owners, lanes) = (vec![Uuid::from_u128(2)], vec!["long"]);
     let freeing = pages(&mut turn, FREE_LANES, &[&owners, &lanes, &LEAST, &GREATEST]).await;
     assert!(freeing < 50, "freeing a lane touched {freeing} pages");
     let healing = [&Uuid::nil() as _, &"" as _, &SWEEP as _, &LEAST as _, &GREATEST as _];
