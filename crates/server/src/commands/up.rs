@@ -84,8 +84,9 @@ async fn run_on(
         Some(Sandbox::start(config.sandbox.clone(), ambient.clone()).await?)
     };
     let data = config.server.data.clone();
+    let public_url = listeners.public_url(config.server.public_url.as_deref())?;
     let installation = Installation { config, ambient, root, admin, db };
-    let app = App::build(installation, &listeners.public_url(None)?).await?;
+    let app = App::build(installation, &public_url).await?;
     let (email, password) = app.ensure_operator(&data).await?;
     let worker = app.start_worker();
     let ready = json!({
