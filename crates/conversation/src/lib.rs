@@ -81,13 +81,25 @@ impl Public for Below {
     }
 }
 
-/// The text without the one character that PostgreSQL cannot hold (U+0000), which becomes the sign
+/// A text without the one character that PostgreSQL cannot hold (U+0000), which becomes the sign
 /// for a character that cannot be shown. What customers send may hold anything.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// The same for every text in a JSON value.
+/// The longest id that is kept as it is, in bytes. An index of PostgreSQL holds 2,700 at most.
+const ID_MAX_BYTES: usize = 512;
+
+/// An id of a provider in the form in which it is stored and looked up: without U+0000, and one of
+/// absurd length by its digest.
+pub(crate) fn storable_id(id: &str) -> String {
+    if id.len() <= ID_MAX_BYTES {
+        return storable(id);
+    }
+    format!("sha256:{}", misy_core::crypto::to_hex(&misy_core::crypto::sha256(id.as_bytes())))
+}
+
+/// A JSON value whose texts can all be stored.
 pub(crate) fn storable_json(mut value: Value) -> Value {
     match &mut value {
         Value::String(text) if text.contains('\0') => *text = storable(text),

@@ -40,11 +40,19 @@ impl Error {
         error.constraint()
     }
 
+    /// An error without a state comes from the client: the connection is gone, or a parameter could
+    /// not be written in the type that the statement wants, which no other connection would mend.
     fn lost_connection(error: &tokio_postgres::Error) -> bool {
-        let Some(state) = error.code() else { return true };
+        let Some(state) = error.code() else { return error.is_closed() || broke(error) };
         let class = state.code().get(..2).unwrap_or_default();
         matches!(class, "08" | "53" | "57") && *state != SqlState::QUERY_CANCELED
     }
+}
+
+fn broke(error: &tokio_postgres::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() != std::io::ErrorKind::InvalidInput)
 }
 
 impl Public for Error {

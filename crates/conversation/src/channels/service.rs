@@ -196,6 +196,18 @@ pub(crate) async fn open_account(
     Ok(Some(opened))
 }
 
+/// The kind of an account that is or was connected.
+pub(crate) async fn find_kind(
+    deps: &Deps,
+    tx: &mut TenantTx,
+    id: ChannelId,
+) -> Result<Option<String>, Error> {
+    match deps.accounts.find(tx.ctx().tenant(), id) {
+        Some(opened) => Ok(Some(opened.kind.clone())),
+        None => Ok(store::find_kind(tx, id).await?),
+    }
+}
+
 /// The account as its adapter takes it.
 pub(crate) async fn open(
     deps: &Deps,

@@ -44,6 +44,8 @@ const UPDATE: &str = "
     where tenant_id = $1 and id = $2 and version = $3 and status <> 'deleted' returning *";
 
 /// The row stays for the messages that name it; nothing secret stays with it.
+const FIND_KIND: &str = "select kind from channels where tenant_id = $1 and id = $2";
+
 const DELETE: &str = "
     update channels set status = 'deleted', credentials = '', settings = '{}',
         version = version + 1, updated_at = $3
@@ -124,6 +126,12 @@ pub(crate) async fn update(
     let params: [&(dyn ToSql + Sync); 8] =
         [&own, &id, &new.version, &new.name, &settings, &credentials, &status, &now];
     tx.query_opt(UPDATE, &params).await?.as_ref().map(account).transpose()
+}
+
+/// The kind of an account, disconnected ones included.
+pub(crate) async fn find_kind(tx: &mut TenantTx, id: ChannelId) -> Result<Option<String>, Error> {
+    let row = tx.query_opt(FIND_KIND, &[&tx.tenant(), &id.uuid()]).await?;
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// Whether there was such an account.

@@ -83,8 +83,9 @@ const UPDATE: &str = "
 
 fn columns<'a>(
     claims: impl IntoIterator<Item = &'a IdentityClaim>,
-) -> (Vec<&'static str>, Vec<&'a str>) {
-    claims.into_iter().map(|claim| (claim.namespace, claim.value.0.as_str())).unzip()
+) -> (Vec<&'static str>, Vec<String>) {
+    let column = |claim: &IdentityClaim| (claim.namespace, crate::storable_id(&claim.value.0));
+    claims.into_iter().map(column).unzip()
 }
 
 /// Who holds which of the identities.

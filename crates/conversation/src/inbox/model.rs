@@ -1,5 +1,6 @@
 //! Room `conversation`: stored payloads, and their events sorted by what they need.
 
+use jiff::SignedDuration;
 use misy_channel::event::{EchoMessage, Event, InboundMessage, Kind, Sender};
 use misy_channel::{Content, IdentityClaim, StatusUpdate};
 use misy_core::{InboxId, Timestamp};
@@ -15,7 +16,15 @@ pub(crate) struct Pending {
 }
 
 /// How often a payload is tried before it is set aside.
-pub(crate) const ATTEMPTS_MAX: i16 = 5;
+const ATTEMPTS_MAX: i16 = 5;
+
+/// When a payload that has just failed once more is tried again; never, when it was tried often
+/// enough.
+pub(crate) fn due_again(failed_before: i16, now: Timestamp) -> Option<Timestamp> {
+    let failed = failed_before.saturating_add(1);
+    let pause = SignedDuration::from_secs(10 << (2 * failed.clamp(0, ATTEMPTS_MAX)));
+    (failed < ATTEMPTS_MAX).then_some(now + pause)
+}
 
 /// An event with the payload it came in.
 pub(crate) struct Placed<T> {
@@ -85,13 +94,14 @@ pub(crate) const EARLY_REVOKE: &str = "revoke.early";
 
 /// An edit to be kept until its message comes.
 pub(crate) fn early_edit(payload: InboxId, (id, content, at): &Edit) -> Kept {
-    let raw = json!({ "external_message_id": id, "content": content, "at": at });
+    let raw =
+        json!({ "external_message_id": crate::storable_id(id), "content": content, "at": at });
     (payload, EARLY_EDIT.to_owned(), raw)
 }
 
 /// A revocation to be kept until its message comes.
 pub(crate) fn early_revoke(payload: InboxId, (id, at): &Revoke) -> Kept {
-    let raw = json!({ "external_message_id": id, "at": at });
+    let raw = json!({ "external_message_id": crate::storable_id(id), "at": at });
     (payload, EARLY_REVOKE.to_owned(), raw)
 }
 

@@ -12,7 +12,7 @@ use misy_store::TenantTx;
 
 use self::lanes::{Lane, Waiting};
 use super::jobs::Ingest;
-use super::model::{self, ATTEMPTS_MAX, Edit, Kept, Pending, Placed, Revoke, Sorted};
+use super::model::{self, Edit, Kept, Pending, Placed, Revoke, Sorted};
 use super::store::{self, NewPayloads};
 use crate::conversations::model::Opened;
 use crate::hooks::Error;
@@ -98,10 +98,11 @@ pub(crate) async fn ingest(deps: &Deps, ctx: &Ctx, id: ChannelId) -> Result<(), 
     if pending.is_empty() {
         return Ok(());
     }
-    let Some(opened) = channels::service::open_account(deps, &mut tx, id).await? else {
+    // What came while the account was connected is taken in even if it is disconnected by now.
+    let Some(kind) = channels::service::find_kind(deps, &mut tx, id).await? else {
         return Ok(());
     };
-    let Some(channel) = deps.channels.find(&opened.kind) else { return Ok(()) };
+    let Some(channel) = deps.channels.find(&kind) else { return Ok(()) };
     let whole = take_in(&mut tx, channel.as_ref(), id, &pending).await;
     let outcome = match whole {
         Ok(()) => {
@@ -129,7 +130,8 @@ fn is_poison(error: &messages::Error) -> bool {
     error.code() != misy_core::Code::Unavailable
 }
 
-/// Each payload on its own, so that one that cannot be taken in holds up no other.
+/// Each payload on its own, so that one that cannot be taken in holds up no other: it is tried
+/// again later, and at last set aside.
 async fn one_by_one(
     deps: &Deps,
     ctx: &Ctx,
@@ -137,30 +139,44 @@ async fn one_by_one(
     id: ChannelId,
     pending: Vec<Pending>,
 ) -> Result<(), messages::Error> {
-    let mut failed = None;
     for payload in pending {
         let (payload_id, attempts) = (payload.id, payload.attempts);
         let mut tx = deps.db.tenant(ctx).await?;
-        let taken = take_in(&mut tx, channel, id, &[payload]).await;
-        let Err(error) = (match taken {
+        let taken = match take_in(&mut tx, channel, id, &[payload]).await {
             Ok(()) => tx.commit().await.map_err(messages::Error::from),
             Err(error) => Err(error),
-        }) else {
-            continue;
         };
-        if !is_poison(&error) {
-            return Err(error);
+        match taken {
+            Ok(()) => {}
+            Err(error) if is_poison(&error) => {
+                put_off(deps, ctx, id, (payload_id, attempts), &error).await?;
+            }
+            Err(error) => return Err(error),
         }
-        tracing::error!(
-            inbox = %payload_id, attempts, error = &error as &dyn std::error::Error,
-            "a payload could not be taken in"
-        );
-        let mut tx = deps.db.tenant(ctx).await?;
-        store::count_attempt(&mut tx, payload_id, &error.to_string(), ATTEMPTS_MAX).await?;
-        tx.commit().await?;
-        failed = Some(error);
     }
-    failed.map_or(Ok(()), Err)
+    let mut tx = deps.db.tenant(ctx).await?;
+    Ingest { channel: id }.enqueue(&mut tx);
+    Ok(tx.commit().await?)
+}
+
+async fn put_off(
+    deps: &Deps,
+    ctx: &Ctx,
+    channel: ChannelId,
+    (id, attempts): (InboxId, i16),
+    error: &messages::Error,
+) -> Result<(), messages::Error> {
+    let due_at = model::due_again(attempts, deps.ambient.now());
+    tracing::error!(
+        inbox = %id, attempts, set_aside = due_at.is_none(),
+        error = error as &dyn std::error::Error, "a payload could not be taken in"
+    );
+    let mut tx = deps.db.tenant(ctx).await?;
+    store::count_attempt(&mut tx, id, &error.to_string(), due_at).await?;
+    if let Some(due_at) = due_at {
+        Ingest { channel }.enqueue_at(&mut tx, due_at);
+    }
+    Ok(tx.commit().await?)
 }
 
 async fn take_in(
@@ -214,7 +230,8 @@ async fn happen(
     record_messages(tx, id, &sorted.messages).await?;
     record_echoes(tx, id, &sorted).await?;
     let arrived = sorted.history.iter().chain(&sorted.messages);
-    let arrived: Vec<&str> = arrived.map(|one| one.what.external_id.as_str()).collect();
+    let arrived: Vec<String> =
+        arrived.map(|one| crate::storable_id(&one.what.external_id)).collect();
     let early = store::take_early(tx, id, &arrived).await?;
     sorted.add_early(early);
     let Sorted { statuses, edits, revokes, identities, mut unknown, .. } = sorted;

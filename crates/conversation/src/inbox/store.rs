@@ -1,7 +1,7 @@
 //! Room `conversation`: rows of `inbox` and `channel_events`.
 
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, InboxId};
+use misy_core::{ChannelId, InboxId, Timestamp};
 use misy_store::{Error, TenantTx};
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,7 +17,9 @@ const INSERT: &str = "
 
 const LIST_PENDING: &str = "
     select id, body, attempts, received_at from inbox
-    where tenant_id = $1 and channel_id = $2 and state = 'pending' order by id limit $3";
+    where tenant_id = $1 and channel_id = $2 and state = 'pending'
+      and (due_at is null or due_at <= $4)
+    order by id limit $3";
 
 const MARK_DONE: &str = "
     update inbox set state = 'done', events = new.events, processed_at = $4
@@ -30,8 +32,8 @@ const MARK_UNREADABLE: &str = "
     where inbox.tenant_id = $1 and inbox.id = new.id";
 
 const COUNT_ATTEMPT: &str = "
-    update inbox set attempts = attempts + 1, error = $3,
-        state = case when attempts + 1 >= $4 then 'failed' else 'pending' end
+    update inbox set attempts = attempts + 1, error = $3, due_at = $4,
+        state = case when $4::timestamptz is null then 'failed' else 'pending' end
     where tenant_id = $1 and id = $2";
 
 const INSERT_EVENTS: &str = "
@@ -68,7 +70,8 @@ pub(crate) async fn list_pending(
     channel: ChannelId,
     limit: u16,
 ) -> Result<Vec<Pending>, Error> {
-    let rows = tx.query(LIST_PENDING, &[&tx.tenant(), &channel.uuid(), &i64::from(limit)]).await?;
+    let (own, now) = (tx.tenant(), tx.ambient().now());
+    let rows = tx.query(LIST_PENDING, &[&own, &channel.uuid(), &i64::from(limit), &now]).await?;
     let pending = |row: &misy_store::Row| Pending {
         id: InboxId::from_uuid(row.get("id")),
         body: row.get("body"),
@@ -102,15 +105,15 @@ pub(crate) async fn mark_unreadable(
     tx.execute(MARK_UNREADABLE, &[&own, &ids, &errors, &now]).await.map(drop)
 }
 
-/// Counts a failed attempt; after the last one the payload is set aside.
+/// Counts a failed attempt; a payload that is not due again is set aside.
 pub(crate) async fn count_attempt(
     tx: &mut TenantTx,
     id: InboxId,
     error: &str,
-    attempts_max: i16,
+    due_at: Option<Timestamp>,
 ) -> Result<(), Error> {
     let own = tx.tenant();
-    tx.execute(COUNT_ATTEMPT, &[&own, &id.uuid(), &error, &attempts_max]).await.map(drop)
+    tx.execute(COUNT_ATTEMPT, &[&own, &id.uuid(), &error, &due_at]).await.map(drop)
 }
 
 /// Keeps events that have no place of their own, whole.
@@ -137,7 +140,7 @@ pub(crate) async fn insert_events(
 pub(crate) async fn take_early(
     tx: &mut TenantTx,
     channel: ChannelId,
-    messages: &[&str],
+    messages: &[String],
 ) -> Result<Vec<Kept>, Error> {
     if messages.is_empty() {
         return Ok(Vec::new());

@@ -1,6 +1,6 @@
 //! Room `conversation`: customers are answered from the knowledge, once, or handed over to people.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::house::{House, Shop};
 
@@ -125,7 +125,10 @@ async fn what_is_no_text_is_handed_over_and_a_reaction_is_left_alone() {
     let shop = taught(&house).await;
     let reaction = json!({ "type": "reaction", "external_message_id": "x", "emoji": "👍" });
     let place = json!({ "type": "location", "latitude": 48.2, "longitude": 16.4 });
-    let event = |id: &str, content| json!([{ "kind": "message", "id": id, "from": "+4911", "content": content }]);
+    let event = |id: &str, content: Value| {
+        let event = json!({ "kind": "message", "id": id, "from": "+4911", "content": content });
+        json!([event])
+    };
     house.hears(&shop, event("m1", reaction)).await;
     assert_eq!(house.conversation(&shop).await["status"], "open");
     house.hears(&shop, event("m2", place)).await;
@@ -159,7 +162,10 @@ async fn the_same_delivery_twice_is_one_message_and_one_answer() {
 async fn answers_keep_the_order_of_the_questions() {
     let house = House::new().await;
     let shop = taught(&house).await;
-    let ask = |id: &str, text: &str| json!({ "kind": "message", "id": id, "from": "+4911", "text": text });
+    let ask = |id: &str, text: &str| {
+        let (kind, from) = ("message", "+4911");
+        json!({ "kind": kind, "id": id, "from": from, "text": text })
+    };
     let (hours, delivery) = ("When are you open?", "Do you deliver to Austria?");
     let batch = [ask("m1", hours), ask("m2", delivery), ask("m3", hours), ask("m4", delivery)];
     house.hears(&shop, json!(batch)).await;

@@ -1,5 +1,5 @@
-//! Room `conversation`: whatever fails and whenever the program dies, every message of a customer is
-//! kept once and answered once, in order.
+//! Room `conversation`: whatever fails and whenever the program dies, every message of a customer
+//! is kept once and answered once, in order.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,8 @@ impl Dice {
     }
 }
 
-/// The provider's reports on everything that it took, some twice, in any order; it knows what we gave
-/// it to carry along.
+/// The provider's reports on everything that it took, some twice, in any order; it knows what we
+/// gave it to carry along.
 fn reports(house: &House, dice: &Dice) -> Vec<Value> {
     let mut reports = Vec::new();
     for message in house.paper.taken() {
@@ -66,8 +66,8 @@ fn word(number: usize) -> &'static str {
     ["bicycle", "tyre", "saddle", "pump", "chain", "brake", "pedal", "helmet"][number]
 }
 
-/// Plays one whole story that the seed decides: deliveries, repeated ones, deaths, reports. What the
-/// provider reports is delivered within a minute, and taken in whenever the program lives.
+/// Plays one whole story that the seed decides: deliveries, repeated ones, deaths, reports. What
+/// the provider reports is delivered within a minute, and taken in whenever the program lives.
 async fn play(seed: u64) {
     let (house, dice) = (House::new().await, Dice(Seeded::new(seed)));
     let shop = taught(&house).await;

@@ -163,12 +163,13 @@ async fn record_sent(
     sent: &Sent,
     echoed: bool,
 ) -> Result<(), Error> {
-    let (channel, external_id) = (one.account.id, sent.external_id.as_str());
+    let (channel, external_id) = (one.account.id, crate::storable_id(&sent.external_id));
     let mut tx = deps.db.tenant(ctx).await?;
     if echoed {
-        store::delete_echo(&mut tx, one.message, channel, external_id).await?;
+        store::delete_echo(&mut tx, one.message, channel, &external_id).await?;
     }
-    let early = store::record_sent(&mut tx, one.message, one.attempt, channel, external_id).await?;
+    let early =
+        store::record_sent(&mut tx, one.message, one.attempt, channel, &external_id).await?;
     let early = early.into_iter().map(|report| (Some(one.message), report));
     statuses::apply(&mut tx, channel, early.collect()).await?;
     Ok(tx.commit().await?)

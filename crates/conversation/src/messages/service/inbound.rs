@@ -54,6 +54,7 @@ pub(crate) async fn apply_edits(
 ) -> Result<Vec<bool>, Error> {
     let revisions = edits.iter().map(|(external_id, content, at)| {
         let content = content.clone();
+        let external_id = crate::storable_id(external_id);
         Revision { external_id, content, name: "edited_at", at: *at, erase: false }
     });
     revise(tx, channel, revisions.collect()).await
@@ -68,6 +69,7 @@ pub(crate) async fn apply_revokes(
     let revisions = revokes.iter().map(|(external_id, at)| {
         let (name, text) = ("revoked".to_owned(), Some("The message was taken back.".to_owned()));
         let content = Content::Event(EventContent { name, text, data: serde_json::Map::new() });
+        let external_id = crate::storable_id(external_id);
         Revision { external_id, content, name: "revoked_at", at: *at, erase: true }
     });
     revise(tx, channel, revisions.collect()).await
@@ -76,15 +78,15 @@ pub(crate) async fn apply_revokes(
 async fn revise(
     tx: &mut TenantTx,
     channel: ChannelId,
-    revisions: Vec<Revision<'_>>,
+    revisions: Vec<Revision>,
 ) -> Result<Vec<bool>, Error> {
     if revisions.is_empty() {
         return Ok(Vec::new());
     }
-    let asked: Vec<String> = revisions.iter().map(|one| one.external_id.to_owned()).collect();
-    let last: BTreeMap<&str, Revision<'_>> =
-        revisions.into_iter().map(|one| (one.external_id, one)).collect();
-    let last: Vec<Revision<'_>> = last.into_values().collect();
+    let asked: Vec<String> = revisions.iter().map(|one| one.external_id.clone()).collect();
+    let last: BTreeMap<String, Revision> =
+        revisions.into_iter().map(|one| (one.external_id.clone(), one)).collect();
+    let last: Vec<Revision> = last.into_values().collect();
     let found: HashSet<String> = store::revise(tx, channel, &last).await?.into_iter().collect();
     Ok(asked.iter().map(|external_id| found.contains(external_id)).collect())
 }

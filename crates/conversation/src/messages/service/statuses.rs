@@ -33,7 +33,7 @@ pub(crate) async fn apply_statuses(
     let reports = updates.iter().map(|(update, at)| {
         let ours = update.correlation.as_ref().and_then(|text| text.parse().ok());
         let report = Report {
-            external_id: update.external_id.clone(),
+            external_id: crate::storable_id(&update.external_id),
             status: update.status,
             at: *at,
             failure: update.failure.clone(),

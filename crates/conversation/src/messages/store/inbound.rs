@@ -82,10 +82,12 @@ pub(crate) async fn insert_inbound(
     }
     let column = |pick: fn(&NewInbound) -> Uuid| messages.iter().map(pick).collect::<Vec<_>>();
     let extra = |new: &NewInbound| crate::storable_json(Value::Object(new.message.extra.clone()));
-    let replies: Vec<Option<&str>> =
-        messages.iter().map(|new| new.message.reply_to.as_deref()).collect();
-    let in_batch: Vec<Option<Uuid>> =
-        replies.iter().map(|reply| places.get((*reply)?).copied()).collect();
+    let reply = |new: &NewInbound| new.message.reply_to.as_deref().map(crate::storable_id);
+    let in_batch = messages.iter().map(|new| {
+        let reply = new.message.reply_to.as_deref()?;
+        places.get(reply).copied()
+    });
+    let in_batch: Vec<Option<Uuid>> = in_batch.collect();
     let params: [&(dyn ToSql + Sync); 12] = [
         &tx.tenant(),
         &channel.uuid(),
@@ -95,8 +97,11 @@ pub(crate) async fn insert_inbound(
         &messages.iter().map(|new| new.contact.to_string()).collect::<Vec<_>>(),
         &messages.iter().map(|new| value(&new.message.content)).collect::<Vec<_>>(),
         &messages.iter().map(extra).collect::<Vec<_>>(),
-        &messages.iter().map(|new| new.message.external_id.as_str()).collect::<Vec<_>>(),
-        &replies,
+        &messages
+            .iter()
+            .map(|new| crate::storable_id(&new.message.external_id))
+            .collect::<Vec<_>>(),
+        &messages.iter().map(reply).collect::<Vec<_>>(),
         &in_batch,
         &messages.iter().map(|new| new.at).collect::<Vec<_>>(),
     ];
@@ -122,15 +127,15 @@ pub(crate) async fn insert_echoes(
         &echoes.iter().map(|_| tx.ambient().uuid()).collect::<Vec<_>>(),
         &echoes.iter().map(|new| new.conversation.uuid()).collect::<Vec<_>>(),
         &echoes.iter().map(|new| value(&new.message.content)).collect::<Vec<_>>(),
-        &echoes.iter().map(|new| new.message.external_id.as_str()).collect::<Vec<_>>(),
+        &echoes.iter().map(|new| crate::storable_id(&new.message.external_id)).collect::<Vec<_>>(),
         &echoes.iter().map(|new| new.at).collect::<Vec<_>>(),
     ];
     Ok(tx.query(INSERT_ECHOES, &params).await?.len())
 }
 
 /// A customer's later word on an earlier message.
-pub(crate) struct Revision<'a> {
-    pub(crate) external_id: &'a str,
+pub(crate) struct Revision {
+    pub(crate) external_id: String,
     pub(crate) content: Content,
     /// Under which name `extra` notes when.
     pub(crate) name: &'static str,
@@ -143,14 +148,14 @@ pub(crate) struct Revision<'a> {
 pub(crate) async fn revise(
     tx: &mut TenantTx,
     channel: ChannelId,
-    revisions: &[Revision<'_>],
+    revisions: &[Revision],
 ) -> Result<Vec<String>, Error> {
-    let note = |one: &Revision<'_>| json!({ one.name: one.at });
+    let note = |one: &Revision| json!({ one.name: one.at });
     let params: [&(dyn ToSql + Sync); 7] = [
         &tx.tenant(),
         &channel.uuid(),
         &tx.ambient().now(),
-        &revisions.iter().map(|one| one.external_id).collect::<Vec<_>>(),
+        &revisions.iter().map(|one| one.external_id.as_str()).collect::<Vec<_>>(),
         &revisions.iter().map(|one| value(&one.content)).collect::<Vec<_>>(),
         &revisions.iter().map(note).collect::<Vec<Value>>(),
         &revisions.iter().map(|one| one.erase).collect::<Vec<_>>(),
