@@ -21,6 +21,7 @@ mod queries;
 pub mod rates;
 mod replay;
 mod request;
+mod rest;
 mod routes;
 pub mod serve;
 mod shapes;

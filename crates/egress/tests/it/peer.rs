@@ -14,16 +14,21 @@ pub(crate) enum Act {
     Answer(String),
     /// Closes without a word.
     Drop,
+    /// Closes the first time, answers from then on.
+    Recover(String),
     /// Reads and stays silent.
     Hang,
 }
 
 pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Act {
+    Act::Answer(text(status, headers, body))
+}
+
+/// An answer as it goes over the wire.
+pub(crate) fn text(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     let close = "Connection: close";
-    Act::Answer(format!(
-        "HTTP/1.1 {status} X\r\n{headers}{close}\r\nContent-Length: {length}\r\n\r\n{body}"
-    ))
+    format!("HTTP/1.1 {status} X\r\n{headers}{close}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
 pub(crate) struct Peer {
@@ -43,13 +48,20 @@ impl Peer {
             let mut open = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
-                log.lock().expect("no panic inside").push(request);
+                let heard = {
+                    let mut log = log.lock().expect("no panic inside");
+                    log.push(request);
+                    log.len()
+                };
                 match &act {
+                    Act::Recover(text) if heard > 1 => {
+                        let _ = stream.write_all(text.as_bytes()).await;
+                    }
                     Act::Answer(text) => {
                         let _ = stream.write_all(text.as_bytes()).await;
                     }
                     Act::Hang => open.push(stream),
-                    Act::Drop => {}
+                    Act::Drop | Act::Recover(_) => {}
                 }
             }
         });
