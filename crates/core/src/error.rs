@@ -41,11 +41,13 @@ macro_rules! codes {
 
 codes! {
     MalformedRequest = "request.malformed", 400, "The request cannot be read",
-        "Check that the body is complete, valid JSON in UTF-8 and that ids in the path have the right form.";
+        "Check that the body is complete, valid JSON in UTF-8 and that ids in the path have the \
+         right form.";
     UnknownParameter = "request.unknown_parameter", 400, "A query parameter is not known",
         "Remove the parameter or correct its name; the reference lists those each operation takes.";
     Unauthenticated = "auth.unauthenticated", 401, "No valid credential",
-        "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh it.";
+        "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh \
+         it.";
     InvalidLogin = "auth.invalid_login", 401, "The e-mail address or password is wrong",
         "Check both. The answer is the same for an unknown address, on purpose.";
     InvalidRefreshToken = "auth.invalid_refresh_token", 401, "The refresh token is not valid",

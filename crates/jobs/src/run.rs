@@ -144,8 +144,8 @@ impl Line {
             actor = self.actor.map(|actor| actor.to_string()),
             status,
             attempt = self.attempt,
-            elapsed_ms = elapsed.as_millis(),
-            delay_ms = self.delay.as_millis(),
+            elapsed_ms = whole_ms(elapsed),
+            delay_ms = whole_ms(self.delay),
             queries = meter.queries(),
             rows = meter.rows(),
             trace_id = self.trace_id,
@@ -153,6 +153,11 @@ impl Line {
             "job"
         );
     }
+}
+
+/// A number for the log: 128 bits would be written as text.
+fn whole_ms(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An error and everything below it, for the log.

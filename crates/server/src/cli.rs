@@ -157,6 +157,7 @@ impl Place {
         }
         if let Some(listen) = self.admin_listen {
             config.server.admin_listen = listen;
+            config.server.work_admin_listen = listen;
         }
         if let Some(url) = &self.database_url {
             config.database.url = Some(url.clone());

@@ -45,6 +45,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where metrics are served; keep it from the public.
     pub admin_listen: SocketAddr,
+    /// Where `misybot work` serves the metrics of workers that run beside the API.
+    pub work_admin_listen: SocketAddr,
     /// The API's address as the outside sees it; providers send their hooks there.
     pub public_url: Option<String>,
     /// Address of the first operator, made at the first start.
@@ -57,6 +59,7 @@ impl Default for Server {
             data: PathBuf::from(".misybot"),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             admin_listen: (Ipv4Addr::LOCALHOST, 9090).into(),
+            work_admin_listen: (Ipv4Addr::LOCALHOST, 9091).into(),
             public_url: None,
             operator_email: "operator@misybot.localhost".to_owned(),
         }

@@ -27,7 +27,8 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
 
 /// Answer a provider's handshake.
 #[utoipa::path(get, path = "/hooks/{hook}", tag = "hooks", security(()),
-    params(("hook" = String, Path, description = "An account's id, or the name of a provider's app.")),
+    params(("hook" = String, Path,
+        description = "An account's id, or the name of a provider's app.")),
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn shake_hands(
     State(deps): State<Arc<Deps>>,
@@ -44,7 +45,8 @@ async fn shake_hands(
 
 /// Take a delivery: verified, stored, acknowledged.
 #[utoipa::path(post, path = "/hooks/{hook}", tag = "hooks", security(()),
-    params(("hook" = String, Path, description = "An account's id, or the name of a provider's app.")),
+    params(("hook" = String, Path,
+        description = "An account's id, or the name of a provider's app.")),
     request_body(content = Object, description = "The provider's own payload."),
     responses((status = 200)))]
 async fn deliver(

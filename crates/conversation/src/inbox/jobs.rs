@@ -21,6 +21,25 @@ pub struct Ingest {
     pub channel: ChannelId,
 }
 
+/// Has an account's inbox looked at again when a payload that failed is due. It is in no lane: one
+/// that waits holds up what comes after it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Revisit {
+    /// Whose inbox.
+    pub channel: ChannelId,
+}
+
+impl Job for Revisit {
+    const NAME: &'static str = "conversation.inbox.revisit";
+    type Deps = Deps;
+
+    async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
+        let mut tx = deps.db.tenant(&ctx).await.map_err(JobError::retry)?;
+        Ingest { channel: self.channel }.enqueue(&mut tx);
+        tx.commit().await.map_err(JobError::retry)
+    }
+}
+
 /// How long payloads of a tenant that is stopped wait between two looks.
 const STOPPED: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
 

@@ -11,7 +11,7 @@ use misy_jobs::Job;
 use misy_store::TenantTx;
 
 use self::lanes::{Lane, Waiting};
-use super::jobs::Ingest;
+use super::jobs::{Ingest, Revisit};
 use super::model::{self, Edit, Kept, Pending, Placed, Revoke, Sorted};
 use super::store::{self, NewPayloads};
 use crate::conversations::model::Opened;
@@ -174,7 +174,7 @@ async fn put_off(
     let mut tx = deps.db.tenant(ctx).await?;
     store::count_attempt(&mut tx, id, &error.to_string(), due_at).await?;
     if let Some(due_at) = due_at {
-        Ingest { channel }.enqueue_at(&mut tx, due_at);
+        Revisit { channel }.enqueue_at(&mut tx, due_at);
     }
     Ok(tx.commit().await?)
 }

@@ -33,8 +33,11 @@ pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
 
 fn configure(options: &Up, file: Option<&Path>) -> anyhow::Result<Config> {
     let mut config = options.place.over(file)?;
-    config.conversation.private_hosts_allowed = true;
-    config.egress.private_hosts_allowed = true;
+    // The sandbox is a provider on this very machine; real ones never are.
+    if !options.no_sandbox {
+        config.conversation.private_hosts_allowed = true;
+        config.egress.private_hosts_allowed = true;
+    }
     config.jobs.sole = config.database.address()?.is_none();
     if let Some(listen) = options.sandbox_listen {
         config.sandbox.listen = listen;

@@ -10,9 +10,11 @@ use crate::cli::Place;
 pub async fn run(place: &Place, file: Option<&Path>) -> anyhow::Result<()> {
     let installation = Installation::open(place, file)?;
     let public_url = app::public_url(&installation.config.server);
+    let admin = app::bind(installation.config.server.work_admin_listen).await?;
     let app = App::build(installation, &public_url).await?;
     let worker = app.start_worker();
-    super::stop_asked().await?;
+    println!("metrics: http://{}/metrics", admin.local_addr()?);
+    let watched = app.serve_metrics(admin, super::stop_asked()).await;
     worker.stop().await;
-    Ok(())
+    watched
 }
