@@ -14,7 +14,7 @@ use crate::idempotency;
 use crate::roles::{DbRole, RolePasswords};
 use crate::session::{Mode, Session};
 use crate::tx::{PlatformTx, TenantTx};
-use crate::{Error, Wake, queue, tls, wake};
+use crate::{Error, Precedence, Wake, queue, tls, wake};
 
 /// How the program uses the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +49,7 @@ struct Inner {
     listener: tokio_postgres::Config,
     ambient: Ambient,
     wake: Wake,
+    precedence: Precedence,
 }
 
 /// The database. Cheap to clone.
@@ -77,6 +78,7 @@ impl Db {
             listener: sign_in(server, passwords, DbRole::Platform),
             ambient,
             wake: Wake::default(),
+            precedence: Precedence::default(),
         }))
     }
 
@@ -129,6 +131,11 @@ impl Db {
     /// Hears of commits that enqueued jobs.
     pub fn wake(&self) -> &Wake {
         &self.0.wake
+    }
+
+    /// Says what goes first when there is not enough of the machine for all.
+    pub fn precedence(&self) -> &Precedence {
+        &self.0.precedence
     }
 
     /// Clock, entropy and ids.

@@ -56,6 +56,7 @@ async fn deliver(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<StatusCode, Problem> {
+    let _first = deps.db.precedence().go_first();
     match hook.parse::<ChannelId>() {
         Ok(id) => service::deliver(&deps, &ctx, id, &headers, body).await?,
         Err(_) => service::deliver_shared(&deps, &ctx, &hook, &headers, body).await?,
