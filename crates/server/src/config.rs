@@ -121,7 +121,11 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     let sentence = |section: &str, fault: String| format!("[{section}] {fault}");
     faults.extend(config.identity.validate().into_iter().map(|fault| sentence("identity", fault)));
-    let sections = [("web", config.web.validate()), ("egress", config.egress.validate())];
+    let sections = [
+        ("database.pool", config.database.pool.validate()),
+        ("web", config.web.validate()),
+        ("egress", config.egress.validate()),
+    ];
     for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);
         let found = outcome.err().unwrap_or_default();
