@@ -51,6 +51,12 @@ impl Session {
         Self { client: Some(client), begin, state: State::Fresh, mode, prepared: false }
     }
 
+    /// Has a statement run right after `BEGIN`, in the same round trip.
+    pub(crate) fn begin_with(&mut self, first: &str) {
+        self.begin.push_str("; ");
+        self.begin.push_str(first);
+    }
+
     /// Marks it as the opened transaction of a request with an idempotency key.
     pub(crate) fn mark_prepared(&mut self) {
         self.prepared = true;
