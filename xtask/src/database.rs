@@ -1,5 +1,6 @@
-//! Room `xtask`: the PostgreSQL of the tests: a program of testkit that runs a private server, tells
-//! its address in a file, and stops it when it is told to or when its parent is gone.
+//! Room `xtask`: the servers of the tests: a program of testkit that runs a private PostgreSQL and a
+//! document server beside it, tells their addresses in a file, and stops them when it is told to or
+//! when its parent is gone.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use crate::postgres;
 use crate::steps::{self, GLANCE, Steps};
 use crate::verbs::Usage;
 use crate::workshop::Workshop;
+use crate::{mongo, postgres};
 
 /// The variable by which tests find the server.
 pub(crate) const URL_VARIABLE: &str = "MISYBOT_TEST_DATABASE_URL";
@@ -37,15 +38,18 @@ impl Server {
         let place = Place::of(workshop);
         match place.running_url() {
             Some(url) => Ok(Self { child: None, url }),
-            None => Self::start(&workshop.dev_program("misy-testdb"), &place, steps),
+            None => Self::start(Program::of(workshop), &place, steps),
         }
     }
 
     /// Starts `misy-testdb` in a process group of its own, so that Ctrl-C ends the tests first.
-    fn start(program: &Path, place: &Place, steps: &Steps) -> Result<Self> {
+    fn start(program: Program, place: &Place, steps: &Steps) -> Result<Self> {
         fs::create_dir_all(&place.folder)?;
         remove(&place.ready())?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(program.path);
+        if let Some(mongo) = program.mongo {
+            command.arg("--mongo").arg(mongo);
+        }
         command.arg("--dir").arg(&place.folder).arg("--ready-file").arg(place.ready());
         let child = steps::spawn(command.stdin(Stdio::null()).process_group(0))?;
         let mut server = Self { child: Some(child), url: String::new() };
@@ -88,6 +92,18 @@ impl Drop for Server {
     }
 }
 
+/// The program that runs the servers, and the document server that it shall run.
+struct Program {
+    path: PathBuf,
+    mongo: Option<PathBuf>,
+}
+
+impl Program {
+    fn of(workshop: &Workshop) -> Self {
+        Self { path: workshop.dev_program("misy-testdb"), mongo: mongo::find(workshop) }
+    }
+}
+
 /// `cargo xtask db`.
 pub(crate) fn db(workshop: &Workshop, arguments: &[String]) -> Result<()> {
     let place = Place::of(workshop);
@@ -118,6 +134,7 @@ fn start(workshop: &Workshop, place: &Place) -> Result<()> {
         return Ok(());
     }
     postgres::ensure(workshop)?;
+    mongo::ensure(workshop)?;
     if !build(workshop).status().context("cannot start `cargo`")?.success() {
         bail!("the build failed");
     }
@@ -143,7 +160,7 @@ fn keep(workshop: &Workshop, place: &Place) -> Result<()> {
     // It leads a group already when typed by hand; then the terminal's signals reach it, as they should.
     let _ = rustix::process::setsid();
     let steps = Steps::begin()?;
-    let mut server = Server::start(&workshop.dev_program("misy-testdb"), place, &steps)?;
+    let mut server = Server::start(Program::of(workshop), place, &steps)?;
     fs::write(place.pid(), std::process::id().to_string())?;
     while !steps.stopped() && !server.ended()? {
         thread::sleep(GLANCE);
@@ -239,13 +256,17 @@ mod tests {
         fn with(script: &str) -> Self {
             let stage = Self { folder: tempfile::tempdir().unwrap() };
             let text = format!("#!/bin/sh\n{script}\n");
-            fs::write(stage.program(), text).unwrap();
-            fs::set_permissions(stage.program(), fs::Permissions::from_mode(0o755)).unwrap();
+            fs::write(stage.path(), text).unwrap();
+            fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o755)).unwrap();
             stage
         }
 
-        fn program(&self) -> PathBuf {
+        fn path(&self) -> PathBuf {
             self.folder.path().join("misy-testdb")
+        }
+
+        fn program(&self) -> Program {
+            Program { path: self.path(), mongo: None }
         }
 
         fn place(&self) -> Place {
@@ -260,7 +281,7 @@ mod tests {
              printf '{\"url\": \"postgresql://here\"}' > \"$4\"; while :; do sleep 0.01; done",
         );
         let steps = Steps::begin().unwrap();
-        let server = Server::start(&stage.program(), &stage.place(), &steps).unwrap();
+        let server = Server::start(stage.program(), &stage.place(), &steps).unwrap();
         assert_eq!(server.url, "postgresql://here");
         drop(server);
         assert!(stage.place().folder.join("stopped").exists());
@@ -270,7 +291,7 @@ mod tests {
     fn a_server_that_ends_before_it_is_ready_is_an_error() {
         let stage = Stage::with("exit 3");
         let steps = Steps::begin().unwrap();
-        let error = Server::start(&stage.program(), &stage.place(), &steps).unwrap_err();
+        let error = Server::start(stage.program(), &stage.place(), &steps).unwrap_err();
         assert!(error.to_string().contains("did not become ready"));
     }
 
@@ -280,7 +301,7 @@ mod tests {
         fs::create_dir_all(stage.place().folder).unwrap();
         fs::write(stage.place().ready(), "{\"url\": \"postgresql://old\"}").unwrap();
         let steps = Steps::begin().unwrap();
-        assert!(Server::start(&stage.program(), &stage.place(), &steps).is_err());
+        assert!(Server::start(stage.program(), &stage.place(), &steps).is_err());
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! the others without having been built with them.
 
 mod database;
+mod debian;
 mod documents;
 mod gates;
 mod golden;
+mod mongo;
 mod postgres;
 mod program;
 mod rooms;

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use crate::debian::{self, Package};
 use crate::workshop::{Workshop, variable};
 
 const OLDEST_MAJOR: u32 = 15;
@@ -68,38 +69,15 @@ fn parse_major(version: &str) -> Option<u32> {
     number[..digits].parse().ok()
 }
 
+/// The setting against the package's own server is only for this install.
 fn install(workshop: &Workshop) -> Result<()> {
-    if !workshop.answers("apt-get", &["--version"]) {
-        bail!(
-            "this is no Debian: install PostgreSQL {OLDEST_MAJOR} or newer (`postgres` and `initdb` \
-             in PATH) and run this again"
-        );
-    }
-    let mut command = if rustix::process::geteuid().is_root() {
-        Command::new("sh")
-    } else if workshop.answers("sudo", &["-n", "true"]) || workshop.answers("sudo", &["--version"])
-    {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("sh");
-        sudo
-    } else {
-        bail!("neither root nor sudo: as root, run `apt-get install postgresql`, then this again");
-    };
-    let status = command.arg("-c").arg(install_script()).status().context("cannot run a shell")?;
-    if status.success() { Ok(()) } else { bail!("`apt-get install postgresql` failed ({status})") }
-}
-
-/// The package lists of a fresh machine are empty, so a failed install is tried again after an
-/// update. The setting against the package's own server is only for this install.
-fn install_script() -> String {
-    format!(
-        "set -e; export DEBIAN_FRONTEND=noninteractive; \
-         mkdir -p \"$(dirname {NO_CLUSTER})\"; \
+    let before = format!(
+        "mkdir -p \"$(dirname {NO_CLUSTER})\"; \
          echo 'create_main_cluster = false' > {NO_CLUSTER}; \
-         trap 'rm -f {NO_CLUSTER}' EXIT; \
-         install='apt-get install -y -q --no-install-recommends postgresql'; \
-         $install || {{ apt-get update -q && $install; }}"
-    )
+         trap 'rm -f {NO_CLUSTER}' EXIT;"
+    );
+    let otherwise = "install PostgreSQL 15 or newer (`postgres` and `initdb` in PATH)";
+    debian::install(workshop, &Package { name: "postgresql", before, otherwise })
 }
 
 #[cfg(test)]
@@ -118,11 +96,5 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("postgres"), "").unwrap();
         assert_eq!(find(&[folder.path().to_owned()]), None);
-    }
-
-    #[test]
-    fn the_install_script_is_a_shell_script() {
-        let checked = Command::new("sh").args(["-n", "-c", &install_script()]).status().unwrap();
-        assert!(checked.success());
     }
 }

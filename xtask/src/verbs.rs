@@ -46,7 +46,7 @@ pub(crate) const VERBS: [Verb; 10] = [
         name: "test",
         arguments: "[FILTER..]",
         summary: "runs all tests, each on a real PostgreSQL of its own",
-        details: "Checks the rooms, builds everything once, starts a private PostgreSQL, runs the \
+        details: "Checks the rooms, builds everything once, starts a private PostgreSQL and a document server, runs the \
                   tests of the documentation and all others, and stops what it started, also on \
                   Ctrl-C.\nFILTER is passed to the runner: part of a test's name, or options such \
                   as `-p misy-core`; with it only matching tests run and documentation is left \

@@ -139,6 +139,20 @@ impl Db {
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
 
+    /// A transaction inside the context's tenant that is never the opened one of a keyed request,
+    /// whose end is the answer's.
+    pub(crate) async fn tenant_apart(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        let session = self.tenant_session(ctx, Mode::Whole).await?;
+        Ok(TenantTx::new(self.clone(), session, ctx.clone()))
+    }
+
+    /// The same with a statement right after its `BEGIN`.
+    pub(crate) async fn tenant_after(&self, ctx: &Ctx, first: &str) -> Result<TenantTx, Error> {
+        let mut session = self.tenant_session(ctx, Mode::Whole).await?;
+        session.begin_with(first);
+        Ok(TenantTx::new(self.clone(), session, ctx.clone()))
+    }
+
     /// A transaction across tenants, on control tables only.
     pub async fn platform(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
         let session = match idempotency::take_prepared_platform().await? {

@@ -2,21 +2,40 @@
 //! owner's own, kept by id and found by the few fields that their kind declares.
 //!
 //! Every operation is final when it returns. What must happen together with rows of tables belongs
-//! into a table.
+//! into a table. Bodies live in tables of the database itself or in a document server, by tenant; a
+//! tenant's can be moved from one to the other while they are in use ([`moves`]).
 
+mod body;
 mod embedded;
+mod homes;
+pub mod mongo;
+pub mod moves;
+pub mod shared;
+mod sides;
 
-use misy_core::{Code, Ctx, Cursor, Limit, Public, Timestamp};
+use std::sync::Arc;
+
+use misy_core::{Code, Ctx, Cursor, Limit, Public, TenantId, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::cache::is_plain_name;
-use crate::{Db, Error};
+use crate::{Db, Error, TenantTx};
+use body::Written;
+use mongo::{Mongo, ServerError};
 
-/// The largest body, as compact JSON. Document servers stop at 16 MiB.
+pub use homes::{Home, Phase, State};
+
+/// The largest body, as compact JSON.
 pub const MAX_BODY_BYTES: usize = 8 << 20;
+/// The largest body as a document server keeps it: such servers stop at 16 MiB, and the fields that
+/// are kept beside a body need room too.
+pub const MAX_STORED_BYTES: usize = (16 << 20) - (64 << 10);
+/// How deep objects and arrays may lie in each other; document servers stop at 100.
+pub const MAX_DEPTH: usize = 64;
 /// The longest value of a declared field; an index entry must fit into a page.
 pub const MAX_FIELD_BYTES: usize = 1_000;
 
@@ -45,6 +64,11 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         self.name
     }
+
+    /// The fields by which its documents are found.
+    pub const fn fields(self) -> &'static [&'static str] {
+        self.fields
+    }
 }
 
 /// A document as it was last written.
@@ -71,12 +95,21 @@ pub enum DocumentError {
     /// The body cannot be written as JSON, or what is kept is not of the wanted form.
     #[error("the document does not have the form of its kind")]
     Form(#[from] serde_json::Error),
+    /// The document server failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The tenant's documents live in a document server, and this process knows of none.
+    #[error("the documents live in a document server, but `documents.url` is not set")]
+    Elsewhere,
     /// The body is not a JSON object.
     #[error("a document must be an object")]
     NotAnObject,
     /// The body is larger than [`MAX_BODY_BYTES`], or a declared field than [`MAX_FIELD_BYTES`].
     #[error("the document is too large")]
     TooLarge,
+    /// Objects and arrays lie deeper than [`MAX_DEPTH`].
+    #[error("the document is nested too deep")]
+    TooDeep,
     /// A text in the body holds U+0000, which PostgreSQL cannot store.
     #[error("the document holds the character U+0000")]
     NulCharacter,
@@ -89,8 +122,10 @@ impl Public for DocumentError {
     fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
+            Self::Server(error) => error.code(),
+            Self::Elsewhere => Code::Unavailable,
             Self::TooLarge => Code::TooLarge,
-            Self::NulCharacter => Code::Invalid,
+            Self::NulCharacter | Self::TooDeep => Code::Invalid,
             Self::Form(_) | Self::NotAnObject | Self::UndeclaredField(_) => Code::Internal,
         }
     }
@@ -98,54 +133,89 @@ impl Public for DocumentError {
     fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::Store(error) => error.retry_after_s(),
-            _ => None,
+            _ => (self.code() == Code::Unavailable).then_some(1),
         }
     }
 }
 
 /// The documents of all tenants. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Documents(Db);
+pub struct Documents {
+    db: Db,
+    mongo: Option<Mongo>,
+    /// A write that is noted for a second home takes a second connection while it holds one: so few
+    /// at once that they never wait for each other with all there are.
+    noting: Arc<Semaphore>,
+}
+
+/// Writes at once that hold two connections.
+const NOTING: usize = 2;
 
 impl Documents {
     /// Documents in tables of the database itself, under the same policy as every other table.
     pub fn embedded(db: Db) -> Self {
-        Self(db)
+        Self::new(db, None)
+    }
+
+    /// Documents in a document server, but for those of tenants that had documents before; these
+    /// stay in the database until they are moved.
+    pub fn mongo(db: Db, mongo: Mongo) -> Self {
+        Self::new(db, Some(mongo))
+    }
+
+    fn new(db: Db, mongo: Option<Mongo>) -> Self {
+        Self { db, mongo, noting: Arc::new(Semaphore::new(NOTING)) }
     }
 
     /// The documents of the context's tenant.
     pub fn of(&self, ctx: &Ctx) -> TenantDocuments {
-        TenantDocuments { db: self.0.clone(), ctx: ctx.clone() }
+        TenantDocuments { all: self.clone(), ctx: ctx.clone() }
     }
 }
 
 /// The documents of one tenant.
 #[derive(Debug, Clone)]
 pub struct TenantDocuments {
-    db: Db,
+    all: Documents,
     ctx: Ctx,
 }
 
 impl TenantDocuments {
     /// Those of one kind.
     pub fn collection(&self, kind: Kind) -> Collection {
-        Collection { db: self.db.clone(), ctx: self.ctx.clone(), kind }
+        Collection { all: self.all.clone(), ctx: self.ctx.clone(), kind }
+    }
+
+    /// Makes what the tenant's documents of these kinds need, so that their first write need not;
+    /// a second time does nothing.
+    pub async fn prepare(&self, kinds: &[Kind]) -> Result<(), DocumentError> {
+        let (tx, state) = homes::entered(&self.all.db, &self.ctx, self.all.mongo.is_some()).await?;
+        if state.home == Home::Mongo {
+            self.all.server()?.prepare(self.ctx.tenant(), kinds).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Where the tenant's documents live and whether they are being moved; `None` before the first
+    /// write.
+    pub async fn state(&self) -> Result<Option<State>, DocumentError> {
+        let mut tx = self.all.db.read(&self.ctx).await?;
+        Ok(homes::find(&mut tx).await?)
+    }
+}
+
+impl Documents {
+    fn server(&self) -> Result<&Mongo, DocumentError> {
+        self.mongo.as_ref().ok_or(DocumentError::Elsewhere)
     }
 }
 
 /// The documents of one kind of one tenant.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    db: Db,
+    all: Documents,
     ctx: Ctx,
     kind: Kind,
-}
-
-/// What is written of a document: its body and its declared fields.
-struct Written {
-    body: Value,
-    names: Vec<&'static str>,
-    values: Vec<String>,
 }
 
 impl Collection {
@@ -155,10 +225,15 @@ impl Collection {
         id: Uuid,
         body: &(impl Serialize + Sync),
     ) -> Result<i64, DocumentError> {
-        let written = self.written(body)?;
-        let mut tx = self.db.tenant(&self.ctx).await?;
-        let version = embedded::upsert(&mut tx, self.kind.name, id, &written).await?;
-        embedded::set_fields(&mut tx, self.kind.name, id, &written).await?;
+        let written = Written::new(self.kind, body)?;
+        let Entry { mut tx, home, _turn } = self.enter(id).await?;
+        let version = match home {
+            Home::Embedded => embedded::upsert(&mut tx, self.kind.name, id, &written).await?,
+            Home::Mongo => {
+                let now = tx.ambient().now();
+                self.all.server()?.put(self.place(id), &written, now).await?
+            }
+        };
         tx.commit().await?;
         Ok(version)
     }
@@ -171,13 +246,17 @@ impl Collection {
         seen_version: i64,
         body: &(impl Serialize + Sync),
     ) -> Result<Option<i64>, DocumentError> {
-        let written = self.written(body)?;
-        let mut tx = self.db.tenant(&self.ctx).await?;
-        let replaced =
-            embedded::replace(&mut tx, self.kind.name, id, seen_version, &written).await?;
-        if replaced.is_some() {
-            embedded::set_fields(&mut tx, self.kind.name, id, &written).await?;
-        }
+        let written = Written::new(self.kind, body)?;
+        let Entry { mut tx, home, _turn } = self.enter(id).await?;
+        let replaced = match home {
+            Home::Embedded => {
+                embedded::replace(&mut tx, self.kind.name, id, seen_version, &written).await?
+            }
+            Home::Mongo => {
+                let (server, now) = (self.all.server()?, tx.ambient().now());
+                server.replace(self.place(id), seen_version, &written, now).await?
+            }
+        };
         tx.commit().await?;
         Ok(replaced)
     }
@@ -187,14 +266,21 @@ impl Collection {
         &self,
         id: Uuid,
     ) -> Result<Option<Document<T>>, DocumentError> {
-        let mut tx = self.db.read(&self.ctx).await?;
-        embedded::find(&mut tx, self.kind.name, id).await?.map(formed).transpose()
+        let mut tx = self.all.db.read(&self.ctx).await?;
+        let found = match embedded::find(&mut tx, self.kind.name, id).await? {
+            Ok(found) => found.into_iter().next(),
+            Err(_) => self.all.server()?.find(self.place(id)).await?,
+        };
+        found.map(formed).transpose()
     }
 
     /// Removes a document; says whether it was there.
     pub async fn delete(&self, id: Uuid) -> Result<bool, DocumentError> {
-        let mut tx = self.db.tenant(&self.ctx).await?;
-        let deleted = embedded::delete(&mut tx, self.kind.name, id).await?;
+        let Entry { mut tx, home, _turn } = self.enter(id).await?;
+        let deleted = match home {
+            Home::Embedded => embedded::delete(&mut tx, self.kind.name, id).await?,
+            Home::Mongo => self.all.server()?.delete(self.place(id)).await?,
+        };
         tx.commit().await?;
         Ok(deleted)
     }
@@ -205,8 +291,11 @@ impl Collection {
         after: Option<Cursor>,
         limit: Limit,
     ) -> Result<Vec<Document<T>>, DocumentError> {
-        let mut tx = self.db.read(&self.ctx).await?;
-        let found = embedded::list(&mut tx, self.kind.name, after, limit).await?;
+        let mut tx = self.all.db.read(&self.ctx).await?;
+        let found = match embedded::list(&mut tx, self.kind.name, after, limit).await? {
+            Ok(found) => found,
+            Err(_) => self.all.server()?.list(self.all_of(), None, after, limit).await?,
+        };
         found.into_iter().map(formed).collect()
     }
 
@@ -221,51 +310,49 @@ impl Collection {
         if !self.kind.fields.contains(&field) {
             return Err(DocumentError::UndeclaredField(field));
         }
-        let mut tx = self.db.read(&self.ctx).await?;
-        let found =
-            embedded::find_by(&mut tx, self.kind.name, (field, value), after, limit).await?;
+        let (by, kind) = ((field, value), self.kind.name);
+        let mut tx = self.all.db.read(&self.ctx).await?;
+        let found = match embedded::find_by(&mut tx, kind, by, after, limit).await? {
+            Ok(found) => found,
+            Err(_) => self.all.server()?.list(self.all_of(), Some(by), after, limit).await?,
+        };
         found.into_iter().map(formed).collect()
     }
 
-    fn written(&self, body: &impl Serialize) -> Result<Written, DocumentError> {
-        let text = serde_json::to_string(body)?;
-        if text.len() > MAX_BODY_BYTES {
-            return Err(DocumentError::TooLarge);
+    /// Begins a write: while the transaction lasts, the tenant's home stays what it is. If a second
+    /// home is kept, the change is noted for it; where the body itself is not written by this
+    /// transaction, the note is durable before it.
+    async fn enter(&self, id: Uuid) -> Result<Entry<'_>, DocumentError> {
+        let (db, has_mongo) = (&self.all.db, self.all.mongo.is_some());
+        let (mut tx, mut state) = homes::entered(db, &self.ctx, has_mongo).await?;
+        let mut turn = None;
+        if state.other.is_some() && state.home == Home::Mongo {
+            tx.commit().await?;
+            turn = self.all.noting.acquire().await.ok();
+            (tx, state) = homes::entered(db, &self.ctx, has_mongo).await?;
         }
-        let body: Value = serde_json::from_str(&text)?;
-        let Value::Object(object) = &body else { return Err(DocumentError::NotAnObject) };
-        let fields = self.kind.fields.iter();
-        let (names, values): (Vec<_>, Vec<_>) =
-            fields.filter_map(|name| Some((*name, scalar(object.get(*name)?)?))).unzip();
-        if values.iter().any(|value| value.len() > MAX_FIELD_BYTES) {
-            return Err(DocumentError::TooLarge);
+        match (state.other, state.home) {
+            (None, _) => {}
+            (Some(_), Home::Embedded) => homes::note(&mut tx, self.kind.name, &[id]).await?,
+            (Some(_), Home::Mongo) => homes::note_first(db, &self.ctx, self.kind.name, id).await?,
         }
-        if text.contains("\\u0000") && has_nul(&body) {
-            return Err(DocumentError::NulCharacter);
-        }
-        Ok(Written { body, names, values })
+        Ok(Entry { tx, home: state.home, _turn: turn })
+    }
+
+    fn all_of(&self) -> (TenantId, Kind) {
+        (self.ctx.tenant(), self.kind)
+    }
+
+    fn place(&self, id: Uuid) -> (TenantId, Kind, Uuid) {
+        (self.ctx.tenant(), self.kind, id)
     }
 }
 
-/// A field's value as text; what is not a scalar is not indexed.
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => {
-            fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+/// A write that has begun.
+struct Entry<'a> {
+    tx: TenantTx,
+    home: Home,
+    _turn: Option<SemaphorePermit<'a>>,
 }
 
 fn formed<T: DeserializeOwned>(found: Document<Value>) -> Result<Document<T>, DocumentError> {

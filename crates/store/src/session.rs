@@ -54,6 +54,12 @@ impl Session {
         Self { client: Some(client), begin, state, mode, in_flight: false, prepared: false }
     }
 
+    /// Has a statement run right after `BEGIN`, in the same round trip.
+    pub(crate) fn begin_with(&mut self, first: &str) {
+        self.begin.push_str("; ");
+        self.begin.push_str(first);
+    }
+
     /// Marks it as the opened transaction of a request with an idempotency key.
     pub(crate) fn mark_prepared(&mut self) {
         self.prepared = true;

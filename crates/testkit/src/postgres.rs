@@ -1,7 +1,7 @@
 //! Room `testkit`: a real database of its own for each test, cloned from a migrated template in
 //! tens of milliseconds.
 
-mod server;
+pub(crate) mod server;
 mod sweep;
 mod template;
 
@@ -133,6 +133,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// A short unpredictable text for names.
-fn random_name(ambient: &Ambient) -> String {
+pub(crate) fn random_name(ambient: &Ambient) -> String {
     to_hex(&ambient.bytes::<6>())
 }

@@ -5,8 +5,9 @@ use serde_json::Value;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Document, Written};
-use crate::{Error, TenantTx};
+use super::body::Written;
+use super::{Document, Home};
+use crate::{Error, TenantTx, ToSql};
 
 const UPSERT: &str = "
     insert into documents (tenant_id, kind, id, body) values ($1, $2, $3, $4)
@@ -29,24 +30,44 @@ const SET_FIELDS: &str = "
     on conflict (tenant_id, kind, document_id, name) do update set value = excluded.value
         where document_fields.value <> excluded.value";
 
-const FIND: &str = "
-    select id, body, version, created_at, updated_at from documents
-    where tenant_id = $1 and kind = $2 and id = $3";
-
 const DELETE: &str = "delete from documents where tenant_id = $1 and kind = $2 and id = $3";
 
+/// Where the tenant's documents live is read in the same statement and so of the same moment; they
+/// are looked for only if they live here.
+const FIND: &str = "
+    select p.home, d.id, d.body, d.version, d.created_at, d.updated_at
+    from (select coalesce((select home from document_homes where tenant_id = $1), 'embedded')
+          as home) p
+    left join documents d
+        on p.home = 'embedded' and d.tenant_id = $1 and d.kind = $2 and d.id = $3";
+
 const LIST: &str = "
-    select id, body, version, created_at, updated_at from documents
-    where tenant_id = $1 and kind = $2 and ($3::uuid is null or id > $3)
-    order by id limit $4";
+    select p.home, d.id, d.body, d.version, d.created_at, d.updated_at
+    from (select coalesce((select home from document_homes where tenant_id = $1), 'embedded')
+          as home) p
+    left join lateral (
+        select id, body, version, created_at, updated_at from documents
+        where p.home = 'embedded' and tenant_id = $1 and kind = $2
+          and ($3::uuid is null or id > $3)
+        order by id limit $4) d on true
+    order by d.id";
 
 const FIND_BY: &str = "
-    select d.id, d.body, d.version, d.created_at, d.updated_at
-    from document_fields f
-    join documents d on d.tenant_id = f.tenant_id and d.kind = f.kind and d.id = f.document_id
-    where f.tenant_id = $1 and f.kind = $2 and f.name = $3 and f.value = $4
-      and ($5::uuid is null or f.document_id > $5)
-    order by f.document_id limit $6";
+    select p.home, d.id, d.body, d.version, d.created_at, d.updated_at
+    from (select coalesce((select home from document_homes where tenant_id = $1), 'embedded')
+          as home) p
+    left join lateral (
+        select d.id, d.body, d.version, d.created_at, d.updated_at
+        from document_fields f
+        join documents d
+            on d.tenant_id = f.tenant_id and d.kind = f.kind and d.id = f.document_id
+        where p.home = 'embedded' and f.tenant_id = $1 and f.kind = $2 and f.name = $3
+          and f.value = $4 and ($5::uuid is null or f.document_id > $5)
+        order by f.document_id limit $6) d on true
+    order by d.id";
+
+/// What was found, if the tenant's documents live here.
+pub(super) type Found = Result<Vec<Document<Value>>, Home>;
 
 pub(super) async fn upsert(
     tx: &mut TenantTx,
@@ -56,6 +77,7 @@ pub(super) async fn upsert(
 ) -> Result<i64, Error> {
     let tenant = tx.tenant();
     let row = tx.query_opt(UPSERT, &[&tenant, &kind, &id, &written.body]).await?;
+    set_fields(tx, kind, id, written).await?;
     row.map(|row| row.get(0)).ok_or(Error::Corrupt { column: "version" })
 }
 
@@ -68,10 +90,13 @@ pub(super) async fn replace(
 ) -> Result<Option<i64>, Error> {
     let tenant = tx.tenant();
     let row = tx.query_opt(REPLACE, &[&tenant, &kind, &id, &written.body, &seen_version]).await?;
+    if row.is_some() {
+        set_fields(tx, kind, id, written).await?;
+    }
     Ok(row.map(|row| row.get(0)))
 }
 
-pub(super) async fn set_fields(
+async fn set_fields(
     tx: &mut TenantTx,
     kind: &str,
     id: Uuid,
@@ -82,13 +107,9 @@ pub(super) async fn set_fields(
     Ok(())
 }
 
-pub(super) async fn find(
-    tx: &mut TenantTx,
-    kind: &str,
-    id: Uuid,
-) -> Result<Option<Document<Value>>, Error> {
+pub(super) async fn find(tx: &mut TenantTx, kind: &str, id: Uuid) -> Result<Found, Error> {
     let tenant = tx.tenant();
-    Ok(tx.query_opt(FIND, &[&tenant, &kind, &id]).await?.map(read))
+    found(&tx.query(FIND, &[&tenant, &kind, &id]).await?)
 }
 
 pub(super) async fn delete(tx: &mut TenantTx, kind: &str, id: Uuid) -> Result<bool, Error> {
@@ -101,11 +122,10 @@ pub(super) async fn list(
     kind: &str,
     after: Option<Cursor>,
     limit: Limit,
-) -> Result<Vec<Document<Value>>, Error> {
+) -> Result<Found, Error> {
     let tenant = tx.tenant();
     let after = after.map(|cursor| cursor.0);
-    let rows = tx.query(LIST, &[&tenant, &kind, &after, &rows_of(limit)]).await?;
-    Ok(rows.into_iter().map(read).collect())
+    found(&tx.query(LIST, &[&tenant, &kind, &after, &rows_of(limit)]).await?)
 }
 
 pub(super) async fn find_by(
@@ -114,12 +134,12 @@ pub(super) async fn find_by(
     (field, value): (&str, &str),
     after: Option<Cursor>,
     limit: Limit,
-) -> Result<Vec<Document<Value>>, Error> {
+) -> Result<Found, Error> {
     let tenant = tx.tenant();
     let after = after.map(|cursor| cursor.0);
-    let rows =
-        tx.query(FIND_BY, &[&tenant, &kind, &field, &value, &after, &rows_of(limit)]).await?;
-    Ok(rows.into_iter().map(read).collect())
+    let parameters: [&(dyn ToSql + Sync); 6] =
+        [&tenant, &kind, &field, &value, &after, &rows_of(limit)];
+    found(&tx.query(FIND_BY, &parameters).await?)
 }
 
 /// Exactly what is shown: the next page starts after the last document of this one.
@@ -127,12 +147,23 @@ fn rows_of(limit: Limit) -> i64 {
     limit.fetch() - 1
 }
 
-fn read(row: Row) -> Document<Value> {
-    Document {
-        id: row.get("id"),
+/// There is always a row that names the home; without a document the rest of it is empty.
+fn found(rows: &[Row]) -> Result<Found, Error> {
+    let corrupt = Error::Corrupt { column: "home" };
+    let Some(first) = rows.first() else { return Err(corrupt) };
+    match Home::parse(first.get("home")).ok_or(corrupt)? {
+        Home::Embedded => Ok(Ok(rows.iter().filter_map(read).collect())),
+        home @ Home::Mongo => Ok(Err(home)),
+    }
+}
+
+fn read(row: &Row) -> Option<Document<Value>> {
+    let id = row.get::<_, Option<Uuid>>("id")?;
+    Some(Document {
+        id,
         body: row.get("body"),
         version: row.get("version"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
-    }
+    })
 }

@@ -3,11 +3,16 @@
 use futures_util::future::join_all;
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Role, TenantId};
-use misy_store::documents::{Collection, Document, DocumentError, MAX_BODY_BYTES, MAX_FIELD_BYTES};
+use misy_store::documents::{
+    Collection, Document, DocumentError, MAX_BODY_BYTES, MAX_DEPTH, MAX_FIELD_BYTES,
+};
 use misy_store::{Documents, Kind};
 use misy_testkit::{TestDatabase, ambient};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+mod mongo;
+mod moves;
 
 const CONTEXTS: Kind = Kind::new("contexts", &["contact", "open"]);
 const PAYLOADS: Kind = Kind::new("payloads", &[]);
@@ -38,6 +43,7 @@ async fn document_conformance(store: &Documents) {
     let one = store.of(&ctx(1)).collection(CONTEXTS);
     let other = store.of(&ctx(2)).collection(CONTEXTS);
     bodies_come_back_as_written(&one).await;
+    names_and_numbers_of_any_kind_come_back(&one).await;
     versions_count_and_guard(&one).await;
     declared_fields_find(&one).await;
     lists_go_on_where_they_stopped(&store.of(&ctx(1)).collection(PAYLOADS)).await;
@@ -56,6 +62,28 @@ async fn bodies_come_back_as_written(documents: &Collection) {
     assert!(documents.delete(id(1)).await.expect("it answers"));
     assert!(!documents.delete(id(1)).await.expect("it answers"), "it is gone already");
     assert_eq!(get(documents, 1).await, None);
+}
+
+async fn names_and_numbers_of_any_kind_come_back(documents: &Collection) {
+    let bodies = [
+        json!({"$set": {"$oid": "0123456789abcdef01234567"}, "$oid": "x", "$": {"$date": null}}),
+        json!({"a.b": {"$where": 1}, "d": {"$numberLong": "1"}, "_id": 1, "tenant_id": 2}),
+        json!({"u": u64::MAX, "i": i64::MIN, "e": 1e300, "s": 5e-324, "t": 0.1, "p": 3.0}),
+        json!({"pi": std::f64::consts::PI, "z": 0, "list": [[], {}, [null]], "é\u{10ffff}": "🦀"}),
+    ];
+    for body in bodies {
+        put(documents, 60, &body).await;
+        let kept = get(documents, 60).await.expect("it is there").body;
+        assert_eq!(kept.to_string(), body.to_string());
+    }
+    let (big, zero) = (json!({"n": 1e16}), json!({"n": -0.0}));
+    put(documents, 60, &big).await;
+    let kept = get(documents, 60).await.expect("it is there").body;
+    assert_eq!(kept, json!({"n": 10_000_000_000_000_000_i64}), "an integer on every store");
+    put(documents, 60, &zero).await;
+    let kept = get(documents, 60).await.expect("it is there").body;
+    assert_eq!(kept.to_string(), r#"{"n":0.0}"#);
+    assert!(documents.delete(id(60)).await.expect("it answers"));
 }
 
 async fn versions_count_and_guard(documents: &Collection) {
@@ -128,6 +156,12 @@ async fn what_cannot_be_kept_is_refused(documents: &Collection) {
     assert!(matches!(nul_name, Some(DocumentError::NulCharacter)));
     let large = refused(json!({"a": "x".repeat(MAX_BODY_BYTES)})).await;
     assert!(matches!(large, Some(DocumentError::TooLarge)));
+    let items = refused(json!({"a": vec![1; 1_200_000]})).await;
+    assert!(matches!(items, Some(DocumentError::TooLarge)), "small as text, large when stored");
+    let nested = |levels| (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+    assert!(matches!(refused(nested(MAX_DEPTH + 1)).await, Some(DocumentError::TooDeep)));
+    put(documents, 53, &nested(MAX_DEPTH)).await;
+    put(documents, 54, &json!({"a": "x".repeat(MAX_BODY_BYTES - 8)})).await;
     let long = refused(json!({"contact": "x".repeat(MAX_FIELD_BYTES + 1)})).await;
     assert!(matches!(long, Some(DocumentError::TooLarge)));
     put(documents, 51, &json!({"contact": "x".repeat(MAX_FIELD_BYTES)})).await;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Config;
 
+use crate::mongo::MongoReady;
+
 /// What `misy-testdb` says about its server when it takes connections.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ready {
@@ -16,6 +18,9 @@ pub struct Ready {
     pub port: u16,
     /// The process to end.
     pub pid: u32,
+    /// The document server beside it, if one was to be started.
+    #[serde(default)]
+    pub mongo: Option<MongoReady>,
 }
 
 /// The server named by the environment, else the one that `cargo xtask db start` keeps.
@@ -28,7 +33,7 @@ pub(super) fn find() -> Result<Config, Box<dyn std::error::Error>> {
     Ok(url.parse::<Config>()?)
 }
 
-fn kept() -> Result<Ready, Box<dyn std::error::Error>> {
+pub(crate) fn kept() -> Result<Ready, Box<dyn std::error::Error>> {
     let program = std::env::current_exe()?;
     let beside = program.ancestors().map(|dir| dir.join("testdb/ready.json"));
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testdb/ready.json");
