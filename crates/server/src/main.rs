@@ -32,7 +32,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Command::Work(place) => commands::work::run(place, file).await,
             Command::Migrate(place) => commands::migrate::run(place, file).await,
             Command::Sandbox(options) => commands::sandbox::run(options, file).await,
-            Command::Doctor(place) => commands::doctor::run(place, file).await,
+            Command::Doctor(options) => commands::doctor::run(options, file).await,
             Command::DeadLetters(command) => commands::dead_letters::run(command, file).await,
             Command::Bench(options) => Box::pin(commands::bench::run(options)).await,
             Command::Config(_) | Command::Openapi => Ok(()),

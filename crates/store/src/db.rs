@@ -189,7 +189,7 @@ const fn begin(mode: Mode) -> &'static str {
     }
 }
 
-fn sign_in(
+pub(crate) fn sign_in(
     server: &tokio_postgres::Config,
     passwords: &RolePasswords,
     role: DbRole,

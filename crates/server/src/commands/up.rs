@@ -24,7 +24,7 @@ pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
     let ambient = ambient::machine();
     let root = root_key::load_or_make_in(&config.server.data, &ambient)?;
     let (postgres, admin) = database(&config, &ambient).await?;
-    let outcome = run_on(options, config, ambient, root, admin).await;
+    let outcome = Box::pin(run_on(options, config, ambient, root, admin)).await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
@@ -77,6 +77,9 @@ async fn run_on(
     let passwords = RolePasswords::derive(&root);
     migrate::migrate(&admin, &passwords).await?;
     let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
+    let installation = Installation { config, ambient, root, admin, db };
+    installation.ensure_isolation().await?;
+    let Installation { config, ambient, .. } = &installation;
     let listeners = Listeners::bind(&config.server).await?;
     let sandbox = if options.no_sandbox {
         None
@@ -85,7 +88,6 @@ async fn run_on(
     };
     let data = config.server.data.clone();
     let public_url = listeners.public_url(config.server.public_url.as_deref())?;
-    let installation = Installation { config, ambient, root, admin, db };
     let app = App::build(installation, &public_url).await?;
     let (email, password) = app.ensure_operator(&data).await?;
     let worker = app.start_worker();
