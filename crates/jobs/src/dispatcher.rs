@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use misy_core::{Ambient, JobId, PlatformCtx, Timestamp};
-use misy_store::{Db, Error};
+use misy_store::{Db, Error, Precedence};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -175,7 +175,7 @@ impl Dispatcher {
             let (registry, ambient) = (Arc::clone(&self.registry), self.ambient.clone());
             let ending = self.ending.clone();
             let task = tasks::spawn(async move {
-                let settled = run::attempt(job, &registry, &ambient).await;
+                let settled = Precedence::make_way(run::attempt(job, &registry, &ambient)).await;
                 // Nobody listens only if the dispatcher is gone, and then the lease runs out.
                 let _ = ending.send(settled);
             });

@@ -37,7 +37,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Say whether this machine and the database are fit.
-    Doctor(Place),
+    Doctor(Doctor),
     /// Print the OpenAPI description of the API.
     Openapi,
     /// Replay jobs that gave up.
@@ -79,6 +79,18 @@ pub struct Up {
     /// Write addresses and the operator's credentials to this file as JSON when ready.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args, Clone)]
+pub struct Doctor {
+    /// Only, and in full, whether tenants are apart: every table, function and role is looked at and
+    /// what the tenants' role gets is tried. Reads only.
+    #[arg(long)]
+    pub isolation: bool,
+    /// Where the installation is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Options of `sandbox`.

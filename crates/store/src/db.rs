@@ -112,14 +112,15 @@ impl Db {
         config: &Config,
         ambient: Ambient,
     ) -> Self {
-        let pool = |role| Pool::open(server, passwords, config, role);
+        let precedence = Precedence::new(config.tenant_connections / 4);
+        let pool = |role| Pool::open(server, passwords, config, role, precedence.clone());
         Self(Arc::new(Inner {
             tenant: pool(DbRole::Tenant),
             platform: pool(DbRole::Platform),
             listener: sign_in(server, passwords, DbRole::Platform),
             ambient,
             wake: Wake::default(),
-            precedence: Precedence::default(),
+            precedence,
         }))
     }
 

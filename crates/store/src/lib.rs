@@ -12,6 +12,7 @@ pub mod documents;
 pub mod embedded;
 pub mod error;
 pub mod idempotency;
+pub mod isolation;
 pub mod meter;
 pub mod migrate;
 mod pools;

@@ -8,6 +8,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMeth
 use uuid::Uuid;
 
 use crate::db::Config;
+use crate::precedence::{Aside, Precedence};
 use crate::roles::{DbRole, RolePasswords};
 use crate::seats::{Hold, Limits, Seat, Seats};
 use crate::{Error, tls};
@@ -20,6 +21,7 @@ pub(crate) struct Pool {
     seats: Arc<Seats>,
     connections: deadpool_postgres::Pool,
     connector: tls::Connector,
+    precedence: Precedence,
 }
 
 impl Pool {
@@ -29,6 +31,7 @@ impl Pool {
         passwords: &RolePasswords,
         config: &Config,
         role: DbRole,
+        precedence: Precedence,
     ) -> Self {
         let mut server = sign_in(server, passwords, role);
         server.options(format!(
@@ -46,17 +49,18 @@ impl Pool {
             .create_timeout(Some(Duration::from_secs(5)))
             .build()
             .expect("time-outs are given together with a runtime, which is all that is checked");
-        Self { seats: Seats::new(role.pool(), limits), connections, connector }
+        Self { seats: Seats::new(role.pool(), limits), connections, connector, precedence }
     }
 
     /// Lends a connection when it is the tenant's turn.
     pub(crate) async fn lend(&self, tenant: Uuid, hold: Hold) -> Result<Lent, Error> {
+        let aside = self.precedence.step_aside().await;
         let seat = self.seats.take(tenant, hold).await?;
         let object = self.connections.get().await.map_err(|error| match error {
             PoolError::Backend(error) => Error::Unavailable(Box::new(error)),
             other => Error::Unavailable(Box::new(other)),
         })?;
-        Ok(Lent { object, connector: self.connector.clone(), _seat: seat })
+        Ok(Lent { object, connector: self.connector.clone(), _seat: seat, _aside: aside })
     }
 }
 
@@ -102,6 +106,7 @@ pub(crate) struct Lent {
     object: Object,
     connector: tls::Connector,
     _seat: Seat,
+    _aside: Option<Aside>,
 }
 
 impl std::ops::Deref for Lent {

@@ -80,6 +80,9 @@ async fn run_on(
     let passwords = RolePasswords::derive(&root);
     migrate::migrate(&admin, &passwords).await?;
     let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
+    let installation = Installation { config, ambient, root, admin, db };
+    installation.ensure_isolation().await?;
+    let Installation { config, ambient, .. } = &installation;
     let listeners = Listeners::bind(&config.server).await?;
     let sandbox = if options.no_sandbox {
         None
@@ -88,7 +91,6 @@ async fn run_on(
     };
     let data = config.server.data.clone();
     let public_url = listeners.public_url(config.server.public_url.as_deref())?;
-    let installation = Installation { config, ambient, root, admin, db };
     let app = App::build(installation, &public_url).await?;
     let (email, password) = app.ensure_operator(&data).await?;
     let worker = app.start_worker();

@@ -4,5 +4,6 @@
 mod crash;
 mod golden;
 mod program;
+mod refusals;
 mod story;
 mod sweep;
