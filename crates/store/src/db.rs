@@ -143,13 +143,13 @@ impl Db {
     /// A transaction inside the context's tenant that is never the opened one of a keyed request,
     /// whose end is the answer's.
     pub(crate) async fn tenant_apart(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
-        let session = self.tenant_session(ctx, Mode::Whole).await?;
+        let session = self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?;
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
 
     /// The same with a statement right after its `BEGIN`.
     pub(crate) async fn tenant_after(&self, ctx: &Ctx, first: &str) -> Result<TenantTx, Error> {
-        let mut session = self.tenant_session(ctx, Mode::Whole).await?;
+        let mut session = self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?;
         session.begin_with(first);
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
