@@ -145,7 +145,7 @@ mod tests {
         job.await;
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_burst_that_does_not_end_stops_no_job_for_ever() {
         let precedence = Precedence::new(1);
         let _burst: Vec<_> = (0..BURST).map(|_| precedence.go_first()).collect();

@@ -39,13 +39,14 @@ pub(crate) async fn keep(
         result = &mut written => return stored(result.unwrap_or(false)),
         turn = turn => {
             let inside = ctx.enter(route.tenant, Grants::NONE);
-            let db = deps.db.clone();
+            let (db, writers) = (deps.db.clone(), deps.writers.clone());
             // The batch holds payloads of other requests: it must be finished even if the caller
             // of this one hangs up.
             #[expect(clippy::disallowed_methods, reason = "outlives the request that began it")]
             tokio::spawn(async move {
+                let pen = writers.pen().await;
                 write(&db, &inside, route.channel, &lane).await;
-                drop(turn);
+                drop((pen, turn));
             });
         }
     }
