@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use misy_conversation::responders::KnowledgeResponder;
 use misy_core::Secret;
 use misy_core::crypto::Key;
-use misy_egress::Egress;
+use misy_egress::Gateway;
 use misy_jobs::{Registry, Worker};
 use misy_web::{Kit, metrics::PrometheusHandle};
 use tokio::net::TcpListener;
@@ -100,11 +100,10 @@ impl App {
             db: db.clone(),
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
-            egress: Egress::new(config.egress.clone(), ambient.clone()),
+            egress: Gateway::new(config.egress.clone(), ambient.clone()),
             vault: keys,
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
-            tenants: Arc::<misy_tenancy::Directory>::clone(&directory),
             routing_key: root.derive("channel-routing"),
             public_url: public_url.to_owned(),
             accounts: misy_conversation::channels::AccountCache::default(),
@@ -131,7 +130,11 @@ impl App {
     fn registry(&self) -> Registry {
         let registry = misy_identity::jobs(Registry::new(), &self.identity);
         let registry = misy_tenancy::jobs(registry, &self.tenancy);
-        misy_conversation::jobs(registry, &self.conversation)
+        misy_conversation::jobs(registry, &self.conversation).only_active(Arc::<
+            misy_tenancy::Directory,
+        >::clone(
+            &self.tenancy.directory
+        ))
     }
 
     /// The names of every job that a worker of this program runs.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::join;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
+use tracing::Instrument;
 
 use crate::pools::{Lent, Unclean};
 use crate::{Error, meter};
@@ -256,7 +257,7 @@ impl Drop for Session {
         }
         let unclean = Unclean::new(client);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn(unclean.roll_back()));
+            drop(runtime.spawn(unclean.roll_back().in_current_span()));
         }
     }
 }

@@ -40,9 +40,6 @@ impl Job for Revisit {
     }
 }
 
-/// How long payloads of a tenant that is stopped wait between two looks.
-const STOPPED: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
-
 impl Job for Ingest {
     const NAME: &'static str = "conversation.inbox.ingest";
     const LIMIT: Duration = Duration::from_mins(1);
@@ -53,9 +50,6 @@ impl Job for Ingest {
     }
 
     async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
-        if !deps.tenants.is_active(ctx.tenant()).await.map_err(JobError::retry)? {
-            return Err(JobError::Park { until: deps.ambient.now() + STOPPED });
-        }
         service::ingest(&deps, &ctx, self.channel).await.map_err(JobError::retry)
     }
 }

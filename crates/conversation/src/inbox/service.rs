@@ -9,6 +9,7 @@ use misy_channel::{Channel, InboundMessage};
 use misy_core::{ChannelId, ContactId, Ctx, Grants, InboxId, PlatformCtx, Timestamp, crypto};
 use misy_jobs::Job;
 use misy_store::TenantTx;
+use tracing::Instrument;
 
 use self::lanes::{Lane, Waiting};
 use super::jobs::{Ingest, Revisit};
@@ -44,8 +45,10 @@ pub(crate) async fn keep(
             // of this one hangs up.
             #[expect(clippy::disallowed_methods, reason = "outlives the request that began it")]
             tokio::spawn(async move {
+                let span = tracing::error_span!(
+                    "hook", request_id = %inside.request(), tenant = %inside.tenant());
                 let pen = writers.pen().await;
-                write(&db, &inside, route.channel, &lane).await;
+                write(&db, &inside, route.channel, &lane).instrument(span).await;
                 drop((pen, turn));
             });
         }

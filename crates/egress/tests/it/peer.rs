@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use misy_core::{Ambient, Clock, Entropy, TenantId, Timestamp};
-use misy_egress::{Call, Config, Egress};
+use misy_core::{Ambient, Clock, Entropy, Role, TenantId, Timestamp};
+use misy_egress::{Answer, Call, Config, Error, Gateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -109,8 +109,22 @@ impl Entropy for Fixed {
     }
 }
 
-pub(crate) fn egress(config: Config) -> Egress {
-    Egress::new(config, Ambient::new(Arc::new(Fixed), Arc::new(Fixed)))
+/// Every tenant's way out, with the limits of one process.
+pub(crate) struct Ways(Gateway);
+
+impl Ways {
+    pub(crate) async fn call(&self, call: Call) -> Result<Answer, Error> {
+        let way = self.0.of(&misy_testkit::ctx(call.tenant, Role::Owner));
+        way.call(call).await
+    }
+}
+
+pub(crate) fn gateway(config: Config) -> Gateway {
+    Gateway::new(config, Ambient::new(Arc::new(Fixed), Arc::new(Fixed)))
+}
+
+pub(crate) fn egress(config: Config) -> Ways {
+    Ways(gateway(config))
 }
 
 /// Private hosts allowed, and little patience.
