@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
+use crate::packages::Package;
 use crate::workshop::{Workshop, variable};
 
 const OLDEST_MAJOR: u32 = 15;
@@ -69,36 +70,16 @@ fn parse_major(version: &str) -> Option<u32> {
 }
 
 fn install(workshop: &Workshop) -> Result<()> {
-    if !workshop.answers("apt-get", &["--version"]) {
-        bail!(
-            "this is no Debian: install PostgreSQL {OLDEST_MAJOR} or newer (`postgres` and `initdb` \
-             in PATH) and run this again"
-        );
-    }
-    let mut command = if rustix::process::geteuid().is_root() {
-        Command::new("sh")
-    } else if workshop.answers("sudo", &["-n", "true"]) || workshop.answers("sudo", &["--version"])
-    {
-        let mut sudo = Command::new("sudo");
-        sudo.arg("sh");
-        sudo
-    } else {
-        bail!("neither root nor sudo: as root, run `apt-get install postgresql`, then this again");
-    };
-    let status = command.arg("-c").arg(install_script()).status().context("cannot run a shell")?;
-    if status.success() { Ok(()) } else { bail!("`apt-get install postgresql` failed ({status})") }
+    let by_hand = format!("PostgreSQL {OLDEST_MAJOR} or newer (`postgres` and `initdb` in PATH)");
+    Package { name: "postgresql", by_hand: &by_hand, before: &no_cluster(), after: "true" }
+        .install(workshop)
 }
 
-/// The package lists of a fresh machine are empty, so a failed install is tried again after an
-/// update. The setting against the package's own server is only for this install.
-fn install_script() -> String {
+/// The setting against the package's own server is only for this install.
+fn no_cluster() -> String {
     format!(
-        "set -e; export DEBIAN_FRONTEND=noninteractive; \
-         mkdir -p \"$(dirname {NO_CLUSTER})\"; \
-         echo 'create_main_cluster = false' > {NO_CLUSTER}; \
-         trap 'rm -f {NO_CLUSTER}' EXIT; \
-         install='apt-get install -y -q --no-install-recommends postgresql'; \
-         $install || {{ apt-get update -q && $install; }}"
+        "mkdir -p \"$(dirname {NO_CLUSTER})\"; \
+         echo 'create_main_cluster = false' > {NO_CLUSTER}; trap 'rm -f {NO_CLUSTER}' EXIT"
     )
 }
 
@@ -121,8 +102,8 @@ mod tests {
     }
 
     #[test]
-    fn the_install_script_is_a_shell_script() {
-        let checked = Command::new("sh").args(["-n", "-c", &install_script()]).status().unwrap();
+    fn what_comes_before_the_install_is_a_shell_script() {
+        let checked = Command::new("sh").args(["-n", "-c", &no_cluster()]).status().unwrap();
         assert!(checked.success());
     }
 }

@@ -12,7 +12,10 @@ pub async fn run(place: &Place, file: Option<&Path>) -> anyhow::Result<()> {
     let public_url = app::public_url(&installation.config.server);
     let app = App::build(installation, &public_url).await?;
     let worker = app.start_worker();
-    super::stop_asked().await?;
+    let stopped = tokio::select! {
+        asked = super::stop_asked() => asked,
+        () = app.keep_cache() => Ok(()),
+    };
     worker.stop().await;
-    Ok(())
+    stopped
 }
