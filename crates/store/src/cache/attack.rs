@@ -134,6 +134,7 @@ impl<'a> Scene<'a> {
         names.push(ours.trim_end_matches(':').to_owned());
         names.push(ours.to_uppercase());
         names.push(format!("x{ours}str"));
+        names.push(format!("{theirs}{ours}"));
         names.push(format!("{theirs}abs"));
         let (untouched, findings) = (String::new(), Findings::default());
         let mut scene = Self { attack, server, warden, user, canary, names, untouched, findings };
@@ -267,7 +268,9 @@ impl<'a> Scene<'a> {
         words: &[String],
         answer: &Value,
     ) -> Result<(), RedisError> {
-        let told = format!("{answer:?}").contains(&self.canary) || shows(answer, &self.canary);
+        let was_said = |name: &String| words.iter().any(|word| word.contains(name));
+        let named = self.names.iter().any(|name| shows(answer, name) && !was_said(name));
+        let told = named || shows(answer, &self.canary);
         let now = self.look().await?;
         let changed = now != self.untouched;
         if told || changed || self.names_a_key(words).await? {
@@ -335,6 +338,7 @@ fn shows(answer: &Value, text: &str) -> bool {
     match answer {
         Value::BulkString(bytes) => within(bytes),
         Value::SimpleString(line) => line.contains(text),
+        Value::ServerError(error) => error.details().is_some_and(|said| said.contains(text)),
         Value::Array(items) | Value::Set(items) => items.iter().any(|item| shows(item, text)),
         Value::Map(pairs) => {
             pairs.iter().any(|(key, value)| shows(key, text) || shows(value, text))

@@ -62,6 +62,15 @@ impl From<Trouble> for Down {
     }
 }
 
+impl From<Down> for Trouble {
+    fn from(down: Down) -> Self {
+        match down {
+            Down::Away(_) => Self::Away,
+            Down::Refused(_) => Self::Refused("NOPERM".to_owned()),
+        }
+    }
+}
+
 impl Redis {
     /// Looks after everything, again and again; never ends.
     pub(in crate::cache) async fn keep(&self) -> crate::db::Never {
@@ -129,7 +138,7 @@ impl Redis {
         let run = field("run_id");
         self.admin.open(connection);
         self.note_run(version, run);
-        Ok(self.load_scripts().await?)
+        self.load_scripts().await
     }
 
     /// A server that was started anew knows none of our users.
@@ -139,6 +148,8 @@ impl Redis {
         if health.run != run {
             health.run = run;
             self.starts.fetch_add(1, Ordering::AcqRel);
+            // What is connected to the one before may not have noticed.
+            self.doors.iter().for_each(|door| door.slot.shut());
         }
     }
 
@@ -232,19 +243,17 @@ impl Redis {
         Ok(())
     }
 
-    pub(super) async fn load_scripts(&self) -> Result<(), Trouble> {
+    pub(super) async fn load_scripts(&self) -> Result<(), Down> {
         for script in self.scripts.all() {
-            let digest = self.ask_admin(script.load()).await?;
-            script.loaded(String::from_redis_value(digest).map_err(|_| Trouble::Away)?);
+            let digest = self.ask_admin_for(script.load()).await?;
+            let digest = String::from_redis_value(digest);
+            script.loaded(digest.map_err(|error| Down::Away(error.to_string()))?);
         }
         Ok(())
     }
 
     pub(super) async fn ask_admin(&self, command: Cmd) -> Result<Value, Trouble> {
-        self.ask_admin_for(command).await.map_err(|down| match down {
-            Down::Away(_) => Trouble::Away,
-            Down::Refused(_) => Trouble::Refused("NOPERM".to_owned()),
-        })
+        Ok(self.ask_admin_for(command).await?)
     }
 
     /// Asks as the administrator. A connection that does not answer is not used again.
