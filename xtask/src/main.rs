@@ -11,6 +11,7 @@ mod golden;
 mod mongo;
 mod postgres;
 mod program;
+mod redis;
 mod rooms;
 mod steps;
 mod suite;

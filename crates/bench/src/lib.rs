@@ -7,6 +7,7 @@
     reason = "rates and percentiles of counts far below 2^52"
 )]
 
+pub mod cache;
 pub mod cpu;
 pub mod http;
 pub mod ingest;

@@ -19,6 +19,8 @@ pub struct Config {
     pub server: Server,
     /// The database.
     pub database: Database,
+    /// The cache.
+    pub cache: misy_store::CacheConfig,
     /// Logs.
     pub log: telemetry::Config,
     /// The HTTP kit.

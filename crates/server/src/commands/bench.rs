@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, ingest, queue};
+use misy_bench::{Failure, Report, cache, ingest, queue};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
+use misy_store::cache::private::PrivateRedis;
 use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use misy_store::{Db, RolePasswords, migrate};
 use serde_json::json;
@@ -28,11 +29,20 @@ pub async fn run(options: &Bench) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("misybot-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let ambient = ambient::machine();
+    if options.name == "cache" {
+        let report = measure_cache(options, &folder, ambient).await;
+        std::fs::remove_dir_all(&folder)?;
+        return print(options, report);
+    }
     let embedded = EmbeddedConfig::new(folder.join("postgres"), ambient.clone());
     let postgres = EmbeddedPostgres::start(embedded).await?;
     let report = Box::pin(measure(options, &folder, &postgres, ambient)).await;
     postgres.stop().await?;
     std::fs::remove_dir_all(&folder)?;
+    print(options, report)
+}
+
+fn print(options: &Bench, report: Result<Report, Failure>) -> anyhow::Result<()> {
     let report = report.map_err(|error| anyhow!(error))?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -70,8 +80,24 @@ async fn measure(
             Box::pin(measure_ingest(folder, postgres, ambient, size, seconds)).await
         }
         "start" => Ok(measure_start(folder, postgres)?),
-        other => Err(format!("there is no bench `{other}`: queue, ingest, start").into()),
+        other => Err(format!("there is no bench `{other}`: queue, ingest, start, cache").into()),
     }
+}
+
+/// On a Redis of its own, which it attacks: no PostgreSQL is needed.
+async fn measure_cache(
+    options: &Bench,
+    folder: &Path,
+    ambient: Ambient,
+) -> Result<Report, Failure> {
+    let server = PrivateRedis::start(folder, &ambient).await?;
+    let settings = cache::Settings {
+        root: Key::new(ambient.bytes()),
+        ctx: platform_ctx(&ambient),
+        ambient,
+        rounds: options.size.map_or(Ok(400), usize::try_from)?,
+    };
+    cache::run(&settings, &server).await
 }
 
 async fn measure_ingest(

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 use misy_store::isolation::{self, CONTROL, Catalog, Relation, Report, Weight};
-use misy_store::{Error, RolePasswords};
+use misy_store::{Cache, Error, RolePasswords};
 
 use super::Installation;
 use crate::cli::Doctor;
@@ -19,12 +19,28 @@ pub async fn run(options: &Doctor, file: Option<&Path>) -> anyhow::Result<()> {
         findings.fine("the configuration is valid and the root key is private");
         installation.db.ping().await?;
         findings.fine("the database answers");
+        check_cache(&installation, &mut findings).await?;
     }
     examine(&installation, options.isolation, &mut findings).await?;
     print!("{}", findings.text);
     let Findings { faults, warnings, .. } = findings;
     ensure!(faults == 0, "{faults} of these must be mended before anything starts");
     println!("all is well; {warnings} warnings");
+    Ok(())
+}
+
+/// A Redis that is away is no failure: the program goes on without it.
+async fn check_cache(installation: &Installation, findings: &mut Findings) -> anyhow::Result<()> {
+    let Installation { config, ambient, root, .. } = installation;
+    let cache = Cache::open(&config.cache, root, ambient.clone()).await?;
+    match cache.inspect().await {
+        Ok(report) => {
+            findings.fine(format_args!("the cache is {}", report.name));
+            report.notes.iter().for_each(|note| findings.line("note", note));
+        }
+        Err(reason) => findings
+            .line("note", format_args!("the cache is away, the program goes on without: {reason}")),
+    }
     Ok(())
 }
 

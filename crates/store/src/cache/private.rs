@@ -100,6 +100,11 @@ impl PrivateRedis {
         self.url_of("warden")
     }
 
+    /// The address for one who has not signed in yet.
+    pub fn nobodys_url(&self) -> Secret {
+        Secret::new(format!("redis+unix://{}", self.path("redis.sock").display()))
+    }
+
     fn url_of(&self, user: &str) -> Secret {
         let (socket, password) = (self.path("redis.sock"), self.password.expose());
         Secret::new(format!("redis+unix://{}?user={user}&pass={password}", socket.display()))

@@ -26,8 +26,9 @@ use door::{Door, Slot, Trouble};
 use identity::{Identity, name};
 use scripts::Scripts;
 
-pub use identity::{key_prefix, user_rules};
+pub use identity::{key_prefix, user_name, user_rules};
 pub(super) use keeper::Down;
+pub(super) use scripts::script_texts;
 
 /// What an entry costs in Redis beside its value: key, ledger and both indexes; about, and rather
 /// too much.

@@ -7,6 +7,7 @@ mod encryption;
 mod idempotency;
 mod isolation;
 mod migrations;
+mod redis;
 mod stage;
 mod transactions;
 mod wire;

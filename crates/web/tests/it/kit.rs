@@ -172,9 +172,15 @@ pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The sample routes on this database.
 pub(crate) fn router(db: Db, config: Config) -> Router {
+    router_with(db, config, |kit| kit)
+}
+
+/// The same with a kit that was changed.
+pub(crate) fn router_with(db: Db, config: Config, change: impl FnOnce(Kit) -> Kit) -> Router {
     let api = sample::router(db.clone());
     let answer_key = Key::new([3; 32]);
-    misy_web::app(api, Kit::new(db, Arc::new(Credentials), Arc::new(Tenants), answer_key, config))
+    let kit = Kit::new(db, Arc::new(Credentials), Arc::new(Tenants), answer_key, config);
+    misy_web::app(api, change(kit))
 }
 
 pub(crate) async fn call(router: &Router, request: Request<Body>) -> Answer {

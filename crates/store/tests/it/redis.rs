@@ -1,0 +1,5 @@
+//! Room `store`: the cache in a real Redis: what the walls hold, and what happens when it is away.
+
+mod outages;
+mod users;
+mod walls;
