@@ -34,6 +34,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Command::Sandbox(options) => commands::sandbox::run(options, file).await,
             Command::Doctor(place) => commands::doctor::run(place, file).await,
             Command::DeadLetters(command) => commands::dead_letters::run(command, file).await,
+            Command::Documents(command) => Box::pin(commands::documents::run(command, file)).await,
             Command::Bench(options) => Box::pin(commands::bench::run(options)).await,
             Command::Config(_) | Command::Openapi => Ok(()),
         }

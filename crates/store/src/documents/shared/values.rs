@@ -52,7 +52,7 @@ pub(super) fn whole(
         None => derived(&key),
     };
     let made = match &key {
-        Bson::ObjectId(id) => i64::try_from(id.timestamp().timestamp_millis()).ok(),
+        Bson::ObjectId(id) => Some(id.timestamp().timestamp_millis()),
         _ => None,
     };
     let made = made.and_then(|ms| Timestamp::from_millisecond(ms).ok());
