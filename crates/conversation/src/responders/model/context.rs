@@ -68,3 +68,67 @@ impl Context {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use misy_channel::Content;
+    use misy_core::id::TypedId;
+    use misy_core::{ContactId, ConversationId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::messages::Citation;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn turn(number: u128, language: Option<&str>) -> Turn {
+        Turn {
+            message: MessageId::from_uuid(Uuid::from_u128(number)),
+            conversation: ConversationId::from_uuid(Uuid::from_u128(1)),
+            contact: ContactId::from_uuid(Uuid::from_u128(2)),
+            content: Content::text("?"),
+            at: NOW,
+            detected_language: language.map(str::to_owned),
+            contact_language: None,
+            tenant_locale: None,
+            waiting: false,
+        }
+    }
+
+    fn answer(entry: u128) -> Reply {
+        let entry = KnowledgeEntryId::from_uuid(Uuid::from_u128(entry));
+        let citations = vec![Citation { knowledge_entry_id: entry, score: 1.0 }];
+        Reply::Answer { content: Content::text("!"), citations }
+    }
+
+    #[test]
+    fn a_message_that_is_decided_on_twice_counts_once() {
+        let mut context = Context::default();
+        context.remember(&turn(1, Some("de")), &answer(7), NOW);
+        let once = context.clone();
+        context.remember(&turn(1, Some("de")), &answer(8), NOW);
+        assert_eq!(context, once);
+        let called = Reply::HandOver { content: None, reason: HandOverReason::Asked };
+        context.remember(&turn(2, None), &called, NOW);
+        let twice = context.clone();
+        context.remember(&turn(2, None), &called, NOW);
+        assert_eq!((&context, context.turns), (&twice, 2));
+    }
+
+    #[test]
+    fn what_cannot_be_told_now_is_remembered_from_before() {
+        let mut context = Context::default();
+        context.remember(&turn(1, Some("de")), &answer(7), NOW);
+        context.remember(&turn(2, None), &Reply::Silent, NOW);
+        assert_eq!(context.language.as_deref(), Some("de"));
+        let entry = context.answered.and_then(|answered| answered.entry);
+        assert_eq!(entry, Some(KnowledgeEntryId::from_uuid(Uuid::from_u128(7))));
+        assert_eq!((context.turns, context.handed_over), (2, None));
+    }
+
+    #[test]
+    fn a_context_that_an_older_program_wrote_is_read() {
+        let old: Context = serde_json::from_str("{\"turns\": 3}").expect("JSON");
+        assert_eq!(old, Context { turns: 3, ..Context::default() });
+    }
+}

@@ -1,4 +1,5 @@
-//! Room `server`: how far a move of documents is: a bar on a terminal, now and then a line elsewhere.
+//! Room `server`: how far a move of documents is: a bar on a terminal, now and then a line
+//! elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use misy_store::documents::moves::Step;
