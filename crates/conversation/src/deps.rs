@@ -5,7 +5,7 @@ use std::sync::Arc;
 use misy_channel::{Gateway, Registry};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
-use misy_store::{Db, Vault};
+use misy_store::{Db, Documents, Vault};
 use serde::{Deserialize, Serialize};
 
 use crate::responders::Responder;
@@ -40,6 +40,8 @@ impl Default for Config {
 pub struct Deps {
     /// The database.
     pub db: Db,
+    /// Documents: contexts of conversations, raw payloads.
+    pub documents: Documents,
     /// Clock, entropy, ids.
     pub ambient: Ambient,
     /// The channels this program was built with.
@@ -62,4 +64,6 @@ pub struct Deps {
     pub routes: crate::hooks::Routes,
     /// Payloads on their way into inboxes.
     pub writers: crate::inbox::Writers,
+    /// Accounts whose payloads are about to be archived.
+    pub archives: crate::inbox::Archives,
 }

@@ -17,10 +17,14 @@ use std::sync::Arc;
 
 use misy_core::{Code, Public};
 use misy_jobs::Registry;
+use misy_store::Kind;
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use deps::{Config, Deps};
+
+/// The kinds of documents that this room keeps, which tools that move documents have to know.
+pub const DOCUMENT_KINDS: [Kind; 2] = [responders::store::CONTEXTS, inbox::store::PAYLOADS];
 
 /// Every route of this room.
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
@@ -31,6 +35,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         conversations::http::router,
         messages::http::router,
         knowledge_entries::http::router,
+        responders::http::router,
     ];
     routers.into_iter().fold(OpenApiRouter::new(), |all, one| all.merge(one(Arc::clone(deps))))
 }
@@ -41,6 +46,7 @@ pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     registry
         .register::<inbox::jobs::Ingest>(Arc::clone(deps))
         .register::<inbox::jobs::Revisit>(Arc::clone(deps))
+        .register::<inbox::jobs::Archive>(Arc::clone(deps))
         .register::<responders::Respond>(Arc::clone(deps))
         .register::<messages::Deliver>(Arc::clone(deps))
         .register::<messages::MarkRead>(Arc::clone(deps))
@@ -57,6 +63,9 @@ pub enum Below {
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
+    /// The documents.
+    #[error(transparent)]
+    Document(#[from] misy_store::documents::DocumentError),
 }
 
 impl Public for Below {
@@ -64,6 +73,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Document(error) => error.code(),
         }
     }
 
@@ -71,6 +81,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.detail(),
             Self::Store(error) => error.detail(),
+            Self::Document(error) => error.detail(),
         }
     }
 
@@ -78,6 +89,7 @@ impl Public for Below {
         match self {
             Self::Denied(_) => None,
             Self::Store(error) => error.retry_after_s(),
+            Self::Document(error) => error.retry_after_s(),
         }
     }
 }

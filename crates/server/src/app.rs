@@ -12,7 +12,7 @@ use misy_core::Secret;
 use misy_core::crypto::Key;
 use misy_egress::Gateway;
 use misy_jobs::{Registry, Worker};
-use misy_store::Cache;
+use misy_store::{Cache, Documents};
 use misy_web::{Kit, metrics::PrometheusHandle};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
@@ -81,6 +81,10 @@ pub struct App {
 impl App {
     /// Ties the rooms together; `public_url` is where the outside finds the API.
     pub async fn build(installation: Installation, public_url: &str) -> anyhow::Result<Self> {
+        let documents = match installation.mongo().await? {
+            Some(mongo) => Documents::mongo(installation.db.clone(), mongo),
+            None => Documents::embedded(installation.db.clone()),
+        };
         let Installation { config, ambient, root, db, .. } = &installation;
         let metrics = metrics()?;
         let system = platform_ctx(ambient);
@@ -104,6 +108,7 @@ impl App {
         });
         let conversation = Arc::new(misy_conversation::Deps {
             db: db.clone(),
+            documents,
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
             egress: Gateway::new(config.egress.clone(), ambient.clone()),
@@ -115,6 +120,7 @@ impl App {
             accounts: misy_conversation::channels::AccountCache::default(),
             routes: misy_conversation::hooks::Routes::default(),
             writers: misy_conversation::inbox::Writers::default(),
+            archives: misy_conversation::inbox::Archives::default(),
         });
         let mut kit = Kit::new(
             db.clone(),

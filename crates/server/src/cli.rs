@@ -43,6 +43,9 @@ pub enum Command {
     /// Replay jobs that gave up.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Say where tenants' documents live, and move them while they are in use.
+    #[command(subcommand)]
+    Documents(Documents),
     /// Measure, with a floor or peer in the same run.
     Bench(Bench),
 }
@@ -136,6 +139,77 @@ pub enum DeadLetters {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// What can be done with documents.
+#[derive(Debug, Subcommand)]
+pub enum Documents {
+    /// Say for each tenant where its documents live and how far a move is.
+    Status {
+        /// Only this tenant: its id or slug.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Where the installation is.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Move documents; a move that was interrupted goes on where it was.
+    Migrate(Box<Migrate>),
+}
+
+/// Where documents are or go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Store {
+    /// One MongoDB collection of an earlier deployment with a field that names the tenant.
+    Shared,
+    /// The database.
+    Jsonb,
+    /// The document server of the configuration.
+    Mongo,
+}
+
+/// Options of `documents migrate`.
+#[derive(Debug, Args, Clone)]
+pub struct Migrate {
+    /// Where the documents are.
+    #[arg(long, value_enum)]
+    pub from: Store,
+    /// Where they go.
+    #[arg(long, value_enum)]
+    pub to: Store,
+    /// Only this tenant: its id or slug; every tenant if absent.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Documents in one batch, 1 to 1,000.
+    #[arg(long, default_value_t = 200)]
+    pub batch: u16,
+    /// Count and change nothing.
+    #[arg(long, conflicts_with_all = ["rollback", "finish", "resume"])]
+    pub dry_run: bool,
+    /// Only go on with moves that were begun.
+    #[arg(long, conflicts_with_all = ["rollback", "finish"])]
+    pub resume: bool,
+    /// Go back to `--from` with everything that was written since.
+    #[arg(long, conflicts_with = "finish")]
+    pub rollback: bool,
+    /// Close the way back: remove what `--from` still holds.
+    #[arg(long)]
+    pub finish: bool,
+    /// With `shared`: address and database of the earlier deployment.
+    #[arg(long, value_name = "URL", required_if_eq("from", "shared"))]
+    pub source_url: Option<Secret>,
+    /// With `shared`: the collection.
+    #[arg(long, value_name = "NAME", required_if_eq("from", "shared"))]
+    pub source_collection: Option<String>,
+    /// With `shared`: the field that names the tenant, by id, UUID or slug.
+    #[arg(long, value_name = "FIELD", default_value = "tenant_id")]
+    pub tenant_field: String,
+    /// With `shared`: the kind that the documents become.
+    #[arg(long, value_name = "KIND", required_if_eq("from", "shared"))]
+    pub kind: Option<String>,
+    /// Where the installation is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Options of `bench`.

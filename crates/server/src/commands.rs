@@ -4,6 +4,7 @@ pub mod bench;
 pub mod config;
 pub mod dead_letters;
 pub mod doctor;
+pub mod documents;
 pub mod migrate;
 pub mod openapi;
 pub mod sandbox;
@@ -16,6 +17,7 @@ use std::path::Path;
 use anyhow::Context;
 use misy_core::crypto::Key;
 use misy_core::{Actor, Ambient, PlatformCtx, RequestId, Role, Trace};
+use misy_store::documents::mongo::Mongo;
 use misy_store::{Db, RolePasswords, isolation};
 
 use crate::cli::Place;
@@ -63,6 +65,14 @@ impl Installation {
             tracing::warn!(%fault, "a wall between tenants is weaker than it could be");
         }
         Ok(())
+    }
+}
+
+impl Installation {
+    /// The document server, if one is configured; nothing is asked of it yet.
+    pub async fn mongo(&self) -> anyhow::Result<Option<Mongo>> {
+        let opened = Mongo::open(&self.config.documents, &self.root).await;
+        opened.context("the document server's address cannot be used")
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use misy_core::Secret;
+use misy_store::documents::mongo::MongoConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub database: Database,
     /// The cache.
     pub cache: misy_store::CacheConfig,
+    /// Where documents live.
+    pub documents: MongoConfig,
     /// Logs.
     pub log: telemetry::Config,
     /// The HTTP kit.
@@ -133,6 +136,8 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         let found = outcome.err().unwrap_or_default();
         faults.extend(found.into_iter().map(|fault| sentence(section, text(fault))));
     }
+    let documents = config.documents.validate();
+    faults.extend(documents.into_iter().map(|fault| sentence("documents", fault)));
     if !(0.0..=1.0).contains(&config.conversation.answer_threshold) {
         faults.push(sentence("conversation", "answer_threshold must be from 0 to 1".to_owned()));
     }
@@ -205,6 +210,10 @@ mod tests {
             database: Database {
                 url: Some(Secret::new("postgresql://a:b@c")),
                 ..Database::default()
+            },
+            documents: MongoConfig {
+                url: Some(Secret::new("mongodb://a:b@c")),
+                ..MongoConfig::default()
             },
             ..Config::default()
         };

@@ -1,5 +1,5 @@
--- Where a tenant's documents live, and how far a move to another home has come. While `other` names a
--- home, every write leaves the document's id in document_changes, so that the other home can follow.
+-- Where a tenant's documents live, and how far a move to another home has come. While `other`
+-- names a home, every write leaves the document's id in document_changes, so that it can follow.
 create table document_homes (
     tenant_id uuid not null,
     home text not null check (home in ('embedded', 'mongo')),
@@ -13,7 +13,8 @@ create table document_homes (
     check ((phase = 'settled') = (other is null)));
 select misy_protect_tenant_table('document_homes');
 
--- Documents that were written since the other home saw them; the stamp tells one write from a later one.
+-- Documents that were written since the other home saw them; the stamp tells a write from a later
+-- one.
 create table document_changes (
     tenant_id uuid not null,
     kind text not null,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use misy_core::crypto::{Key, to_hex};
 use misy_core::{Ambient, Entropy};
 use misy_store::{Db, DbRole, RolePasswords};
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, NoTls, Row};
 
 use crate::WallClock;
@@ -68,6 +69,21 @@ impl TestDatabase {
     /// The way in for the superuser, whom nothing binds.
     pub fn superuser(&self) -> &Config {
         &self.superuser
+    }
+
+    /// The superuser's address, for a program that is told where its database is.
+    pub fn url(&self) -> String {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let (user, name) = (text(self.superuser.get_user()), text(self.superuser.get_dbname()));
+        let password = self.superuser.get_password().unwrap_or_default();
+        let password = String::from_utf8_lossy(password);
+        let host = match self.superuser.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(folder)) => folder.to_string_lossy().replace('/', "%2F"),
+            None => "localhost".to_owned(),
+        };
+        let port = self.superuser.get_ports().first().copied().unwrap_or(5432);
+        format!("postgresql://{user}:{password}@{host}:{port}/{name}")
     }
 
     /// The passwords that the roles of the test server have.

@@ -1,4 +1,4 @@
-//! Room `conversation`: the job that empties an account's inbox.
+//! Room `conversation`: the jobs that empty an account's inbox and archive what was in it.
 //!
 //! No sweep looks for payloads that were left behind: the job is enqueued in the transaction that
 //! stores the payload, and one that fails is tried again, then kept as a dead letter to be
@@ -51,5 +51,26 @@ impl Job for Ingest {
 
     async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
         service::ingest(&deps, &ctx, self.channel).await.map_err(JobError::retry)
+    }
+}
+
+/// Keeps as documents what was taken in from one account's inbox.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Archive {
+    /// Whose inbox.
+    pub channel: ChannelId,
+}
+
+impl Job for Archive {
+    const NAME: &'static str = "conversation.inbox.archive";
+    const LIMIT: Duration = Duration::from_mins(1);
+    type Deps = Deps;
+
+    fn lane(&self) -> Option<String> {
+        Some(format!("archive:{}", self.channel))
+    }
+
+    async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
+        service::archive(&deps, &ctx, self.channel).await.map_err(JobError::retry)
     }
 }

@@ -1,9 +1,11 @@
 //! Room `conversation`: stored payloads, and their events sorted by what they need.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use misy_channel::event::{EchoMessage, Event, InboundMessage, Kind, Sender};
 use misy_channel::{Content, IdentityClaim, StatusUpdate};
-use misy_core::{InboxId, Timestamp};
+use misy_core::{ChannelId, InboxId, Timestamp, crypto};
 use serde_json::{Value, json};
 
 /// A stored payload that waits to be ingested.
@@ -13,6 +15,31 @@ pub(crate) struct Pending {
     pub(crate) body: Vec<u8>,
     pub(crate) attempts: i16,
     pub(crate) received_at: Timestamp,
+}
+
+/// A payload that was taken in.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) id: InboxId,
+    pub(crate) digest: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) events: Option<i32>,
+    pub(crate) received_at: Timestamp,
+}
+
+impl Done {
+    /// As it is kept: the body as it came, as text where it is text.
+    pub(crate) fn document(&self, channel: ChannelId) -> Value {
+        let text = std::str::from_utf8(&self.body).ok().filter(|text| !text.contains('\0'));
+        let (form, body) = match text {
+            Some(text) => ("text", text.to_owned()),
+            None => ("base64", STANDARD.encode(&self.body)),
+        };
+        json!({
+            "channel": channel, "received_at": self.received_at, "form": form, "body": body,
+            "digest": crypto::to_hex(&self.digest), "events": self.events,
+        })
+    }
 }
 
 /// How often a payload is tried before it is set aside.
@@ -133,6 +160,29 @@ mod tests {
     use super::*;
     use misy_core::id::TypedId;
     use uuid::Uuid;
+
+    #[test]
+    fn a_body_that_is_no_text_is_kept_to_the_last_byte() {
+        let payload = |body: &[u8]| Done {
+            id: InboxId::from_uuid(Uuid::from_u128(1)),
+            digest: vec![0xab],
+            body: body.to_vec(),
+            events: Some(2),
+            received_at: Timestamp::UNIX_EPOCH,
+        };
+        let channel = ChannelId::from_uuid(Uuid::from_u128(2));
+        for body in [&b"\xff\x00"[..], b"a\0b"] {
+            let kept = payload(body).document(channel);
+            let text = kept["body"].as_str().expect("text");
+            assert_eq!(
+                (kept["form"].as_str(), STANDARD.decode(text)),
+                (Some("base64"), Ok(body.to_vec()))
+            );
+        }
+        let kept = payload("{\"ü\": 1}".as_bytes()).document(channel);
+        assert_eq!((&kept["form"], &kept["body"]), (&json!("text"), &json!("{\"ü\": 1}")));
+        assert_eq!((&kept["digest"], &kept["events"]), (&json!("ab"), &json!(2)));
+    }
 
     #[test]
     fn an_event_without_a_time_happened_when_it_arrived() {

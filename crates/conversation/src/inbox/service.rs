@@ -1,5 +1,6 @@
 //! Room `conversation`: storing what was delivered, and making of it what happened.
 
+mod archives;
 mod lanes;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::messages::model::{NewEcho, NewInbound};
 use crate::responders::jobs::Respond;
 use crate::{Deps, channels, contacts, conversations, messages};
 
+pub use self::archives::Archives;
+pub(crate) use self::archives::archive;
 pub use self::lanes::Writers;
 
 /// Stores a payload; returns when it is on the disk. Those that arrive while an earlier batch of
@@ -113,6 +116,7 @@ pub(crate) async fn ingest(deps: &Deps, ctx: &Ctx, id: ChannelId) -> Result<(), 
             if pending.len() == usize::from(limit) {
                 Ingest { channel: id }.enqueue(&mut tx);
             }
+            deps.archives.schedule(&mut tx, id);
             tx.commit().await.map_err(messages::Error::from)
         }
         Err(error) => {

@@ -1,12 +1,16 @@
 //! Room `conversation`: rows of `inbox` and `channel_events`.
 
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, InboxId, Timestamp};
-use misy_store::{Error, TenantTx};
+use misy_core::{ChannelId, Ctx, InboxId, Timestamp};
+use misy_store::documents::DocumentError;
+use misy_store::{Documents, Error, Kind, TenantTx};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::model::{EARLY_EDIT, EARLY_REVOKE, Kept, Pending};
+use super::model::{Done, EARLY_EDIT, EARLY_REVOKE, Kept, Pending};
+
+/// Payloads that were taken in, one document each under the id it had in the inbox.
+pub(crate) const PAYLOADS: Kind = Kind::new("payloads", &["channel"]);
 
 /// A payload that is there already was delivered twice.
 const INSERT: &str = "
@@ -49,6 +53,19 @@ const TAKE_EARLY: &str = "
         returning id, inbox_id, name, raw)
     select inbox_id, name, raw from taken order by id";
 
+const LIST_DONE: &str = "
+    select id, digest, body, events, received_at from inbox
+    where tenant_id = $1 and channel_id = $2 and state = 'done' and error is null
+    order by id limit $3";
+
+/// The digest stays, by which a second delivery is known.
+const MARK_ARCHIVED: &str = "
+    update inbox set state = 'archived', body = ''
+    where tenant_id = $1 and id = any ($2) and state = 'done'";
+
+const KEEP_HERE: &str = "
+    update inbox set error = $3 where tenant_id = $1 and id = $2 and state = 'done'";
+
 /// Payloads to be stored, column by column.
 pub(crate) struct NewPayloads<'a> {
     pub(crate) ids: Vec<Uuid>,
@@ -79,6 +96,47 @@ pub(crate) async fn list_pending(
         received_at: row.get("received_at"),
     };
     Ok(rows.iter().map(pending).collect())
+}
+
+/// Payloads that were taken in and are not archived yet, oldest first.
+pub(crate) async fn list_done(
+    tx: &mut TenantTx,
+    channel: ChannelId,
+    limit: i64,
+) -> Result<Vec<Done>, Error> {
+    let own = tx.tenant();
+    let rows = tx.query(LIST_DONE, &[&own, &channel.uuid(), &limit]).await?;
+    let done = |row: &misy_store::Row| Done {
+        id: InboxId::from_uuid(row.get("id")),
+        digest: row.get("digest"),
+        body: row.get("body"),
+        events: row.get("events"),
+        received_at: row.get("received_at"),
+    };
+    Ok(rows.iter().map(done).collect())
+}
+
+/// Keeps a payload as a document; a second time changes nothing but its version.
+pub(crate) async fn put_payload(
+    documents: &Documents,
+    ctx: &Ctx,
+    channel: ChannelId,
+    payload: &Done,
+) -> Result<(), DocumentError> {
+    let payloads = documents.of(ctx).collection(PAYLOADS);
+    payloads.put(payload.id.uuid(), &payload.document(channel)).await.map(drop)
+}
+
+/// Empties payloads that are kept as documents.
+pub(crate) async fn mark_archived(tx: &mut TenantTx, ids: &[Uuid]) -> Result<(), Error> {
+    let own = tx.tenant();
+    tx.execute(MARK_ARCHIVED, &[&own, &ids]).await.map(drop)
+}
+
+/// Leaves a payload where it is, because it cannot be a document.
+pub(crate) async fn keep_here(tx: &mut TenantTx, id: InboxId, why: &str) -> Result<(), Error> {
+    let own = tx.tenant();
+    tx.execute(KEEP_HERE, &[&own, &id.uuid(), &why]).await.map(drop)
 }
 
 pub(crate) async fn mark_done(tx: &mut TenantTx, done: &[(InboxId, i32)]) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Room `conversation`: what a responder is asked, what it can say, and how well an entry fits.
 
+mod context;
 mod languages;
 mod sentences;
 mod words;
@@ -7,9 +8,12 @@ mod words;
 use misy_channel::Content;
 use misy_core::{Code, ContactId, ConversationId, KnowledgeEntryId, MessageId, Public, Timestamp};
 
+use serde::{Deserialize, Serialize};
+
 use crate::messages::Citation;
 use crate::{Below, messages};
 
+pub use context::{Answered, Context, HandedOver};
 pub(crate) use languages::{base, detect, detect_among};
 pub use sentences::hand_over_sentence;
 pub(crate) use words::essence;
@@ -72,7 +76,8 @@ impl Reply {
 }
 
 /// Why people must look at a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum HandOverReason {
     /// Nothing that is known fits.
     NoMatch,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use misy_core::{ConversationId, Ctx, Limit, MessageId};
 
-use super::model::{self, Error, Found, HandOverReason, Reply, Turn};
+use super::model::{self, Context, Error, Found, HandOverReason, Reply, Turn};
 use super::store::{self, Asked};
 use crate::messages::model::{Author, Citation, Draft, Order};
 use crate::messages::{self, Message};
@@ -100,6 +100,7 @@ pub(crate) async fn respond(deps: &Deps, ctx: &Ctx, message: MessageId) -> Resul
     let mut shelf = Shelf { deps, ctx, conversation: asked.turn.conversation };
     let reply = deps.responder.respond(&asked.turn, &mut shelf).await?;
     metrics::counter!("misy_responder_replies_total", "reply" => reply.label()).increment(1);
+    remember(deps, ctx, &asked.turn, &reply).await;
     match reply {
         Reply::Silent => Ok(()),
         Reply::Answer { content, citations } => {
@@ -111,6 +112,26 @@ pub(crate) async fn respond(deps: &Deps, ctx: &Ctx, message: MessageId) -> Resul
         }
         Reply::HandOver { content: None, .. } => hand_over(deps, ctx, &asked).await,
     }
+}
+
+/// A customer is answered also while nothing can be remembered.
+async fn remember(deps: &Deps, ctx: &Ctx, turn: &Turn, reply: &Reply) {
+    let remembering = async {
+        let mut context = store::find_context(&deps.documents, ctx, turn.conversation).await?;
+        context.remember(turn, reply, deps.ambient.now());
+        store::put_context(&deps.documents, ctx, turn.conversation, &context).await
+    };
+    if let Err(error) = remembering.await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, conversation = %turn.conversation, "a turn was not remembered");
+    }
+}
+
+/// What the responder remembers of a conversation.
+pub async fn context(deps: &Deps, ctx: &Ctx, id: ConversationId) -> Result<Context, Error> {
+    let known = conversations::service::get(deps, ctx, id).await;
+    let known = known.map_err(messages::Error::from)?;
+    Ok(store::find_context(&deps.documents, ctx, known.id).await?)
 }
 
 /// Writes what is said. What the policy or the channel does not allow to say is left to people.

@@ -2,12 +2,16 @@
 
 use misy_channel::Content;
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, ContactId, ConversationId, KnowledgeEntryId, MessageId};
-use misy_store::{Error, Row, TenantTx};
+use misy_core::{ChannelId, ContactId, ConversationId, Ctx, KnowledgeEntryId, MessageId};
+use misy_store::documents::DocumentError;
+use misy_store::{Documents, Error, Kind, Row, TenantTx};
 use uuid::Uuid;
 
-use super::model::{Candidate, Found, Turn};
+use super::model::{Candidate, Context, Found, Turn};
 use crate::messages::model::Route;
+
+/// One document a conversation, under the conversation's id.
+pub(crate) const CONTEXTS: Kind = Kind::new("contexts", &[]);
 
 const FIND: &str = "
     select message.id, message.content, message.created_at, conversation.id as conversation_id,
@@ -109,6 +113,26 @@ fn asked(row: &Row) -> Result<Asked, Error> {
         reply_found: false,
     };
     Ok(Asked { turn, route, answered: row.get("answered"), led: row.get("led") })
+}
+
+/// What is remembered of a conversation.
+pub(crate) async fn find_context(
+    documents: &Documents,
+    ctx: &Ctx,
+    conversation: ConversationId,
+) -> Result<Context, DocumentError> {
+    let kept = documents.of(ctx).collection(CONTEXTS).get(conversation.uuid()).await?;
+    Ok(kept.map(|kept| kept.body).unwrap_or_default())
+}
+
+pub(crate) async fn put_context(
+    documents: &Documents,
+    ctx: &Ctx,
+    conversation: ConversationId,
+    context: &Context,
+) -> Result<(), DocumentError> {
+    let contexts = documents.of(ctx).collection(CONTEXTS);
+    contexts.put(conversation.uuid(), context).await.map(drop)
 }
 
 /// Entries that share words with the text, in every language of the tenant.

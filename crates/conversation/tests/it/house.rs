@@ -16,7 +16,7 @@ use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{Actor, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
-use misy_store::{TenantKey, TenantTx, Vault};
+use misy_store::{Documents, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};
@@ -88,6 +88,7 @@ impl House {
         let responder = Arc::new(KnowledgeResponder::new(config.answer_threshold));
         let deps = Arc::new(Deps {
             db: db.clone(),
+            documents: Documents::embedded(db.clone()),
             ambient: ambient.clone(),
             channels: misy_adapters::registry().with(paper.clone()),
             egress: Gateway::new(reach, ambient.clone()),
@@ -99,6 +100,7 @@ impl House {
             accounts: misy_conversation::channels::AccountCache::default(),
             routes: misy_conversation::hooks::Routes::default(),
             writers: misy_conversation::inbox::Writers::default(),
+            archives: misy_conversation::inbox::Archives::default(),
         });
         let kit = Kit::new(
             db.clone(),
@@ -182,11 +184,16 @@ impl House {
     pub(crate) async fn deliver(&self, shop: &Shop, events: Value) -> Answer {
         let body =
             json!({ "to": shop.address, "events": events, "nonce": self.deps.ambient.uuid() });
+        self.deliver_raw(shop, &body.to_string()).await
+    }
+
+    /// The provider delivers a body as it is.
+    pub(crate) async fn deliver_raw(&self, shop: &Shop, body: &str) -> Answer {
         let request = Request::builder()
             .method(Method::POST)
             .uri(format!("/hooks/{}", shop.channel))
             .header("x-paper-stamp", "red")
-            .body(Body::from(body.to_string()));
+            .body(Body::from(body.to_owned()));
         self.send(request.expect("a test writes a request")).await
     }
 

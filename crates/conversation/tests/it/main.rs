@@ -11,6 +11,7 @@ mod contacts;
 mod conversations;
 mod crowds;
 mod delivery;
+mod documents;
 mod hooks;
 mod ingest;
 mod knowledge;

@@ -4,7 +4,8 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use misy_store::documents::mongo::MongoReport;
 use misy_store::isolation::{self, CONTROL, Catalog, Relation, Report, Weight};
 use misy_store::{Cache, Error, RolePasswords};
 
@@ -20,6 +21,7 @@ pub async fn run(options: &Doctor, file: Option<&Path>) -> anyhow::Result<()> {
         installation.db.ping().await?;
         findings.fine("the database answers");
         check_cache(&installation, &mut findings).await?;
+        check_documents(&installation, &mut findings).await?;
     }
     examine(&installation, options.isolation, &mut findings).await?;
     print!("{}", findings.text);
@@ -40,6 +42,27 @@ async fn check_cache(installation: &Installation, findings: &mut Findings) -> an
         }
         Err(reason) => findings
             .line("note", format_args!("the cache is away, the program goes on without: {reason}")),
+    }
+    Ok(())
+}
+
+async fn check_documents(
+    installation: &Installation,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let Some(mongo) = installation.mongo().await? else {
+        findings.fine("documents live in the database");
+        return Ok(());
+    };
+    let report = mongo.report().await.context("the document server")?;
+    let MongoReport { version, database, collections, .. } = &report;
+    findings.fine(format_args!(
+        "the document server answers: MongoDB {version}, database `{database}`, {collections} \
+         collections of tenants"
+    ));
+    for warning in report.warnings() {
+        findings.warnings += 1;
+        findings.line("WARN", warning);
     }
     Ok(())
 }

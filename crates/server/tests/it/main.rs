@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod crash;
+mod documents;
 mod golden;
 mod program;
 mod refusals;

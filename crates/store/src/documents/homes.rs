@@ -143,7 +143,9 @@ pub(super) struct Change {
 /// One number a tenant and purpose, for the server's advisory locks.
 fn lock_of(tenant: TenantId, purpose: &str) -> i64 {
     let digest = sha256(&[purpose.as_bytes(), tenant.uuid().as_bytes()].concat());
-    i64::from_be_bytes(*digest.first_chunk().expect("a digest is longer than a number"))
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(bytes)
 }
 
 /// The lock under which documents are written.
@@ -301,4 +303,31 @@ pub(super) async fn forget(tx: &mut TenantTx, done: &[Change]) -> Result<(), Err
 pub(super) async fn forget_all(tx: &mut TenantTx) -> Result<(), Error> {
     let tenant = tx.tenant();
     tx.execute(FORGET_ALL, &[&tenant]).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_database_are_read_as_they_were_written() {
+        for home in [Home::Embedded, Home::Mongo] {
+            assert_eq!(Home::parse(home.name()), Some(home));
+            assert_ne!(home.opposite(), home);
+            assert_eq!(home.opposite().opposite(), home);
+        }
+        for phase in [Phase::Settled, Phase::Copying, Phase::Open] {
+            assert_eq!(Phase::parse(phase.name()), Some(phase));
+        }
+        assert_eq!((Home::parse(""), Phase::parse("moved")), (None, None));
+    }
+
+    #[test]
+    fn each_tenant_and_purpose_has_a_lock_of_its_own() {
+        let tenant = |number| TenantId::from_uuid(Uuid::from_u128(number));
+        let one = lock_of(tenant(1), WRITING);
+        assert_eq!(one, lock_of(tenant(1), WRITING));
+        assert_ne!(one, lock_of(tenant(2), WRITING));
+        assert_ne!(one, lock_of(tenant(1), "documents: moving"));
+    }
 }

@@ -1,9 +1,9 @@
 //! Room `store`: brings in what an earlier deployment kept in one collection for all tenants, and
 //! gives it back.
 //!
-//! A document that was brought in has version 0 until it is first written here, so another run knows
-//! what it may bring in anew, and the way back knows what was written since. A run may be repeated
-//! and interrupted at will: what is there and the same is only compared.
+//! A document that was brought in has version 0 until it is first written here, so another run
+//! knows what it may bring in anew, and the way back knows what was written since. A run may be
+//! repeated and interrupted at will: what is there and the same is only compared.
 
 mod values;
 

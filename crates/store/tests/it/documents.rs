@@ -11,6 +11,7 @@ use misy_testkit::{TestDatabase, ambient};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod imports;
 mod mongo;
 mod moves;
 

@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 use misy_core::error::Fault;
+use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, PlatformCtx, Role, TenantId};
 use misy_jobs::PlatformJob;
 use misy_jobs::provision::{Owner, ProvisionError, TenantSeed};
-use misy_store::{Audit, PlatformTx};
+use misy_store::{Audit, Db, PlatformTx};
 use misy_web::IfMatch;
 use serde_json::{Value, json};
 
@@ -174,6 +175,24 @@ pub(crate) async fn list(
     let mut tx = deps.db.platform_read(ctx).await?;
     let rows = store::list(&mut tx, &filter, cursor, limit).await?;
     Ok(Page::cut(rows, limit, |tenant| tenant.id))
+}
+
+/// Every tenant there is, for tools that work on each of them.
+pub async fn every(db: &Db, ctx: &PlatformCtx) -> Result<Vec<Tenant>, Error> {
+    ctx.require(Permission::PlatformTenantRead)?;
+    let (mut all, mut after) = (Vec::new(), None);
+    let limit = Limit::new(Limit::MAX).unwrap_or(Limit::DEFAULT);
+    loop {
+        let mut tx = db.platform_read(ctx).await?;
+        let mut rows = store::list(&mut tx, &Filter::default(), after, limit).await?;
+        let more = rows.len() > limit.show();
+        rows.truncate(limit.show());
+        after = rows.last().map(|tenant| Cursor(tenant.id.uuid()));
+        all.append(&mut rows);
+        if !more {
+            return Ok(all);
+        }
+    }
 }
 
 /// One tenant.

@@ -1,6 +1,6 @@
-//! Room `testkit`: `misy-testdb --dir DIR --ready-file FILE [--mongo PROGRAM]` keeps a PostgreSQL for
-//! tests, and a document server beside it. It says in the file where, removes databases of tests
-//! that have ended, and stops with its parent.
+//! Room `testkit`: `misy-testdb --dir DIR --ready-file FILE [--mongo PROGRAM]` keeps a PostgreSQL
+//! for tests, and a document server beside it. It says in the file where, removes databases of
+//! tests that have ended, and stops with its parent.
 
 use std::io::Write;
 use std::os::unix::process::parent_id;

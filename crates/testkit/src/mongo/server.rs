@@ -1,5 +1,5 @@
-//! Room `testkit`: the MongoDB-compatible server of the tests, a process of its own: `mongod` if one
-//! is installed, else the one that `cargo xtask` put into `target/` (see `docs/adr`).
+//! Room `testkit`: the MongoDB-compatible server of the tests, a process of its own: `mongod` if
+//! one is installed, else the one that `cargo xtask` put into `target/` (see `docs/adr`).
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -126,8 +126,8 @@ async fn terminate(pid: u32) -> std::io::Result<()> {
     Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status().await.map(drop)
 }
 
-/// A `misy-testdb` that was killed leaves its server behind; process ids are given anew, so only one
-/// that serves our folder is ended.
+/// A `misy-testdb` that was killed leaves its server behind; process ids are given anew, so only
+/// one that serves our folder is ended.
 async fn end_left_over(folder: &Path) -> std::io::Result<()> {
     let Ok(text) = std::fs::read_to_string(folder.join("pid")) else { return Ok(()) };
     let Ok(pid) = text.trim().parse::<u32>() else { return Ok(()) };

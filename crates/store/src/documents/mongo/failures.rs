@@ -33,7 +33,7 @@ impl From<Error> for ServerError {
 const NAMESPACE_NOT_FOUND: i32 = 26;
 const NAMESPACE_EXISTS: i32 = 48;
 const DUPLICATE_KEY: i32 = 11_000;
-/// `NotWritablePrimary`, the shutdowns, `PrimarySteppedDown`, the interruptions by a change of state.
+/// `NotWritablePrimary`, the shutdowns, `PrimarySteppedDown`, interruptions by a change of state.
 const PASSING: [i32; 7] = [91, 189, 10_107, 11_600, 11_602, 13_435, 13_436];
 
 impl ServerError {

@@ -242,8 +242,8 @@ fn version_of(found: Option<&RawDocumentBuf>) -> Result<i64, ServerError> {
     version.ok_or(ServerError::Corrupt { field: "version" })
 }
 
-/// Read from the bytes and not through serde, which would take a body's `{"$oid": ..}` for a type of
-/// the server's.
+/// Read from the bytes and not through serde, which would take a body's `{"$oid": ..}` for a type
+/// of the server's.
 fn whole(raw: RawDocumentBuf) -> Result<Whole, ServerError> {
     let corrupt = |field| ServerError::Corrupt { field };
     let version = version_of(Some(&raw))?;
@@ -266,4 +266,52 @@ fn whole(raw: RawDocumentBuf) -> Result<Whole, ServerError> {
     let id = Uuid::from_bytes(id.bytes());
     let document = Document { id, body, version, created_at, updated_at };
     Ok(Whole { document, names, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use misy_core::id::TypedId;
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(text: usize) -> Whole {
+        let now = Timestamp::UNIX_EPOCH;
+        let document = Document {
+            id: Uuid::from_u128(1),
+            body: json!({"text": "x".repeat(text)}),
+            version: 3,
+            created_at: now,
+            updated_at: now,
+        };
+        Whole { document, names: vec!["name".to_owned()], values: vec!["n".to_owned()] }
+    }
+
+    #[test]
+    fn a_message_holds_what_the_server_takes_and_at_least_one_document() {
+        let small: Vec<Whole> = (0..5).map(|_| document(10)).collect();
+        assert_eq!(fitting(&small), 5);
+        let large: Vec<Whole> = (0..5).map(|_| document(MAX_STORED_BYTES / 2 - 100)).collect();
+        assert_eq!(fitting(&large), 2);
+        assert_eq!(fitting(&[document(MAX_STORED_BYTES), document(1)]), 1);
+    }
+
+    #[test]
+    fn what_is_sent_is_read_back_the_same_and_what_a_foreign_hand_spoils_is_refused() {
+        let tenant = TenantId::from_uuid(Uuid::from_u128(7));
+        let sent = document(3);
+        let raw = |fields: &Fields| RawDocumentBuf::try_from(fields).expect("small");
+        let fields = entire(tenant, &sent);
+        assert_eq!(whole(raw(&fields)).expect("well formed"), sent);
+        for field in ["_id", "body", "version", "created_at", "updated_at"] {
+            let mut spoilt = fields.clone();
+            spoilt.remove(field);
+            assert!(
+                matches!(whole(raw(&spoilt)), Err(ServerError::Corrupt { field: it }) if it == field)
+            );
+        }
+        let mut spoilt = fields;
+        spoilt.insert("version", "three");
+        assert!(whole(raw(&spoilt)).is_err());
+    }
 }

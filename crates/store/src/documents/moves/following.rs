@@ -15,8 +15,8 @@ pub(super) fn digests(documents: Vec<Whole>) -> HashMap<Uuid, [u8; 32]> {
 }
 
 impl Work<'_> {
-    /// Brings over what has changed by now. Whoever goes on writing leaves more, which the next round
-    /// or the one under the writers' lock brings over.
+    /// Brings over what has changed by now. Whoever goes on writing leaves more, which the next
+    /// round or the one under the writers' lock brings over.
     pub(super) async fn follow(&mut self) -> Result<(), MoveError> {
         let mut tx = self.mover.db.read(self.ctx).await?;
         let mut left = homes::count_changes(&mut tx).await?;

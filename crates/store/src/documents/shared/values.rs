@@ -52,7 +52,7 @@ pub(super) fn whole(
         None => derived(&key),
     };
     let made = match &key {
-        Bson::ObjectId(id) => i64::try_from(id.timestamp().timestamp_millis()).ok(),
+        Bson::ObjectId(id) => Some(id.timestamp().timestamp_millis()),
         _ => None,
     };
     let made = made.and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -76,8 +76,9 @@ fn uuid_of(key: &Bson) -> Option<Uuid> {
 /// RFC 9562 version 8, from the key as canonical extended JSON.
 fn derived(key: &Bson) -> Uuid {
     let digest = sha256(key.clone().into_canonical_extjson().to_string().as_bytes());
-    let bytes = digest.first_chunk().expect("a digest is longer than an id");
-    Builder::from_custom_bytes(*bytes).into_uuid()
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// The document as the source keeps it; `None` if the body's extended JSON is not well formed.
@@ -89,4 +90,74 @@ pub(super) fn fields(whole: &Whole, tenant_field: &str, tenant: &Bson) -> Option
     }
     fields.insert(tenant_field, tenant.clone());
     Some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bson::doc;
+    use bson::oid::ObjectId;
+    use misy_core::{Clock, Entropy};
+
+    use super::*;
+
+    struct Still;
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+    impl Entropy for Still {
+        fn fill(&self, _: &mut [u8]) {}
+    }
+
+    const KIND: Kind = Kind::new("things", &["name"]);
+
+    fn brought(fields: &Fields) -> Whole {
+        let ambient = Ambient::new(Arc::new(Still), Arc::new(Still));
+        whole(fields, "owner", KIND, &ambient).expect("it can be kept")
+    }
+
+    #[test]
+    fn a_document_that_came_in_goes_back_as_it_was() {
+        let key = ObjectId::parse_str("65a000000000000000000001").expect("an id");
+        let source = doc! {
+            "_id": key, "name": "x", "at": bson::DateTime::from_millis(5), "big": i64::MAX,
+            "list": [1.5, { "deep": true }], "owner": "acme",
+        };
+        let came = brought(&source);
+        assert_eq!(
+            (came.document.version, came.values.as_slice()),
+            (0, ["x".to_owned()].as_slice())
+        );
+        assert_eq!(came.document.created_at.as_second(), 0x65a0_0000, "when the id was made");
+        let back = fields(&came, "owner", &"acme".into()).expect("well formed");
+        let sorted = |fields: Fields| {
+            let mut pairs: Vec<_> = fields.into_iter().collect();
+            pairs.sort_by(|one, other| one.0.cmp(&other.0));
+            pairs
+        };
+        assert_eq!(sorted(back), sorted(source));
+    }
+
+    #[test]
+    fn the_same_key_gives_the_same_id_and_another_another() {
+        let id = |key: Bson| brought(&doc! { "_id": key }).document.id;
+        assert_eq!(id("a".into()), id("a".into()));
+        assert_ne!(id("1".into()), id(1.into()));
+        let uuid = Uuid::from_u128(9);
+        assert_eq!(id(binary(uuid).into()), uuid);
+        assert_eq!(id("a".into()).get_version_num(), 8);
+    }
+
+    #[test]
+    fn a_tenant_is_found_by_its_name_as_text_and_as_a_uuid() {
+        let uuid = Uuid::from_u128(3);
+        let values = of_names(&["acme".to_owned(), uuid.to_string()]);
+        assert_eq!(values.len(), 3);
+        let texts: Vec<_> = values.into_iter().map(text).collect();
+        assert_eq!(texts, ["acme".to_owned(), uuid.to_string(), uuid.to_string()]);
+        assert_eq!(text(Bson::Int64(5)), "5");
+    }
 }
