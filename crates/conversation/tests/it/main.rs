@@ -14,5 +14,6 @@ mod delivery;
 mod hooks;
 mod ingest;
 mod knowledge;
+mod searching;
 mod shapes;
 mod statuses;
