@@ -7,6 +7,7 @@ mod database;
 mod documents;
 mod gates;
 mod golden;
+mod mutants;
 mod postgres;
 mod program;
 mod rooms;

@@ -10,6 +10,10 @@ select json_build_object(
     'owner', c.relowner::regrole::text,
     'rls', c.relrowsecurity, 'forced', c.relforcerowsecurity,
     'invoker', coalesce('security_invoker=true' = any (c.reloptions), false),
+    'hidden_code', array(
+        select tgname::text from pg_trigger where tgrelid = c.oid and not tgisinternal
+        union all select rulename from pg_rewrite
+            where ev_class = c.oid and rulename <> '_RETURN' order by 1),
     'columns', (select coalesce(json_agg(json_build_object('name', a.attname,
             'type', format_type(a.atttypid, null), 'class', t.typtype, 'not_null', a.attnotnull,
             'generated', a.attgenerated <> '')
@@ -52,22 +56,29 @@ select json_build_object(
     from pg_class c
     where c.relnamespace not in ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
       and c.relnamespace::regnamespace::text not like 'pg_t%' and c.relkind not in ('i', 'I', 't')),
-'functions', (select coalesce(json_agg(json_build_object('name', p.proname, 'definer', p.prosecdef,
+'functions', (select coalesce(json_agg(json_build_object('definer', p.prosecdef,
+        'name', case when p.pronamespace = 'public'::regnamespace then p.proname::text
+            else p.pronamespace::regnamespace || '.' || p.proname end,
+        'owner', p.proowner::regrole::text,
         'search_path', coalesce(array_to_string(p.proconfig, ' ') like '%search_path=%', false),
         'callers', array(select
             case when g.grantee = 0 then 'public' else g.grantee::regrole::text end
             from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) g
             where g.grantee <> p.proowner order by 1)) order by p.proname), '[]')
-    from pg_proc p where p.pronamespace = 'public'::regnamespace),
+    from pg_proc p where p.pronamespace not in
+        ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)),
 'roles', (select json_agg(json_build_object('name', r.rolname, 'signs_in', r.rolcanlogin,
         'power', r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb
             or r.rolreplication,
         'member_of', array(select roleid::regrole::text from pg_auth_members where member = r.oid),
         'may_set_config',
             has_function_privilege(r.oid, 'pg_catalog.set_config(text, text, boolean)', 'execute'),
+        'settings', array(select unnest(s.setconfig) from pg_db_role_setting s
+            where s.setrole = r.oid),
         'may_create', has_schema_privilege(r.oid, 'public', 'create')) order by r.rolname)
     from pg_roles r where r.rolname in ('misy_owner', 'misy_tenant', 'misy_platform')),
-'default_grants', (select count(*) from pg_default_acl))::text";
+'default_grants', (select count(*) from pg_default_acl),
+'publications', (select count(*) from pg_publication))::text";
 
 /// Everything that decides who sees what.
 #[derive(Debug, Deserialize)]
@@ -76,6 +87,7 @@ pub(crate) struct Catalog {
     pub(crate) functions: Vec<Function>,
     pub(crate) roles: Vec<Role>,
     pub(crate) default_grants: i64,
+    pub(crate) publications: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,6 +99,8 @@ pub(crate) struct Relation {
     pub(crate) rls: bool,
     pub(crate) forced: bool,
     pub(crate) invoker: bool,
+    /// Triggers and rewrite rules.
+    pub(crate) hidden_code: Vec<String>,
     pub(crate) columns: Vec<Column>,
     pub(crate) indexes: Vec<Index>,
     pub(crate) foreign_keys: Vec<ForeignKey>,
@@ -141,6 +155,7 @@ pub(crate) struct Grant {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Function {
     pub(crate) name: String,
+    pub(crate) owner: String,
     pub(crate) definer: bool,
     pub(crate) search_path: bool,
     pub(crate) callers: Vec<String>,
@@ -153,6 +168,8 @@ pub(crate) struct Role {
     pub(crate) power: bool,
     pub(crate) member_of: Vec<String>,
     pub(crate) may_set_config: bool,
+    /// What its sessions begin with.
+    pub(crate) settings: Vec<String>,
     pub(crate) may_create: bool,
 }
 

@@ -45,7 +45,16 @@ const OF_FORMS: [(&str, &str); 8] = [
 ];
 
 /// What is done beside the tenant tables.
-const OF_OTHERS: [(&str, &str); 18] = [
+const OF_OTHERS: [(&str, &str); 23] = [
+    ("misy_account_of", "alter function misy_account_of(text, uuid) owner to current_user"),
+    ("misy_tenant", "alter role misy_tenant set misy.tenant = ''"),
+    ("contacts", "create rule copy as on insert to contacts do also notify copied"),
+    ("publications", "create publication everything for all tables"),
+    (
+        "elsewhere.peek",
+        "create schema elsewhere; create function elsewhere.peek() returns int language sql
+            security definer as 'select 1'",
+    ),
     ("stray", "create table stray (id uuid primary key); grant select on stray to misy_tenant"),
     ("stray", "create table stray (id uuid primary key)"),
     ("wide", "create view wide as select * from contacts"),

@@ -26,6 +26,9 @@ pub(crate) fn faults(catalog: &Catalog) -> Vec<String> {
     if catalog.default_grants != 0 {
         faults.push("default grants: new tables must start without any".to_owned());
     }
+    if catalog.publications != 0 {
+        faults.push("publications: replication asks no policy".to_owned());
+    }
     faults
 }
 
@@ -46,6 +49,9 @@ fn of_every_relation(relation: &Relation, say: &mut impl FnMut(String)) {
     }
     if relation.owner != "misy_owner" {
         say(format!("is owned by {}", relation.owner));
+    }
+    for code in &relation.hidden_code {
+        say(format!("{code} runs on its rows though no statement names it"));
     }
     if relation.leaf && !relation.grants.is_empty() {
         say("a partition's leaf has grants, which go around the parent's policy".to_owned());
@@ -160,19 +166,25 @@ fn of_function(function: &Function, faults: &mut Vec<String>) {
     if !function.search_path {
         faults.push(format!("{name}: runs with its owner's rights without a fixed search_path"));
     }
+    if function.owner != "misy_owner" {
+        faults.push(format!("{name}: runs with the rights of {}", function.owner));
+    }
     if function.callers.iter().any(|caller| caller == "public") {
         faults.push(format!("{name}: everybody may run it with its owner's rights"));
     }
 }
 
 fn of_role(role: &Role, faults: &mut Vec<String>) {
-    let Role { name, power, member_of, .. } = role;
+    let Role { name, power, member_of, settings, .. } = role;
     let mut say = |fault: &str| faults.push(format!("{name}: {fault}"));
     if *power {
         say("has more power than a role of the program may have");
     }
     if !member_of.is_empty() {
         say("is a member of another role");
+    }
+    if !settings.is_empty() {
+        say("begins its sessions with settings of its own");
     }
     if name == "misy_owner" {
         if role.signs_in {
