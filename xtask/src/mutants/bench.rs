@@ -57,8 +57,8 @@ impl<'a> Bench<'a> {
 
     /// Puts the fault in, asks the tests, and takes it out again.
     pub(crate) fn judge(&self, mutant: &Mutant, steps: &Steps) -> Result<Verdict> {
-        if !mutant.must_not_compile {
-            self.make_sure(mutant, steps)?;
+        if !mutant.must_not_compile && !self.is_sound(mutant, steps)? {
+            return Ok(Verdict::Broken);
         }
         match &mutant.sql {
             Some(sql) => self.judge_sql(mutant, sql, steps),
@@ -66,26 +66,29 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// A test that fails without the fault proves nothing with it.
-    fn make_sure(&self, mutant: &Mutant, steps: &Steps) -> Result<()> {
+    /// A test that fails without the fault proves nothing with it. One that fails on a busy machine
+    /// gets a second chance.
+    fn is_sound(&self, mutant: &Mutant, steps: &Steps) -> Result<bool> {
         let selection = selection(mutant);
         if self.sound.borrow().contains(&selection) {
-            return Ok(());
+            return Ok(true);
         }
         eprintln!("        without a fault: {}", selection.join(" "));
         let built = self.build(mutant, "without", steps)?;
         if !built.well() {
             bail!("the tree does not build without a fault:\n{}", tail(&built.text));
         }
-        let ended = self.test(mutant, "without", steps)?;
+        let mut ended = self.test(mutant, "without", steps)?;
         if !ended.well() {
-            bail!("{selection:?} fails without a fault:\n{}", tail(&ended.text));
+            ended = self.test(mutant, "without", steps)?;
         }
-        if tests_run(&ended.text) == 0 {
-            bail!("{}: no test has such a name: {selection:?}", mutant.name);
+        let sound = ended.well() && tests_run(&ended.text) > 0;
+        if sound {
+            self.sound.borrow_mut().insert(selection);
+        } else {
+            eprintln!("        fails without a fault, or is no test:\n{}", tail(&ended.text));
         }
-        self.sound.borrow_mut().insert(selection);
-        Ok(())
+        Ok(sound)
     }
 
     fn judge_sql(&self, mutant: &Mutant, sql: &str, steps: &Steps) -> Result<Verdict> {

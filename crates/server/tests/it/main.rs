@@ -3,6 +3,7 @@
 
 mod crash;
 mod golden;
+mod isolation;
 mod program;
 mod story;
 mod sweep;
