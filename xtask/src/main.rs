@@ -9,6 +9,7 @@ mod documents;
 mod gates;
 mod golden;
 mod mongo;
+mod mutants;
 mod postgres;
 mod program;
 mod redis;

@@ -4,6 +4,7 @@
 mod crash;
 mod documents;
 mod golden;
+mod isolation;
 mod program;
 mod refusals;
 mod story;

@@ -103,6 +103,7 @@ select json_build_object(
     from pg_roles r where r.rolname in ('misy_owner', 'misy_tenant', 'misy_platform',
         'misy_search')),
 'default_grants', (select count(*) from pg_default_acl),
+'publications', (select count(*) from pg_publication),
 'session', json_build_object('user', current_user, 'signed_in_as', session_user,
     'database', current_database(),
     'version', current_setting('server_version_num')::int,
@@ -120,6 +121,8 @@ pub struct Catalog {
     pub roles: Vec<Role>,
     /// Grants that new objects would get by themselves.
     pub default_grants: i64,
+    /// What is copied to other servers, past every policy.
+    pub publications: i64,
     /// The session that looked.
     pub session: Session,
 }

@@ -39,6 +39,12 @@ pub(super) fn faults(catalog: &Catalog) -> Vec<Fault> {
         let remedy = "look at pg_default_acl and `alter default privileges .. revoke ..` each";
         faults.push(fault("default grants", "new tables must start without any", remedy));
     }
+    if catalog.publications != 0 {
+        let remedy = "`drop publication` what nobody here has made; replication asks no policy";
+        let broken = "rows of all tenants are copied to whoever subscribes";
+        let fault = fault("publications", broken, remedy);
+        faults.push(Fault { weight: Weight::Weakens, ..fault });
+    }
     faults
 }
 

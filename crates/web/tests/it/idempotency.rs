@@ -10,8 +10,8 @@ use misy_web::{Config, Kit, Readiness};
 use tokio_postgres::NoTls;
 
 use crate::kit::{
-    Admin, Agent, Answer, JSON, OtherAdmin, Platform, TestApp, User, call, no_database, router,
-    router_with,
+    Admin, Agent, Answer, JSON, OtherAdmin, Platform, TestApp, Twin, User, call, no_database,
+    router, router_with,
 };
 
 const NOTE: &str = r#"{"title": "a", "colour": "red", "stars": 2}"#;
@@ -95,6 +95,18 @@ async fn a_key_belongs_to_its_actor() {
         assert_eq!((answer.status.as_u16(), replayed(&answer)), (201, false), "{answer}");
     }
     assert_eq!(keyed.notes().await, 3);
+}
+
+#[tokio::test]
+async fn an_answer_pasted_into_another_tenants_row_opens_for_nobody() {
+    let keyed = Keyed::new().await;
+    keyed.post::<Admin>("k1", NOTE).await;
+    let paste = "with pasted as (
+        update idempotency_keys set tenant_id = '00000000-0000-0000-0000-000000000002' returning 1)
+        select count(*) from pasted";
+    assert_eq!(keyed.count(paste).await, 1);
+    let answer = keyed.post::<Twin>("k1", NOTE).await;
+    assert_eq!((answer.status.as_u16(), replayed(&answer)), (500, false), "{answer}");
 }
 
 #[tokio::test]

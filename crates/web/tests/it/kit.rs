@@ -32,7 +32,7 @@ pub(crate) trait User {
 /// One of them, by their place in [`BEARERS`].
 pub(crate) struct Someone<const N: usize>;
 
-const BEARERS: [Option<&str>; 9] = [
+const BEARERS: [Option<&str>; 10] = [
     None,
     Some("agent"),
     Some("admin"),
@@ -42,6 +42,7 @@ const BEARERS: [Option<&str>; 9] = [
     Some("expired"),
     Some("guess"),
     Some("broken"),
+    Some("twin"),
 ];
 
 impl<const N: usize> User for Someone<N> {
@@ -67,6 +68,9 @@ pub(crate) type Guesser = Someone<7>;
 /// Calls while the database of credentials is down.
 pub(crate) type Unlucky = Someone<8>;
 
+/// In the second tenant under the very id that the first one's administrator has.
+pub(crate) type Twin = Someone<9>;
+
 struct Credentials;
 
 fn person(of: u128, role: Role) -> Principal {
@@ -86,6 +90,11 @@ impl Authenticator for Credentials {
                 actor: Actor::Operator(OperatorId::from_uuid(Uuid::from_u128(9))),
                 grants: Role::Operator.grants(),
             }),
+            "twin" => {
+                let user = UserId::from_uuid(Uuid::from_u128(1 << 8 | Role::Admin as u128));
+                let (actor, grants) = (Actor::User(user), Role::Admin.grants());
+                Ok(Principal::Tenant { tenant: tenant(2), actor, grants })
+            }
             "expired" => Err(AuthError::Expired),
             "broken" => Err(misy_store::Error::Unavailable("secret-host refused".into()).into()),
             _ => Err(AuthError::Invalid),

@@ -44,7 +44,8 @@ const OF_FORMS: [(&str, &str); 8] = [
 ];
 
 /// What is done beside the tenant tables.
-const OF_OTHERS: [(&str, &str); 42] = [
+const OF_OTHERS: [(&str, &str); 43] = [
+    ("publications", "create publication everything for all tables"),
     ("stray", "create table stray (id uuid primary key); grant select on stray to misy_tenant"),
     ("stray", "create table stray (id uuid primary key)"),
     ("wide", "create view wide as select * from contacts"),
