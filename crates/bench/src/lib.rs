@@ -8,12 +8,15 @@
 )]
 
 pub mod cpu;
+mod dice;
 pub mod http;
 pub mod ingest;
 pub mod pgbench;
 pub mod queue;
 pub mod report;
 mod sql;
+pub mod storm;
+pub mod tenants;
 
 pub use report::Report;
 

@@ -9,4 +9,5 @@ mod isolation;
 mod migrations;
 mod stage;
 mod transactions;
+mod walls;
 mod wire;
