@@ -139,11 +139,12 @@ impl Scene<'_> {
             Plot::Idle => self.idle().await,
         };
         // On a busy machine whatever is under way may become too slow.
-        match played.map_err(|error| error.code()) {
-            Ok(()) => {}
-            Err(Code::Timeout | Code::Unavailable) => Tally::count(&self.tally.timed_out),
-            Err(_) => Tally::count(&self.tally.unexpected),
+        let Err(error) = played else { return };
+        if matches!(error.code(), Code::Timeout | Code::Unavailable) {
+            return Tally::count(&self.tally.timed_out);
         }
+        eprintln!("unexpected: {error}: {:?}", std::error::Error::source(&error));
+        Tally::count(&self.tally.unexpected);
     }
 
     /// Every row says whose it is, in two ways, and the connection whom it serves.

@@ -3,15 +3,15 @@
 use misy_core::Ctx;
 
 fn default() -> Ctx {
-    Ctx::default()
+    Ctx::default() //~ E0599
 }
 
 fn read(text: &str) -> Ctx {
-    Ctx::deserialize(text)
+    Ctx::deserialize(text) //~ E0599
 }
 
 fn change(ctx: &mut Ctx, other: &Ctx) {
-    ctx.tenant = other.tenant();
+    ctx.tenant = other.tenant(); //~ E0616
 }
 
 fn main() {}

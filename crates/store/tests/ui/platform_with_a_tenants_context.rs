@@ -4,7 +4,7 @@ use misy_core::Ctx;
 use misy_store::Db;
 
 async fn across(db: &Db, ctx: &Ctx) {
-    drop(db.platform(ctx).await);
+    drop(db.platform(ctx).await); //~ E0308
 }
 
 fn main() {}

@@ -3,8 +3,8 @@
 use misy_store::Db;
 
 async fn ask(db: &Db) {
-    drop(db.query("select 1", &[]).await);
-    drop(db.execute("select 1", &[]).await);
+    drop(db.query("select 1", &[]).await); //~ E0599
+    drop(db.execute("select 1", &[]).await); //~ E0599
 }
 
 fn main() {}

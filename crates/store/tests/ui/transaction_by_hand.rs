@@ -4,16 +4,16 @@ use misy_core::Ctx;
 use misy_store::TenantTx;
 
 fn other(tx: &mut TenantTx, ctx: Ctx) {
-    tx.ctx = ctx;
+    tx.ctx = ctx; //~ E0616
 }
 
 fn twice(tx: &TenantTx) -> TenantTx {
-    tx.clone()
+    tx.clone() //~ E0308
 }
 
 async fn after_the_commit(tx: TenantTx) {
     drop(tx.commit().await);
-    drop(tx.tenant());
+    drop(tx.tenant()); //~ E0382
 }
 
 fn main() {}

@@ -4,15 +4,15 @@ use misy_core::{PlatformCtx, TenantId};
 use misy_store::Db;
 
 async fn by_nothing(db: &Db) {
-    drop(db.tenant().await);
+    drop(db.tenant().await); //~ E0061
 }
 
 async fn by_id(db: &Db, tenant: TenantId) {
-    drop(db.tenant(&tenant).await);
+    drop(db.tenant(&tenant).await); //~ E0308
 }
 
 async fn by_the_platforms(db: &Db, ctx: &PlatformCtx) {
-    drop(db.read(ctx).await);
+    drop(db.read(ctx).await); //~ E0308
 }
 
 fn main() {}
