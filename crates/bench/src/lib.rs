@@ -9,12 +9,15 @@
 
 pub mod cache;
 pub mod cpu;
+mod dice;
 pub mod http;
 pub mod ingest;
 pub mod pgbench;
 pub mod queue;
 pub mod report;
 mod sql;
+pub mod storm;
+pub mod tenants;
 
 pub use report::Report;
 

@@ -140,14 +140,16 @@ impl App {
             .merge(misy_conversation::router(&self.conversation))
     }
 
+    /// Who is active, as this program knows it.
+    pub fn directory(&self) -> Arc<dyn misy_jobs::Tenants> {
+        Arc::<misy_tenancy::Directory>::clone(&self.tenancy.directory)
+    }
+
     fn registry(&self) -> Registry {
         let registry = misy_identity::jobs(Registry::new(), &self.identity);
         let registry = misy_tenancy::jobs(registry, &self.tenancy);
-        misy_conversation::jobs(registry, &self.conversation).only_active(Arc::<
-            misy_tenancy::Directory,
-        >::clone(
-            &self.tenancy.directory
-        ))
+        let registry = misy_conversation::jobs(registry, &self.conversation);
+        registry.only_active(self.directory())
     }
 
     /// The names of every job that a worker of this program runs.

@@ -10,4 +10,5 @@ mod migrations;
 mod redis;
 mod stage;
 mod transactions;
+mod walls;
 mod wire;
