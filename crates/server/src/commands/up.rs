@@ -24,7 +24,7 @@ pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
     let ambient = ambient::machine();
     let root = root_key::load_or_make_in(&config.server.data, &ambient)?;
     let (postgres, admin) = database(&config, &ambient).await?;
-    let outcome = run_on(options, config, ambient, root, admin).await;
+    let outcome = Box::pin(run_on(options, config, ambient, root, admin)).await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
