@@ -119,3 +119,24 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+#[cfg(test)]
+mod tests {
+    use misy_testkit::{TestRedis, platform_ctx};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_figures_come_out_and_no_foreign_key_was_reached() {
+        let redis = TestRedis::start().await;
+        let ambient = misy_testkit::wall_ambient(3);
+        let settings =
+            Settings { ambient, root: Key::new([7; 32]), ctx: platform_ctx(), rounds: 2 };
+        let report = run(&settings, &redis).await.expect("it runs");
+        let names: Vec<_> = report.metrics.keys().map(String::as_str).collect();
+        assert_eq!(names, ["foreign_keys_reached", "overhead_us"]);
+        assert_eq!(report.metrics["foreign_keys_reached"], 0);
+        assert!(report.metrics["overhead_us"].as_f64().is_some_and(f64::is_finite));
+        assert!(report.settings["commands_tried"].as_u64() > Some(350), "{}", report.settings);
+    }
+}

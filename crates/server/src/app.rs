@@ -88,7 +88,7 @@ impl App {
         let Installation { config, ambient, root, db, .. } = &installation;
         let metrics = metrics()?;
         let system = platform_ctx(ambient);
-        let cache = Cache::open(&config.cache, root, ambient.clone()).await?;
+        let cache = Box::pin(Cache::open(&config.cache, root, ambient.clone())).await?;
         let settings =
             misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
         let own = root.derive("identity");
@@ -235,7 +235,7 @@ impl App {
 
     /// Looks after the connections of the cache; never ends. Served or not, a process needs it.
     pub async fn keep_cache(&self) {
-        match self.cache.keep().await {}
+        match Box::pin(self.cache.keep()).await {}
     }
 
     /// Renews what this process knows of revocations; never ends.

@@ -113,7 +113,7 @@ impl Cache {
             return Ok(Self::embedded(config, ambient));
         };
         let redis = Redis::new(config, &url, CachePasswords::derive(root), ambient)?;
-        match redis.tend().await {
+        match Box::pin(redis.tend()).await {
             Err(Down::Refused(refusal)) => Err(refusal),
             // It was logged, and it heals.
             Ok(()) | Err(Down::Away(_)) => Ok(Self(Backend::Redis(redis))),

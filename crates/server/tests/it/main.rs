@@ -1,6 +1,7 @@
 //! Room `server`: the whole program, as its users meet it.
 #![cfg(test)]
 
+mod cache;
 mod crash;
 mod documents;
 mod golden;

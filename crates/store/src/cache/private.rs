@@ -1,5 +1,5 @@
-//! Room `store`: a Redis of our own, for benches and tests: on a socket in a folder of its own, with
-//! the users that an operator is told to make, without a file of data, gone with its owner.
+//! Room `store`: a Redis of our own, for benches and tests: on a socket in a folder of its own,
+//! with the users that an operator is told to make, without a file of data, gone with its owner.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;

@@ -313,7 +313,7 @@ impl Redis {
         }
         self.door(who.tenant()).slot.shut();
         metrics::counter!("misy_cache_foreign_values_total").increment(1);
-        tracing::error!(tenant = %who.tenant(), "a value of another tenant came back and was dropped");
+        tracing::error!(tenant = %who.tenant(), "a value of another came back and was dropped");
         self.trouble.notify_one();
         None
     }

@@ -31,23 +31,23 @@ BZMPOP 1 2 OWN NAME MIN|BZPOPMIN OWN NAME 1|CLIENT KILL TYPE normal|CLIENT LIST|
 CLIENT TRACKING ON BCAST|CLIENT TRACKING ON BCAST PREFIX PATTERN|CLIENT PAUSE 1|CLIENT UNPAUSE|\
 CLUSTER SLOTS|COMMAND GETKEYS GET NAME|CONFIG GET *|CONFIG SET maxmemory 1|COPY NAME OWN|\
 COPY OWN NAME|COPY NAME OWN DB 1|DBSIZE|DEBUG OBJECT NAME|DEBUG SLEEP 0|DEL OWN NAME|DUMP NAME|\
-EVAL return~redis.call('GET',ARGV[1]) 0 NAME|EVAL return~redis.call('GET',KEYS[1]) 1 NAME|\
-EVAL_RO return~redis.call('GET',ARGV[1]) 0 NAME|EVAL return~redis.call('KEYS','*') 0|\
-EVAL return~redis.call('SET',ARGV[1],'1') 0 NAME|EVAL return~redis.setresp(3) 0|EXISTS OWN NAME|\
+EVAL return`redis.call('GET',ARGV[1]) 0 NAME|EVAL return`redis.call('GET',KEYS[1]) 1 NAME|\
+EVAL_RO return`redis.call('GET',ARGV[1]) 0 NAME|EVAL return`redis.call('KEYS','*') 0|\
+EVAL return`redis.call('SET',ARGV[1],'1') 0 NAME|EVAL return`redis.setresp(3) 0|EXISTS OWN NAME|\
 FAILOVER|FCALL f 1 NAME|FCALL_RO f 0 NAME|FLUSHALL|FLUSHDB|FUNCTION DUMP|FUNCTION FLUSH|\
 FUNCTION KILL|FUNCTION LIST|FUNCTION STATS|GEOADD NAME 1 1 x|GEORADIUS NAME 0 0 1 km STORE OWN|\
 GEORADIUS OWN 0 0 1 km STORE NAME|GEORADIUS OWN 0 0 1 km STOREDIST NAME|\
 GEOSEARCHSTORE NAME OWN FROMLONLAT 0 0 BYRADIUS 1 km ASC|GETDEL NAME|GETEX NAME PERSIST|\
 HELLO 3|HELLO 3 AUTH default x|INFO|INFO keyspace|KEYS *|KEYS PATTERN|LATENCY DOCTOR|LCS OWN NAME|\
-LMOVE NAME OWN LEFT LEFT|LMPOP 2 OWN NAME LEFT|LOLWUT|MEMORY DOCTOR|MEMORY USAGE NAME|MGET OWN NAME|\
-MIGRATE 127.0.0.1 1 NAME 0 1|MIGRATE 127.0.0.1 1  0 1 KEYS NAME|MODULE LIST|MODULE LOAD x|MONITOR|\
+LMOVE NAME OWN LEFT LEFT|LMPOP 2 OWN NAME LEFT|LOLWUT|MEMORY DOCTOR|MEMORY USAGE NAME|\
+MGET OWN NAME|MIGRATE 127.0.0.1 1 NAME 0 1|MIGRATE 127.0.0.1 1  0 1 KEYS NAME|MODULE LIST|MODULE LOAD x|MONITOR|\
 MOVE NAME 1|MSET OWN 1 NAME 1|MSETNX OWN 1 NAME 1|MULTI|OBJECT ENCODING NAME|OBJECT FREQ NAME|\
 OBJECT IDLETIME NAME|PFCOUNT OWN NAME|PFMERGE OWN NAME|PFMERGE NAME OWN|PSUBSCRIBE *|\
 PSUBSCRIBE PATTERN|PSYNC ? -1|PUBLISH NAME x|PUBSUB CHANNELS|PUBSUB NUMSUB NAME|PUBSUB NUMPAT|\
 PUBSUB SHARDCHANNELS|RANDOMKEY|RENAME NAME OWN|RENAME OWN NAME|RENAMENX NAME OWN|\
 REPLICAOF NO ONE|RESTORE NAME 0 x REPLACE|RESTORE-ASKING NAME 0 x|ROLE|RPOPLPUSH NAME OWN|SAVE|\
 SCAN 0|SCAN 0 MATCH PATTERN COUNT 1000|SCRIPT EXISTS x|SCRIPT FLUSH|SCRIPT KILL|\
-SCRIPT LOAD return~1|SCRIPT DEBUG NO|SDIFFSTORE OWN NAME|SELECT 1|SINTERCARD 2 OWN NAME|\
+SCRIPT LOAD return`1|SCRIPT DEBUG NO|SDIFFSTORE OWN NAME|SELECT 1|SINTERCARD 2 OWN NAME|\
 SINTERSTORE OWN NAME|SINTERSTORE NAME OWN|SLOWLOG GET|SMOVE NAME OWN x|SMOVE OWN NAME x|\
 SORT OWN BY NAME GET NAME|SORT OWN GET PATTERN|SORT OWN STORE NAME|SORT NAME|SORT_RO NAME|\
 SORT_RO OWN BY PATTERN GET PATTERN|SPUBLISH NAME x|SSUBSCRIBE NAME|SUBSCRIBE NAME|\
@@ -57,13 +57,13 @@ XREAD BLOCK 1 STREAMS OWN NAME 0 0|XREADGROUP GROUP g c STREAMS NAME >|ZDIFFSTOR
 ZINTERSTORE OWN 2 OWN NAME|ZMPOP 2 OWN NAME MIN|ZRANGESTORE OWN NAME 0 -1|\
 ZRANGESTORE NAME OWN 0 -1|ZUNION 2 OWN NAME|ZUNIONSTORE OWN 1 NAME|ZUNIONSTORE NAME 1 OWN";
 
-/// The calls by hand; a `~` stands for a space inside a word.
+/// The calls by hand; a backtick stands for a space inside a word.
 pub(super) fn by_hand() -> Vec<Shape> {
     let word = |text: &str| match text {
         "NAME" => Word::Name,
         "OWN" => Word::Own,
         "PATTERN" => Word::Pattern,
-        other => Word::Plain(other.replace('~', " ")),
+        other => Word::Plain(other.replace('`', " ")),
     };
     BY_HAND.split('|').map(|call| call.split(' ').map(word).collect()).collect()
 }
@@ -167,4 +167,76 @@ fn fields(value: &Value) -> HashMap<String, Value> {
 
 fn as_text(value: &Value) -> String {
     String::from_redis_value_ref(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &str) -> Value {
+        Value::BulkString(value.as_bytes().to_vec())
+    }
+
+    fn map(pairs: Vec<(&str, Value)>) -> Value {
+        Value::Array(pairs.into_iter().flat_map(|(name, value)| [text(name), value]).collect())
+    }
+
+    fn an(kind: &str, more: Vec<(&str, Value)>) -> Value {
+        map([vec![("name", text("x")), ("type", text(kind))], more].concat())
+    }
+
+    fn optional() -> (&'static str, Value) {
+        ("flags", Value::Array(vec![text("optional")]))
+    }
+
+    fn shown(shapes: &[Shape]) -> Vec<String> {
+        let word = |word: &Word| match word {
+            Word::Plain(text) => text.clone(),
+            other => format!("{other:?}").to_uppercase(),
+        };
+        shapes.iter().map(|shape| shape.iter().map(word).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn every_form_that_the_documents_describe_is_made_once() {
+        let arguments = [
+            an("key", vec![]),
+            an("pure-token", vec![("token", text("NX")), optional()]),
+            an(
+                "oneof",
+                vec![(
+                    "arguments",
+                    Value::Array(vec![
+                        an("integer", vec![("token", text("EX"))]),
+                        an("pattern", vec![("token", text("MATCH"))]),
+                    ]),
+                )],
+            ),
+        ];
+        let forms = shown(&sequence(&arguments));
+        assert_eq!(forms, ["NAME EX 1", "NAME NX EX 1", "NAME MATCH PATTERN"]);
+    }
+
+    #[test]
+    fn subcommands_are_two_words_and_tried_as_well() {
+        let get = map(vec![("arguments", Value::Array(vec![an("key", vec![])]))]);
+        let docs =
+            map(vec![("object", map(vec![("subcommands", map(vec![("object|freq", get)]))]))]);
+        let found = documented(&docs);
+        let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["object", "object|freq"]);
+        assert!(shown(&found[1].1).contains(&"object freq NAME".to_owned()));
+        assert!(shown(&found[0].1).contains(&"object 1 1 NAME 1 1".to_owned()));
+    }
+
+    #[test]
+    fn calls_by_hand_name_others_and_know_words_with_spaces() {
+        let shapes = shown(&by_hand());
+        assert!(shapes.contains(&"EVAL return redis.call('GET',ARGV[1]) 0 NAME".to_owned()));
+        assert!(
+            shapes.contains(&"ACL SETUSER default on nopass ~* &* +@all".to_owned()),
+            "{shapes:?}"
+        );
+        assert!(shapes.len() >= 140, "{}", shapes.len());
+    }
 }

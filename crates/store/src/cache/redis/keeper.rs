@@ -1,5 +1,5 @@
-//! Room `store`: keeps the connections to Redis: makes them, finds out whether that Redis is safe to
-//! use, and makes them anew when they break. While one is away nobody waits for it.
+//! Room `store`: keeps the connections to Redis: makes them, finds out whether that Redis is safe
+//! to use, and makes them anew when they break. While one is away nobody waits for it.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -172,7 +172,7 @@ impl Redis {
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(self.config.answer()));
         let client = Client::open(server).map_err(|_| Refusal::Url)?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let connecting = Box::pin(client.get_multiplexed_async_connection_with_config(&config));
         match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if error.kind() == ErrorKind::AuthenticationFailed => {
@@ -213,19 +213,22 @@ impl Redis {
         let mut notes = Vec::new();
         if default_user(&user).0 {
             notes.push(
-                "the user `default` of Redis is on, with a password: ACL SETUSER default off,                  unless something else needs it"
+                "the user `default` of Redis is on, with a password: ACL SETUSER default off,   \
+                                unless something else needs it"
                     .to_owned(),
             );
         }
         if says("maxmemory:0") {
             notes.push(
-                "Redis has no bound (maxmemory 0): set one above the sum of what tenants may use,                  with maxmemory-policy volatile-ttl"
+                "Redis has no bound (maxmemory 0): set one above the sum of what tenants may \
+                 use,                  with maxmemory-policy volatile-ttl"
                     .to_owned(),
             );
         }
         if info.contains("maxmemory_policy:allkeys") {
             notes.push(
-                "Redis may evict tenants' accounts (maxmemory-policy allkeys-..): use volatile-ttl                  or volatile-lru"
+                "Redis may evict tenants' accounts (maxmemory-policy allkeys-..): use \
+                 volatile-ttl                  or volatile-lru"
                     .to_owned(),
             );
         }

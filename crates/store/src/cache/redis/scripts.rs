@@ -3,7 +3,7 @@
 //!
 //! All keys are below the tenant's prefix: `l` the ledger (a hash: the weight of each name, and
 //! `bytes`, their sum), `o` the names by when they came, `x` the names by when they expire, and
-//! `v:<name>` the values. Scripts run as the tenant's user, so that a wrong key is refused by Redis.
+//! `v:<name>` the values. Scripts run as the tenant's user, so Redis refuses a wrong key.
 
 use redis::Cmd;
 
@@ -92,7 +92,9 @@ if redis.call('EXISTS', key) == 0 then
 end
 local sum = redis.pcall('INCRBY', key, ARGV[3])
 if type(sum) == 'number' then return redis.call('GET', key) end
-if not string.find(sum.err, 'overflow') then return redis.error_reply('-NOTACOUNT it holds no count') end
+if not string.find(sum.err, 'overflow') then
+  return redis.error_reply('-NOTACOUNT it holds no count')
+end
 local most = '9223372036854775807'
 if string.sub(ARGV[3], 1, 1) == '-' then most = '-9223372036854775808' end
 redis.call('SET', key, most, 'KEEPTTL')
