@@ -20,8 +20,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::HeaderMap;
 use misy_core::error::Fault;
-/// The way out, as an adapter is handed it.
-pub use misy_egress::Egress;
+/// The way out, as an adapter is handed it, and where it begins.
+pub use misy_egress::{Egress, Gateway};
 use serde_json::{Map, Value};
 
 pub use account::{Account, AccountDraft, Health};

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use misy_channel::{Egress, Registry};
+use misy_channel::{Gateway, Registry};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_store::{Db, Documents, Vault};
-use misy_web::TenantDirectory;
 use serde::{Deserialize, Serialize};
 
 use crate::responders::Responder;
@@ -48,15 +47,13 @@ pub struct Deps {
     /// The channels this program was built with.
     pub channels: Registry,
     /// The way out.
-    pub egress: Egress,
+    pub egress: Gateway,
     /// Tenants' keys.
     pub vault: Arc<dyn Vault>,
     /// Who answers first.
     pub responder: Arc<dyn Responder>,
     /// Settings.
     pub config: Config,
-    /// Who is active.
-    pub tenants: Arc<dyn TenantDirectory>,
     /// Under which handshake tokens are looked up.
     pub routing_key: Key,
     /// The API's address as providers see it, without a slash at its end.

@@ -46,6 +46,7 @@ pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     registry
         .register::<inbox::jobs::Ingest>(Arc::clone(deps))
         .register::<inbox::jobs::Archive>(Arc::clone(deps))
+        .register::<inbox::jobs::Revisit>(Arc::clone(deps))
         .register::<responders::Respond>(Arc::clone(deps))
         .register::<messages::Deliver>(Arc::clone(deps))
         .register::<messages::MarkRead>(Arc::clone(deps))

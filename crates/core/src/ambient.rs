@@ -38,9 +38,10 @@ impl Ambient {
         Self { clock, entropy, last_tick: Arc::new(AtomicU64::new(0)) }
     }
 
-    /// The present moment.
+    /// The present moment, to the microsecond: what the database keeps of it is what was said.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     /// `N` unpredictable bytes.

@@ -41,11 +41,15 @@ macro_rules! codes {
 
 codes! {
     MalformedRequest = "request.malformed", 400, "The request cannot be read",
-        "Check that the body is complete, valid JSON in UTF-8 and that ids in the path have the right form.";
+        "Check that the body is complete, valid JSON in UTF-8 and that ids in the path have the \
+         right form.";
     UnknownParameter = "request.unknown_parameter", 400, "A query parameter is not known",
         "Remove the parameter or correct its name; the reference lists those each operation takes.";
+    TenantAmbiguous = "context.ambiguous_tenant", 400, "It names another tenant than the one it comes from",
+        "The credential names the tenant. Leave `X-Misy-Tenant` and `misy.tenant` in `baggage` out, or send the same tenant.";
     Unauthenticated = "auth.unauthenticated", 401, "No valid credential",
-        "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh it.";
+        "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh \
+         it.";
     InvalidLogin = "auth.invalid_login", 401, "The e-mail address or password is wrong",
         "Check both. The answer is the same for an unknown address, on purpose.";
     InvalidRefreshToken = "auth.invalid_refresh_token", 401, "The refresh token is not valid",
@@ -58,6 +62,8 @@ codes! {
         "Ask an administrator for a role with the permission named in the detail.";
     VerificationFailed = "hook.verification_failed", 403, "The verify token does not match",
         "Set the same verify token at the provider and in the channel account.";
+    TenantMissing = "context.missing_tenant", 403, "It works inside a tenant and comes from none",
+        "Send a credential of a tenant; an operator exchanges his for one at `POST /v1/auth/token`, with a reason.";
     TenantInactive = "tenant.inactive", 403, "The tenant is not active",
         "Ask the operator of the platform why, and to activate it.";
     NotFound = "request.not_found", 404, "Nothing is here",

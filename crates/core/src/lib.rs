@@ -6,6 +6,7 @@
 //! answer for the same arguments, always.
 
 pub mod ambient;
+pub mod boundary;
 pub mod crypto;
 pub mod ctx;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod permission;
 pub mod secret;
 
 pub use ambient::{Ambient, Clock, Entropy};
+pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use misy_core::{Secret, TenantId, Trace};
+use misy_core::{Secret, TenantId};
 use url::Url;
 
 use crate::Error;
@@ -34,10 +34,6 @@ pub struct Call {
     /// Whether the target may be a private host where the operator's configuration allows them:
     /// true for addresses that an administrator configured, false for those that came with data.
     pub private_hosts_allowed: bool,
-    /// The trace this belongs to.
-    pub trace: Option<Trace>,
-    /// Whether the other side is a service of ours, which alone is told the trace.
-    pub own_service: bool,
     /// How to read the other side's own way of saying "slower" from an answer. `Retry-After` is
     /// understood without.
     pub pacing: Option<fn(&Answer) -> Pacing>,
@@ -73,8 +69,6 @@ impl Call {
             deadline_ms: None,
             max_body_bytes: None,
             private_hosts_allowed: false,
-            trace: None,
-            own_service: false,
             pacing: None,
         })
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use misy_core::{Timestamp, Trace};
+use http::HeaderMap;
+use misy_core::Timestamp;
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 
@@ -35,23 +35,19 @@ impl Clients {
         &self,
         reach: Reach,
         call: &Call,
+        headers: HeaderMap,
         max_body_bytes: usize,
         now: Timestamp,
-        trace: Option<Trace>,
     ) -> (Sent, impl Future<Output = Result<Answer, Error>> + use<>) {
         let client = match reach {
             Reach::Public => &self.public,
             Reach::Private => &self.private,
         };
         let (body, sent) = Watched::new(call.body.clone());
-        let mut request = client
+        let request = client
             .request(call.method.clone(), call.url.clone())
-            .headers(call.headers.clone())
+            .headers(headers)
             .body(reqwest::Body::wrap(body));
-        let traceparent = trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok());
-        if let Some(traceparent) = traceparent {
-            request = request.header(HeaderName::from_static("traceparent"), traceparent);
-        }
         let heard = sent.clone();
         (sent, async move {
             let started = Instant::now();
@@ -166,6 +162,8 @@ fn tls() -> rustls::ClientConfig {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn wait(text: &str) -> Option<u64> {

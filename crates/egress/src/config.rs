@@ -6,6 +6,8 @@ use misy_core::error::Fault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::origins;
+
 /// Limits of outgoing calls. The defaults suit a machine of two cores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -14,6 +16,9 @@ pub struct Config {
     /// loopback hosts, and by plain `http`. For the sandbox and for on-premise providers;
     /// link-local and metadata addresses stay refused.
     pub private_hosts_allowed: bool,
+    /// Services of our own, as `https://host[:port]`. They alone are told tenant, trace and request
+    /// of a call (`baggage`, `traceparent`, `x-request-id`).
+    pub own_origins: Vec<String>,
     /// Longest time for one call from its beginning to the last byte of the answer, in
     /// milliseconds.
     pub deadline_ms: u64,
@@ -50,6 +55,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             private_hosts_allowed: false,
+            own_origins: Vec::new(),
             deadline_ms: 15_000,
             connect_timeout_ms: 5_000,
             max_body_bytes: 1024 * 1024,
@@ -86,6 +92,12 @@ impl Config {
             .filter(|(_, is_zero)| *is_zero)
             .map(|(name, _)| Fault { pointer: format!("/{name}"), detail: "must not be 0".into() })
             .collect();
+        for (index, text) in self.own_origins.iter().enumerate() {
+            if origins::read(text).is_none() {
+                let detail = "has to be `https://host[:port]`".into();
+                faults.push(Fault { pointer: format!("/own_origins/{index}"), detail });
+            }
+        }
         if self.breaker_open_max_ms < self.breaker_open_ms {
             faults.push(Fault {
                 pointer: "/breaker_open_max_ms".into(),
@@ -117,8 +129,9 @@ mod tests {
     #[test]
     fn the_defaults_are_valid_and_every_fault_is_told_at_once() {
         assert_eq!(Config::default().validate(), Ok(()));
-        let broken = Config { burst: 0, breaker_open_max_ms: 1, ..Config::default() };
-        assert_eq!(broken.validate().map_err(|faults| faults.len()), Err(2));
+        let own_origins = vec!["https://own.example".to_owned(), "own.example".to_owned()];
+        let broken = Config { burst: 0, breaker_open_max_ms: 1, own_origins, ..Config::default() };
+        assert_eq!(broken.validate().map_err(|faults| faults.len()), Err(3));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Room `egress`: why there is no answer, and whether the request may have arrived all the same.
 
+use misy_core::Misplaced;
 use misy_core::error::{Code, Public};
 
 /// A call without a complete answer. An answer with an error status is an [`crate::Answer`].
@@ -9,6 +10,10 @@ pub enum Error {
     /// network. Nothing was sent.
     #[error("the target is not allowed: {0}")]
     Refused(String),
+    /// The call is for another tenant than the one on whose behalf it would be made. Nothing was
+    /// sent.
+    #[error("not sent: {0}")]
+    Misplaced(Misplaced),
     /// No connection: name, network or TLS. Certainly not delivered.
     #[error("not sent: {0}")]
     NotSent(String),
@@ -42,6 +47,7 @@ impl Error {
     pub const fn is_not_delivered(&self) -> bool {
         match self {
             Self::Refused(_)
+            | Self::Misplaced(_)
             | Self::NotSent(_)
             | Self::BreakerOpen { .. }
             | Self::Limited { .. } => true,
@@ -62,7 +68,7 @@ impl Error {
     /// A label for counters; one of a closed set.
     pub(crate) const fn label(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::Misplaced(_) => "refused",
             Self::NotSent(_) => "not_sent",
             Self::Unknown(_) => "unknown",
             Self::TooLarge { .. } => "too_large",
@@ -76,6 +82,7 @@ impl Public for Error {
     fn code(&self) -> Code {
         match self {
             Self::Refused(_) => Code::HostNotAllowed,
+            Self::Misplaced(refusal) => refusal.code(),
             Self::NotSent(_) | Self::BreakerOpen { .. } | Self::Limited { .. } => Code::Unavailable,
             Self::Unknown(_) | Self::TooLarge { .. } => Code::Timeout,
         }

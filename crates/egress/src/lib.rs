@@ -1,5 +1,5 @@
-//! Room `egress`: every outgoing HTTP call of the program goes through [`Egress::call`], which
-//! knows for each (tenant, connection, host) how fast it may go, how many calls are in flight and
+//! Room `egress`: every outgoing HTTP call of the program goes through [`Egress::call`], which is
+//! had for a context only ([`Gateway::of`]) and knows for each (tenant, connection, host) how fast it may go, how many calls are in flight and
 //! whether the other side is well.
 //!
 //! The layers, from the outside in: the guard against requests to inner networks ([`guard`]), the
@@ -17,12 +17,13 @@ mod config;
 mod error;
 pub mod guard;
 mod lane;
+mod origins;
 mod pace;
 mod record;
 
 use std::sync::Arc;
 
-use misy_core::Ambient;
+use misy_core::{Ambient, Ctx, Misplaced};
 use tokio::time::{Instant, timeout_at};
 
 pub use call::{Answer, Call, Pacing};
@@ -31,48 +32,74 @@ pub use error::Error;
 
 use client::Clients;
 use lane::{Key, Lanes};
+use origins::Origins;
 
-/// The one way out. Cheap to clone; one a process, so that its limits hold for all of it.
+/// Where every way out begins. Cheap to clone; one a process, so that its limits hold for all of it.
+/// It makes no call by itself: [`Gateway::of`] leads out on behalf of somebody.
 #[derive(Clone)]
-pub struct Egress(Arc<Inner>);
+pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     config: Config,
+    own: Origins,
     ambient: Ambient,
     clients: Clients,
     lanes: Lanes,
 }
 
-impl Egress {
+impl Gateway {
     /// Opens no connection yet. A machine without certificate authorities gets a warning here and
     /// [`Error::NotSent`] from every call by `https`.
     pub fn new(config: Config, ambient: Ambient) -> Self {
         let clients = Clients::new(&config);
         let lanes = Lanes::new(&config);
-        Self(Arc::new(Inner { config, ambient, clients, lanes }))
+        let own = Origins::read(&config.own_origins);
+        Self(Arc::new(Inner { config, own, ambient, clients, lanes }))
     }
 
+    /// The way out for one tenant's work.
+    pub fn of(&self, ctx: &Ctx) -> Egress {
+        Egress { inner: Arc::clone(&self.0), ctx: ctx.clone() }
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway")
+    }
+}
+
+/// The way out on behalf of one tenant.
+#[derive(Clone)]
+pub struct Egress {
+    inner: Arc<Inner>,
+    ctx: Ctx,
+}
+
+impl Egress {
     /// Makes one call, once. It may wait for its turn, at most `max_wait_ms`; the answer is
     /// complete and within the body limit, or it is an error that says whether the request may have
-    /// arrived.
+    /// arrived. A call for another tenant than the one that this way belongs to is refused.
     pub async fn call(&self, call: Call) -> Result<Answer, Error> {
         let started = Instant::now();
         let outcome = self.admit(&call, started).await;
-        record::write(&call, &outcome, started.elapsed());
+        record::write(&call, &self.ctx, &outcome, started.elapsed());
         outcome
     }
 
     async fn admit(&self, call: &Call, started: Instant) -> Result<Answer, Error> {
-        let Inner { config, ambient, clients, lanes } = &*self.0;
+        let Inner { config, own, ambient, clients, lanes } = &*self.inner;
+        if call.tenant != self.ctx.tenant() {
+            return Err(Error::Misplaced(Misplaced::Ambiguous));
+        }
         let reach = guard::Reach::of(call.private_hosts_allowed && config.private_hosts_allowed);
         let host = guard::check_url(&call.url, reach)?;
         let deadline = started + config.deadline(call.deadline_ms);
         let lane = lanes.of(Key::new(call.tenant, &call.connection, host));
         let turn = lane.turn(config, started).await?;
-        let now = ambient.now();
-        let trace = call.trace.filter(|_| call.own_service).map(|trace| trace.child(ambient));
-        let sending = clients.send(reach, call, config.max_body(call.max_body_bytes), now, trace);
-        let (sent, answer) = sending;
+        let headers = own.headers(call, &self.ctx, ambient);
+        let limit_bytes = config.max_body(call.max_body_bytes);
+        let (sent, answer) = clients.send(reach, call, headers, limit_bytes, ambient.now());
         let outcome = match timeout_at(deadline, answer).await {
             Ok(outcome) => outcome,
             Err(_) if sent.certainly_not() => Err(Error::NotSent("no connection in time".into())),

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use misy_core::Ctx;
+
 use crate::{Answer, Call, Error};
 
 /// Writes the record of a call.
-pub(crate) fn write(call: &Call, outcome: &Result<Answer, Error>, elapsed: Duration) {
+pub(crate) fn write(call: &Call, ctx: &Ctx, outcome: &Result<Answer, Error>, elapsed: Duration) {
     let label = match outcome {
         Ok(answer) if answer.status.is_success() => "ok",
         Ok(answer) if answer.status.is_server_error() => "status_5xx",
@@ -18,12 +20,13 @@ pub(crate) fn write(call: &Call, outcome: &Result<Answer, Error>, elapsed: Durat
     let answer = outcome.as_ref().ok();
     tracing::info!(
         name: "egress.call",
-        tenant = %call.tenant,
+        tenant = %ctx.tenant(),
+        request_id = %ctx.request(),
         connection = %call.connection,
         host = call.url.host_str().unwrap_or_default(),
         method = %call.method,
         path = call.path_template,
-        trace_id = call.trace.map(|trace| format!("{:032x}", trace.trace_id)),
+        trace_id = format!("{:032x}", ctx.trace().trace_id),
         status = answer.map(|answer| answer.status.as_u16()),
         bytes = answer.map(|answer| answer.body.len()),
         elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),

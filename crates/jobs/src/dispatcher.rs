@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use misy_core::{Ambient, JobId, PlatformCtx, Timestamp};
-use misy_store::{Db, Error};
+use misy_store::{Db, Error, Precedence};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -39,6 +39,9 @@ const LAST_TRIES: usize = 5;
 
 /// Jobs that are counted for the gauge; beyond that it stands still.
 const COUNTED: i64 = 10_000;
+
+/// Jobs that run while a burst of deliveries goes first: few, but never none.
+const BESIDE_A_BURST: usize = 2;
 
 /// A job that runs in this process.
 struct Started {
@@ -143,6 +146,7 @@ impl Dispatcher {
                         self.agenda.due = self.agenda.due.min(self.agenda.looked + GLANCE);
                     }
                     () = sleep_until(clock) => {}
+                    () = self.db.precedence().over(), if self.holds_back() => {}
                     _ = stop.changed() => break,
                 }
             }
@@ -155,17 +159,23 @@ impl Dispatcher {
     }
 
     fn may_claim(&self) -> bool {
-        self.hungry && self.slots.wanted() > 0
+        self.hungry && self.slots.wanted() > 0 && !self.holds_back()
+    }
+
+    /// Whether enough is under way while a burst of deliveries goes first.
+    fn holds_back(&self) -> bool {
+        self.started.len() >= BESIDE_A_BURST && self.db.precedence().is_pressed()
     }
 
     /// Starts what waits for a place.
     fn start_waiting(&mut self) {
-        while let Some(job) = self.slots.start() {
+        while !self.holds_back() {
+            let Some(job) = self.slots.start() else { return };
             let hold = job.hold.clone();
             let (registry, ambient) = (Arc::clone(&self.registry), self.ambient.clone());
             let ending = self.ending.clone();
             let task = tasks::spawn(async move {
-                let settled = run::attempt(job, &registry, &ambient).await;
+                let settled = Precedence::make_way(run::attempt(job, &registry, &ambient)).await;
                 // Nobody listens only if the dispatcher is gone, and then the lease runs out.
                 let _ = ending.send(settled);
             });

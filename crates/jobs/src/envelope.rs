@@ -1,12 +1,17 @@
 //! Room `jobs`: on whose behalf a job runs, as it rides beside the payload.
 
-use misy_core::{Actor, Ambient, Ctx, Grants, PlatformCtx, RequestId, Role, TenantId, Trace};
+use misy_core::{
+    Actor, Ambient, Claim, Ctx, Grants, Misplaced, PlatformCtx, RequestId, Role, TenantId, Trace,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Written by a context, read back into the same one. Short names, because every job carries it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Envelope {
+    /// The tenant on whose behalf it was written; none for the platform's own.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<TenantId>,
     #[serde(rename = "a")]
     actor: Actor,
     #[serde(rename = "g")]
@@ -19,21 +24,32 @@ pub(crate) struct Envelope {
 }
 
 pub(crate) fn of_tenant(ctx: &Ctx) -> Value {
-    write(ctx.actor(), ctx.grants(), ctx.request(), ctx.trace())
+    write(Some(ctx.tenant()), ctx.actor(), ctx.grants(), ctx.request(), ctx.trace())
 }
 
 pub(crate) fn of_platform(ctx: &PlatformCtx) -> Value {
-    write(ctx.actor(), ctx.grants(), ctx.request(), ctx.trace())
+    write(None, ctx.actor(), ctx.grants(), ctx.request(), ctx.trace())
 }
 
-fn write(actor: Actor, grants: Grants, request: &RequestId, trace: Trace) -> Value {
-    let envelope = Envelope { actor, grants, request: request.clone(), trace: trace.to_string() };
+fn write(
+    tenant: Option<TenantId>,
+    actor: Actor,
+    grants: Grants,
+    request: &RequestId,
+    trace: Trace,
+) -> Value {
+    let (request, trace) = (request.clone(), trace.to_string());
+    let envelope = Envelope { tenant, actor, grants, request, trace };
     serde_json::to_value(envelope).expect("every field serialises to text or an array of text")
 }
 
 impl Envelope {
     pub(crate) fn actor(&self) -> Actor {
         self.actor
+    }
+
+    pub(crate) fn request(&self) -> &RequestId {
+        &self.request
     }
 
     /// For log lines; empty if it is unreadable.
@@ -51,14 +67,26 @@ impl Envelope {
         }
     }
 
-    pub(crate) fn open(self, tenant: TenantId, ambient: &Ambient) -> Ctx {
+    /// The context in which it was written, if that is one of the tenant whose row the job lies in.
+    /// Row and envelope are written together; if they differ, a foreign hand was in the table.
+    pub(crate) fn open(self, row: Option<TenantId>, ambient: &Ambient) -> Result<Ctx, Misplaced> {
+        let (Some(tenant), Some(own)) = (row, self.tenant) else { return Err(Misplaced::Missing) };
+        Claim::Of(own).check(tenant)?;
         let trace = self.trace(ambient);
-        Ctx::mint(tenant, self.actor, self.grants, self.request, trace)
+        Ok(Ctx::mint(tenant, self.actor, self.grants, self.request, trace))
     }
 
-    pub(crate) fn open_platform(self, ambient: &Ambient) -> PlatformCtx {
+    /// The same for a job of the platform, which belongs to no tenant.
+    pub(crate) fn open_platform(
+        self,
+        row: Option<TenantId>,
+        ambient: &Ambient,
+    ) -> Result<PlatformCtx, Misplaced> {
+        if row.is_some() || self.tenant.is_some() {
+            return Err(Misplaced::Ambiguous);
+        }
         let trace = self.trace(ambient);
-        PlatformCtx::mint(self.actor, self.grants, self.request, trace)
+        Ok(PlatformCtx::mint(self.actor, self.grants, self.request, trace))
     }
 }
 

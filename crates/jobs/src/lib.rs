@@ -21,5 +21,5 @@ pub mod worker;
 
 pub use job::{Job, JobError, PlatformJob, Retry};
 pub use provision::{Provision, ProvisionError, TenantSeed};
-pub use registry::Registry;
+pub use registry::{Registry, Tenants};
 pub use worker::{Config, Running, Tally, Worker};

@@ -4,6 +4,7 @@
 //! all have succeeded. `server` ties them together.
 
 use async_trait::async_trait;
+use misy_core::error::Fault;
 use misy_core::{Ctx, Personal, Public, Secret, TenantId};
 
 /// What a tenant starts from.
@@ -44,7 +45,12 @@ pub enum ProvisionError {
     Retry(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Trying again cannot help.
     #[error("provisioning is impossible")]
-    Impossible(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Impossible {
+        /// What is wrong with the seed, pointing into it: `/owner/password`.
+        faults: Vec<Fault>,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl<E: Public> From<E> for ProvisionError {
@@ -53,7 +59,7 @@ impl<E: Public> From<E> for ProvisionError {
         if error.code().status() >= 500 {
             Self::Retry(Box::new(error))
         } else {
-            Self::Impossible(Box::new(error))
+            Self::Impossible { faults: error.faults(), source: Box::new(error) }
         }
     }
 }

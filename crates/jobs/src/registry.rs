@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_core::{Ambient, TenantId};
+use async_trait::async_trait;
+use misy_core::{Ambient, Misplaced, Public, TenantId};
 
 use crate::envelope::Envelope;
 use crate::schedules::Schedule;
@@ -19,9 +20,10 @@ pub(crate) enum Unreadable {
     /// Its payload or envelope was written by a program too different from this one.
     #[error("the payload or envelope does not have the expected form")]
     Form,
-    /// A platform job carries a tenant, or a tenant's job carries none.
-    #[error("the job has the wrong kind of owner")]
-    Owner,
+    /// A tenant's job without a tenant, a job with two, a job of the platform with one. Named by its
+    /// code, which is what a dead letter shows.
+    #[error("{}", .0.code().slug())]
+    Misplaced(#[source] Misplaced),
 }
 
 /// A job as it lies in the queue.
@@ -48,11 +50,19 @@ impl Handler {
     }
 }
 
+/// What a worker must know of tenants. Implemented by `tenancy`, which caches.
+#[async_trait]
+pub trait Tenants: Send + Sync {
+    /// Whether the tenant's work may be done now.
+    async fn is_active(&self, tenant: TenantId) -> Result<bool, misy_store::Error>;
+}
+
 /// Which jobs this process can run. Each vertical adds its own; `server` starts a worker with all.
 #[derive(Default)]
 pub struct Registry {
     handlers: HashMap<&'static str, Arc<Handler>>,
     schedules: Vec<Schedule>,
+    tenants: Option<Arc<dyn Tenants>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -67,14 +77,24 @@ impl Registry {
         Self::default()
     }
 
+    /// Lets jobs of tenants that are not active wait until they are. Without this, all are.
+    #[must_use]
+    pub fn only_active(mut self, tenants: Arc<dyn Tenants>) -> Self {
+        self.tenants = Some(tenants);
+        self
+    }
+
+    pub(crate) fn tenants(&self) -> Option<&Arc<dyn Tenants>> {
+        self.tenants.as_ref()
+    }
+
     /// Adds a tenant's job. Panics if the name is taken: two jobs with one name is a mistake in the
     /// wiring that must not reach a running system.
     #[must_use]
     pub fn register<J: Job>(self, deps: Arc<J::Deps>) -> Self {
         self.add(J::NAME, J::RETRY, J::LIMIT, move |job, ambient| {
-            let tenant = job.tenant.ok_or(Unreadable::Owner)?;
+            let ctx = job.envelope.open(job.tenant, ambient).map_err(Unreadable::Misplaced)?;
             let work: J = read(job.payload)?;
-            let ctx = job.envelope.open(tenant, ambient);
             Ok(Box::pin(work.run(ctx, Arc::clone(&deps))))
         })
     }
@@ -83,11 +103,10 @@ impl Registry {
     #[must_use]
     pub fn register_platform<J: PlatformJob>(self, deps: Arc<J::Deps>) -> Self {
         self.add(J::NAME, J::RETRY, J::LIMIT, move |job, ambient| {
-            if job.tenant.is_some() {
-                return Err(Unreadable::Owner);
-            }
+            let ctx = job.envelope.open_platform(job.tenant, ambient);
+            let ctx = ctx.map_err(Unreadable::Misplaced)?;
             let work: J = read(job.payload)?;
-            Ok(Box::pin(work.run(job.envelope.open_platform(ambient), Arc::clone(&deps))))
+            Ok(Box::pin(work.run(ctx, Arc::clone(&deps))))
         })
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use misy_core::{Actor, Ambient, Timestamp};
+use misy_core::{Actor, Ambient, Misplaced, Public, Timestamp};
 use misy_store::meter::Meter;
 use tracing::Instrument;
 
@@ -17,6 +17,12 @@ use crate::{JobError, Retry};
 
 /// How long a job waits that no job of this program has the name of: a newer one may be on its way.
 const UNKNOWN: Duration = Duration::from_mins(1);
+
+/// How long a job waits whose tenant is not active, until the next look.
+const STOPPED: Duration = Duration::from_secs(20);
+
+/// How long a job waits when it is not known whether its tenant is active.
+const UNSURE: Duration = Duration::from_secs(1);
 
 /// Characters of an error that are kept.
 const ERROR_CHARS: usize = 300;
@@ -43,12 +49,35 @@ pub(crate) async fn attempt(job: Claimed, registry: &Registry, ambient: &Ambient
     let meter = Arc::new(Meter::default());
     let envelope: Option<Envelope> = serde_json::from_str(&job.envelope).ok();
     let line = Line::new(&job, handler.name, envelope.as_ref(), ambient.now());
-    let span = tracing::info_span!("job", name = handler.name, trace_id = line.trace_id);
-    let work = result(&job, &handler, envelope, ambient);
-    let result = Arc::clone(&meter).measure(work).instrument(span).await;
+    let span = line.span();
+    let work = async {
+        match wait(&job, registry, ambient).await {
+            Some(until) => Err(JobError::Park { until }),
+            None => result(&job, &handler, envelope, ambient).await,
+        }
+    };
+    let result = Arc::clone(&meter).measure(work).instrument(span.clone()).await;
     let outcome = outcome(&result, &handler.retry, job.attempts, ambient);
-    line.write(&outcome, result.err(), begun.elapsed(), &meter);
+    span.in_scope(|| line.write(&outcome, result.err(), begun.elapsed(), &meter));
     Settled { hold: job.hold, outcome }
+}
+
+/// Until when the job of a tenant that is not active has to wait. It counts no attempt: a tenant that
+/// is let in again finds its work where it was.
+async fn wait(job: &Claimed, registry: &Registry, ambient: &Ambient) -> Option<Timestamp> {
+    let (tenant, tenants) = (job.tenant?, registry.tenants()?);
+    match tenants.is_active(tenant).await {
+        Ok(true) => None,
+        Ok(false) => {
+            let code = Misplaced::NotActive.code().slug();
+            tracing::info!(code, "the job waits until its tenant is active");
+            Some(later(ambient.now(), STOPPED))
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn StdError, "is the tenant active? the job waits");
+            Some(later(ambient.now(), UNSURE))
+        }
+    }
 }
 
 async fn result(
@@ -111,6 +140,7 @@ struct Line {
     name: &'static str,
     tenant: Option<String>,
     actor: Option<Actor>,
+    request_id: String,
     trace_id: String,
     attempt: u32,
     delay: Duration,
@@ -122,10 +152,17 @@ impl Line {
             name,
             tenant: job.tenant.map(|tenant| tenant.to_string()),
             actor: envelope.map(Envelope::actor),
+            request_id: envelope.map(|one| one.request().to_string()).unwrap_or_default(),
             trace_id: envelope.map(Envelope::trace_id).unwrap_or_default(),
             attempt: job.attempts,
             delay: Duration::try_from(now.duration_since(job.due)).unwrap_or_default(),
         }
+    }
+
+    /// Names tenant and request on every line that is written meanwhile, whatever the filter's level.
+    fn span(&self) -> tracing::Span {
+        let Self { name, tenant, request_id, trace_id, .. } = self;
+        tracing::error_span!("job", name, tenant, request_id, trace_id)
     }
 
     fn write(self, outcome: &Outcome, error: Option<JobError>, elapsed: Duration, meter: &Meter) {
@@ -144,15 +181,21 @@ impl Line {
             actor = self.actor.map(|actor| actor.to_string()),
             status,
             attempt = self.attempt,
-            elapsed_ms = elapsed.as_millis(),
-            delay_ms = self.delay.as_millis(),
+            elapsed_ms = whole_ms(elapsed),
+            delay_ms = whole_ms(self.delay),
             queries = meter.queries(),
             rows = meter.rows(),
+            request_id = self.request_id,
             trace_id = self.trace_id,
             error = error.map(|error| chain(&error)),
             "job"
         );
     }
+}
+
+/// A number for the log: 128 bits would be written as text.
+fn whole_ms(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An error and everything below it, for the log.

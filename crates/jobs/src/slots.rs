@@ -50,9 +50,10 @@ impl<T> Slots<T> {
         self.running
     }
 
-    /// Jobs that may be claimed now. While every place is taken, none until half of what was claimed
-    /// ahead is used up: few at a time would make each claim dear. While a place is free, always: what
-    /// waits then belongs to tenants that have their share, and somebody else may come.
+    /// Jobs that may be claimed now. While every place is taken, none until half of what was
+    /// claimed ahead is used up: few at a time would make each claim dear. While a place is free,
+    /// always: what waits then belongs to tenants that have their share, and somebody else may
+    /// come.
     pub(crate) fn wanted(&self) -> usize {
         let free = (self.concurrency + self.prefetch).saturating_sub(self.running + self.waiting);
         let busy = self.running >= self.concurrency && self.waiting > self.prefetch / 2;
@@ -117,8 +118,8 @@ impl<T> Slots<T> {
         None
     }
 
-    /// Frees the place of a job that ran. Says whether its tenant may have more claimed than before,
-    /// so that a claim which found nothing may find something now.
+    /// Frees the place of a job that ran. Says whether its tenant may have more claimed than
+    /// before, so that a claim which found nothing may find something now.
     pub(crate) fn finish(&mut self, owner: Uuid) -> bool {
         let Some(share) = self.shares.get_mut(&owner) else { return false };
         share.running -= 1;
@@ -255,7 +256,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nobody_waits_while_their_share_is_free(steps in prop::collection::vec((0..6u8, 0..3u8), 1..200)) {
+        fn nobody_waits_while_their_share_is_free(
+            steps in prop::collection::vec((0..6u8, 0..3u8), 1..200),
+        ) {
             let mut slots = Slots::new(10, 10);
             let mut running: Vec<u8> = Vec::new();
             for (owner, what) in steps {

@@ -128,7 +128,8 @@ const CLAIM: &str = "
                 where state = 'ready' and (jobs.owner, jobs.id) >= (served.owner, $9::uuid)
                     and (jobs.owner, jobs.id) <= (served.owner, $10::uuid)
                 order by jobs.owner, jobs.id
-                limit least(served.room, ($3::bigint * 2 + served.owners - 1) / served.owners)) first) next
+                limit least(served.room,
+                            ($3::bigint * 2 + served.owners - 1) / served.owners)) first) next
         order by next.rank, served.place limit $3::bigint),
     judged as materialized (
         select id, owner, rank, place, case when lane is null then true else
@@ -145,7 +146,8 @@ const CLAIM: &str = "
         lease_until = case when free then $8::timestamptz end,
         attempts = jobs.attempts + free::integer
     from judged where jobs.id = judged.id and jobs.state = 'ready'
-    returning judged.free, judged.rank, judged.place, jobs.id, jobs.owner, jobs.tenant_id, jobs.name,
+    returning judged.free, judged.rank, judged.place,
+        jobs.id, jobs.owner, jobs.tenant_id, jobs.name,
         jobs.lane, jobs.attempts, jobs.run_at,
         case when free then jobs.payload::text end as payload,
         case when free then jobs.envelope::text end as envelope";

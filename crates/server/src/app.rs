@@ -1,6 +1,7 @@
 //! Room `server`: the rooms tied together. What each needs is made here, in the order in which one
 //! stands on another.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use anyhow::{Context, anyhow};
 use misy_conversation::responders::KnowledgeResponder;
 use misy_core::Secret;
 use misy_core::crypto::Key;
-use misy_egress::Egress;
+use misy_egress::Gateway;
 use misy_jobs::{Registry, Worker};
 use misy_store::Documents;
 use misy_web::{Kit, metrics::PrometheusHandle};
@@ -28,22 +29,16 @@ pub struct Listeners {
 impl Listeners {
     /// Binds both; port 0 takes free ones.
     pub async fn bind(server: &config::Server) -> anyhow::Result<Self> {
-        let bind = async |address| {
-            let bound = TcpListener::bind(address).await;
-            bound.with_context(|| {
-                format!("cannot listen on {address}: is it in use? `--listen` takes another")
-            })
-        };
         Ok(Self { api: bind(server.listen).await?, admin: bind(server.admin_listen).await? })
     }
 
     /// Where the API is served.
-    pub fn api_address(&self) -> anyhow::Result<std::net::SocketAddr> {
+    pub fn api_address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.api.local_addr()?)
     }
 
     /// Where metrics are served.
-    pub fn admin_address(&self) -> anyhow::Result<std::net::SocketAddr> {
+    pub fn admin_address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.admin.local_addr()?)
     }
 
@@ -54,6 +49,16 @@ impl Listeners {
             None => Ok(format!("http://{}", self.api_address()?)),
         }
     }
+}
+
+/// Binds one socket.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!(
+            "cannot listen on {address}: is it in use? `--listen` and `--admin-listen` take others"
+        )
+    })
 }
 
 /// The API's address where nothing listens in this process.
@@ -101,11 +106,10 @@ impl App {
             documents,
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
-            egress: Egress::new(config.egress.clone(), ambient.clone()),
+            egress: Gateway::new(config.egress.clone(), ambient.clone()),
             vault: keys,
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
-            tenants: Arc::<misy_tenancy::Directory>::clone(&directory),
             routing_key: root.derive("channel-routing"),
             public_url: public_url.to_owned(),
             accounts: misy_conversation::channels::AccountCache::default(),
@@ -133,7 +137,11 @@ impl App {
     fn registry(&self) -> Registry {
         let registry = misy_identity::jobs(Registry::new(), &self.identity);
         let registry = misy_tenancy::jobs(registry, &self.tenancy);
-        misy_conversation::jobs(registry, &self.conversation)
+        misy_conversation::jobs(registry, &self.conversation).only_active(Arc::<
+            misy_tenancy::Directory,
+        >::clone(
+            &self.tenancy.directory
+        ))
     }
 
     /// The names of every job that a worker of this program runs.
@@ -195,6 +203,25 @@ impl App {
             () = self.keep_views_fresh() => Ok(()),
             () = misy_jobs::worker::announce(&self.installation.db) => Ok(()),
         }
+    }
+
+    /// Serves metrics and health alone, until `stop` is ready.
+    pub async fn serve_metrics(
+        &self,
+        listener: TcpListener,
+        stop: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let admin = misy_web::admin_router(self.metrics.clone());
+        let server = self.installation.config.web.server;
+        let (ending, ended) = tokio::sync::oneshot::channel::<()>();
+        let until = async { ended.await.unwrap_or_default() };
+        let stopping = async {
+            let asked = stop.await;
+            drop(ending);
+            asked
+        };
+        let served = misy_web::serve(listener, admin, server, until);
+        tokio::join!(served, stopping).1
     }
 
     /// Renews what this process knows of revocations; never ends.

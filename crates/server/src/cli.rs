@@ -37,7 +37,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Say whether this machine and the database are fit.
-    Doctor(Place),
+    Doctor(Doctor),
     /// Print the OpenAPI description of the API.
     Openapi,
     /// Replay jobs that gave up.
@@ -82,6 +82,18 @@ pub struct Up {
     /// Write addresses and the operator's credentials to this file as JSON when ready.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args, Clone)]
+pub struct Doctor {
+    /// Only, and in full, whether tenants are apart: every table, function and role is looked at and
+    /// what the tenants' role gets is tried. Reads only.
+    #[arg(long)]
+    pub isolation: bool,
+    /// Where the installation is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// Options of `sandbox`.
@@ -231,6 +243,7 @@ impl Place {
         }
         if let Some(listen) = self.admin_listen {
             config.server.admin_listen = listen;
+            config.server.work_admin_listen = listen;
         }
         if let Some(url) = &self.database_url {
             config.database.url = Some(url.clone());

@@ -18,7 +18,7 @@ use anyhow::Context;
 use misy_core::crypto::Key;
 use misy_core::{Actor, Ambient, PlatformCtx, RequestId, Role, Trace};
 use misy_store::documents::mongo::Mongo;
-use misy_store::{Db, RolePasswords};
+use misy_store::{Db, RolePasswords, isolation};
 
 use crate::cli::Place;
 use crate::config::Config;
@@ -54,6 +54,17 @@ impl Installation {
         let passwords = RolePasswords::derive(&root);
         let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
         Ok(Self { config, ambient, root, admin, db })
+    }
+
+    /// Refuses to go on with a database in which a tenant could reach what is not its own.
+    pub async fn ensure_isolation(&self) -> anyhow::Result<()> {
+        let report = isolation::ensure(&self.admin, &RolePasswords::derive(&self.root)).await?;
+        let (elapsed_ms, server) = (report.elapsed.as_millis(), report.server());
+        tracing::info!(%server, elapsed_ms, "the database keeps tenants apart");
+        for fault in &report.faults {
+            tracing::warn!(%fault, "a wall between tenants is weaker than it could be");
+        }
+        Ok(())
     }
 }
 

@@ -48,6 +48,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Where metrics are served; keep it from the public.
     pub admin_listen: SocketAddr,
+    /// Where `misybot work` serves the metrics of workers that run beside the API.
+    pub work_admin_listen: SocketAddr,
     /// The API's address as the outside sees it; providers send their hooks there.
     pub public_url: Option<String>,
     /// Address of the first operator, made at the first start.
@@ -60,6 +62,7 @@ impl Default for Server {
             data: PathBuf::from(".misybot"),
             listen: (Ipv4Addr::LOCALHOST, 8080).into(),
             admin_listen: (Ipv4Addr::LOCALHOST, 9090).into(),
+            work_admin_listen: (Ipv4Addr::LOCALHOST, 9091).into(),
             public_url: None,
             operator_email: "operator@misybot.localhost".to_owned(),
         }
@@ -121,7 +124,11 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     let sentence = |section: &str, fault: String| format!("[{section}] {fault}");
     faults.extend(config.identity.validate().into_iter().map(|fault| sentence("identity", fault)));
-    let sections = [("web", config.web.validate()), ("egress", config.egress.validate())];
+    let sections = [
+        ("database.pool", config.database.pool.validate()),
+        ("web", config.web.validate()),
+        ("egress", config.egress.validate()),
+    ];
     for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);
         let found = outcome.err().unwrap_or_default();

@@ -6,6 +6,10 @@ use clap::Parser;
 use misy_server::cli::{Cli, Command};
 use misy_server::commands;
 
+/// Many small pieces that one thread makes and another frees: docs/adr/0020.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
@@ -32,7 +36,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Command::Work(place) => commands::work::run(place, file).await,
             Command::Migrate(place) => commands::migrate::run(place, file).await,
             Command::Sandbox(options) => commands::sandbox::run(options, file).await,
-            Command::Doctor(place) => commands::doctor::run(place, file).await,
+            Command::Doctor(options) => commands::doctor::run(options, file).await,
             Command::DeadLetters(command) => commands::dead_letters::run(command, file).await,
             Command::Documents(command) => Box::pin(commands::documents::run(command, file)).await,
             Command::Bench(options) => Box::pin(commands::bench::run(options)).await,

@@ -4,32 +4,23 @@
 //! key of one tenant cannot name a value of another. What is in it may be gone at any moment: it
 //! is never the only place of anything.
 
+mod config;
 mod embedded;
+pub mod private;
+mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use misy_core::{Ambient, Code, Ctx, Public, TenantId};
-use serde::{Deserialize, Serialize};
+use misy_core::crypto::Key as RootKey;
+use misy_core::{Ambient, Code, Ctx, PlatformCtx, Public, TenantId};
 
-use embedded::Embedded;
+use self::redis::{Down, Redis};
+use embedded::{Embedded, Key};
 
-/// How much the cache of this process may hold.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CacheConfig {
-    /// All tenants together, in bytes.
-    pub max_bytes: u64,
-    /// One tenant, in bytes; its oldest values make room for new ones.
-    pub max_tenant_bytes: u64,
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        Self { max_bytes: 32 << 20, max_tenant_bytes: 4 << 20 }
-    }
-}
+pub use self::redis::{key_prefix, user_rules};
+pub use config::{ADMIN_RULES, CacheConfig, CachePasswords, Refusal};
 
 /// One use of the cache: keys of different spaces never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,17 +59,34 @@ pub enum CacheError {
     /// The key holds a value that is not a count.
     #[error("the value in the cache is not a count")]
     NotACount,
+    /// What must reach the cache's server could not; only told where going on without it would
+    /// leave something behind.
+    #[error("the cache's server does not answer")]
+    Away,
 }
 
 impl Public for CacheError {
     fn code(&self) -> Code {
-        Code::Internal
+        match self {
+            Self::NotACount => Code::Internal,
+            Self::Away => Code::Unavailable,
+        }
     }
+
+    fn retry_after_s(&self) -> Option<u32> {
+        (*self == Self::Away).then_some(1)
+    }
+}
+
+#[derive(Clone)]
+enum Backend {
+    Embedded(Arc<Embedded>),
+    Redis(Arc<Redis>),
 }
 
 /// The cache of all tenants. Cheap to clone.
 #[derive(Clone)]
-pub struct Cache(Arc<Embedded>);
+pub struct Cache(Backend);
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,19 +97,86 @@ impl std::fmt::Debug for Cache {
 impl Cache {
     /// A cache in the memory of this process, bounded as configured.
     pub fn embedded(config: &CacheConfig, ambient: Ambient) -> Self {
-        Self(Embedded::new(config, ambient))
+        Self(Backend::Embedded(Embedded::new(config, ambient)))
+    }
+
+    /// The cache that the configuration names. A Redis that does not answer now is used as soon as
+    /// it does, if somebody [keeps](Self::keep) it; one that is not safe to use is refused.
+    pub async fn open(
+        config: &CacheConfig,
+        root: &RootKey,
+        ambient: Ambient,
+    ) -> Result<Self, Refusal> {
+        let Some(url) = config.address()? else {
+            metrics::gauge!("misy_cache_up").set(1.0);
+            return Ok(Self::embedded(config, ambient));
+        };
+        let redis = Redis::new(config, &url, CachePasswords::derive(root), ambient)?;
+        match redis.tend().await {
+            Err(Down::Refused(refusal)) => Err(refusal),
+            // It was logged, and it heals.
+            Ok(()) | Err(Down::Away(_)) => Ok(Self(Backend::Redis(redis))),
+        }
     }
 
     /// The part of the context's tenant.
     pub fn of(&self, ctx: &Ctx) -> TenantCache {
-        TenantCache { cache: Arc::clone(&self.0), tenant: ctx.tenant() }
+        TenantCache { cache: self.0.clone(), tenant: ctx.tenant() }
+    }
+
+    /// Prepares the cache for a new tenant. Without it the first use does.
+    pub async fn admit(&self, ctx: &Ctx) -> Result<(), CacheError> {
+        match &self.0 {
+            Backend::Embedded(_) => Ok(()),
+            Backend::Redis(redis) => redis.admit(ctx.tenant()).await,
+        }
+    }
+
+    /// Removes all of a tenant and its credentials. To be called when no context of the tenant is
+    /// given out any more, and again if the server was away.
+    pub async fn forget(&self, _: &PlatformCtx, tenant: TenantId) -> Result<(), CacheError> {
+        match &self.0 {
+            Backend::Embedded(cache) => {
+                cache.clear(tenant);
+                Ok(())
+            }
+            Backend::Redis(redis) => redis.forget(tenant).await,
+        }
+    }
+
+    /// Looks after the connections again and again; never ends. Drop it to stop.
+    pub async fn keep(&self) -> crate::db::Never {
+        match &self.0 {
+            Backend::Embedded(_) => std::future::pending().await,
+            Backend::Redis(redis) => redis.keep().await,
+        }
+    }
+
+    /// Looks after the connections once, and says why the cache does not work if it does not.
+    pub async fn tend(&self) -> Result<(), Idle> {
+        match &self.0 {
+            Backend::Embedded(_) => Ok(()),
+            Backend::Redis(redis) => redis.tend().await.map_err(|down| Idle(down.to_string())),
+        }
+    }
+
+    /// Whether it works, as far as is known without asking.
+    pub fn ready(&self) -> Result<(), Idle> {
+        let Backend::Redis(redis) = &self.0 else { return Ok(()) };
+        let health = redis.health();
+        if health.up { Ok(()) } else { Err(Idle(health.why_not.clone())) }
     }
 }
+
+/// Why the program goes on without cache.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Idle(String);
 
 /// The cache of one tenant.
 #[derive(Clone)]
 pub struct TenantCache {
-    cache: Arc<Embedded>,
+    cache: Backend,
     tenant: TenantId,
 }
 
@@ -111,14 +186,14 @@ impl std::fmt::Debug for TenantCache {
     }
 }
 
-#[expect(
-    clippy::unused_async,
-    reason = "a cache server answers later, and callers are written for that from the start"
-)]
 impl TenantCache {
-    /// The value of a key, unless it has expired or made room for others.
+    /// The value of a key, unless it has expired or made room for others, or the cache's server is
+    /// away.
     pub async fn get(&self, space: Space, key: &str) -> Result<Option<Bytes>, CacheError> {
-        Ok(self.cache.get(&embedded::Key::new(self.tenant, space, key)))
+        Ok(match &self.cache {
+            Backend::Embedded(cache) => cache.get(&Key::new(self.tenant, space, key)),
+            Backend::Redis(redis) => redis.get(self.tenant, space, key).await,
+        })
     }
 
     /// Sets the value of a key for `ttl`. A value that is larger than the tenant's whole part is
@@ -130,18 +205,26 @@ impl TenantCache {
         value: impl Into<Bytes>,
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        self.cache.put(embedded::Key::new(self.tenant, space, key), value.into(), ttl);
+        let value = value.into();
+        match &self.cache {
+            Backend::Embedded(cache) => cache.put(Key::new(self.tenant, space, key), value, ttl),
+            Backend::Redis(redis) => redis.put(self.tenant, space, key, value, ttl).await,
+        }
         Ok(())
     }
 
     /// Forgets a key.
     pub async fn remove(&self, space: Space, key: &str) -> Result<(), CacheError> {
-        self.cache.remove(&embedded::Key::new(self.tenant, space, key));
+        match &self.cache {
+            Backend::Embedded(cache) => cache.remove(&Key::new(self.tenant, space, key)),
+            Backend::Redis(redis) => redis.remove(self.tenant, space, key).await,
+        }
         Ok(())
     }
 
     /// Adds to the count of a key and gives the sum. A count that is not there begins at zero and
-    /// lives for `ttl`; adding does not prolong it. Concurrent calls each count.
+    /// lives for `ttl`; adding does not prolong it. Concurrent calls each count. While the cache's
+    /// server is away each process counts for itself, from zero.
     pub async fn incr(
         &self,
         space: Space,
@@ -149,17 +232,26 @@ impl TenantCache {
         by: i64,
         ttl: Duration,
     ) -> Result<i64, CacheError> {
-        self.cache.incr(embedded::Key::new(self.tenant, space, key), by, ttl)
+        match &self.cache {
+            Backend::Embedded(cache) => cache.incr(Key::new(self.tenant, space, key), by, ttl),
+            Backend::Redis(redis) => redis.incr(self.tenant, space, key, by, ttl).await,
+        }
     }
 
     /// Forgets all of this tenant, and of no other.
     pub async fn clear(&self) -> Result<(), CacheError> {
-        self.cache.clear(self.tenant);
+        match &self.cache {
+            Backend::Embedded(cache) => cache.clear(self.tenant),
+            Backend::Redis(redis) => redis.clear(self.tenant).await,
+        }
         Ok(())
     }
 
     /// What this tenant's values take now, in bytes, keys and bookkeeping included.
     pub async fn bytes(&self) -> Result<u64, CacheError> {
-        Ok(self.cache.bytes(self.tenant))
+        Ok(match &self.cache {
+            Backend::Embedded(cache) => cache.bytes(self.tenant),
+            Backend::Redis(redis) => redis.bytes(self.tenant).await,
+        })
     }
 }

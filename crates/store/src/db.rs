@@ -1,20 +1,22 @@
 //! Room `store`: the door to the database. Two pools, one a role; no way in without a context.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime};
 use futures_util::{StreamExt, join};
+use misy_core::error::Fault;
 use misy_core::id::TypedId;
 use misy_core::{Ambient, Ctx, PlatformCtx};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::AsyncMessage;
+use uuid::Uuid;
 
 use crate::idempotency;
+use crate::pools::{Pool, sign_in};
 use crate::roles::{DbRole, RolePasswords};
+use crate::seats::Hold;
 use crate::session::{Mode, Session};
 use crate::tx::{PlatformTx, TenantTx};
-use crate::{Error, Wake, queue, tls, wake};
+use crate::{Error, Precedence, Wake, queue, tls, wake};
 
 /// How the program uses the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,26 +24,65 @@ use crate::{Error, Wake, queue, tls, wake};
 pub struct Config {
     /// Connections for work inside tenants.
     pub tenant_connections: usize,
+    /// How many of them one tenant may have at once; the rest is always there for others.
+    pub tenant_connections_per_tenant: usize,
     /// Connections for work across tenants: routing, the queue, sweeps.
     pub platform_connections: usize,
+    /// How many connections of a pool requests with an `Idempotency-Key` may hold, each for its whole
+    /// length. Those of one tenant, and those of one pool, always leave one to others.
+    pub keyed_connections: usize,
     /// How long a request waits for a connection before it is answered 503, in milliseconds.
     pub wait_ms: u64,
+    /// How many may wait for a connection of a pool; one more is answered 503 at once.
+    pub waiting: usize,
+    /// How many of one tenant may wait.
+    pub waiting_per_tenant: usize,
     /// How long one statement may run, in milliseconds.
     pub statement_ms: u64,
+    /// How long a transaction may be open without a statement, in milliseconds; then its connection
+    /// is closed.
+    pub idle_in_transaction_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             tenant_connections: 24,
+            tenant_connections_per_tenant: 16,
             platform_connections: 8,
+            keyed_connections: 12,
             wait_ms: 5_000,
+            waiting: 4_096,
+            waiting_per_tenant: 1_024,
             statement_ms: 30_000,
+            idle_in_transaction_ms: 30_000,
         }
     }
 }
 
-type Pool = deadpool_postgres::Pool;
+impl Config {
+    /// Every value that cannot work, with its pointer.
+    pub fn validate(&self) -> Result<(), Vec<Fault>> {
+        let amounts = [
+            ("/tenant_connections", self.tenant_connections),
+            ("/tenant_connections_per_tenant", self.tenant_connections_per_tenant),
+            ("/platform_connections", self.platform_connections),
+            ("/keyed_connections", self.keyed_connections),
+        ];
+        let zeros = amounts.into_iter().filter(|(_, amount)| *amount == 0);
+        let least = "has to be at least 1";
+        let mut faults: Vec<_> = zeros.map(|(name, _)| fault(name, least)).collect();
+        if self.tenant_connections_per_tenant > self.tenant_connections {
+            let most = "has to be at most tenant_connections";
+            faults.push(fault("/tenant_connections_per_tenant", most));
+        }
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
+    }
+}
+
+fn fault(pointer: &str, detail: &str) -> Fault {
+    Fault { pointer: pointer.to_owned(), detail: detail.to_owned() }
+}
 
 struct Inner {
     tenant: Pool,
@@ -49,6 +90,7 @@ struct Inner {
     listener: tokio_postgres::Config,
     ambient: Ambient,
     wake: Wake,
+    precedence: Precedence,
 }
 
 /// The database. Cheap to clone.
@@ -70,13 +112,15 @@ impl Db {
         config: &Config,
         ambient: Ambient,
     ) -> Self {
-        let pool = |role, size| pool(server, passwords, config, role, size);
+        let precedence = Precedence::new(config.tenant_connections / 4);
+        let pool = |role| Pool::open(server, passwords, config, role, precedence.clone());
         Self(Arc::new(Inner {
-            tenant: pool(DbRole::Tenant, config.tenant_connections),
-            platform: pool(DbRole::Platform, config.platform_connections),
+            tenant: pool(DbRole::Tenant),
+            platform: pool(DbRole::Platform),
             listener: sign_in(server, passwords, DbRole::Platform),
             ambient,
             wake: Wake::default(),
+            precedence,
         }))
     }
 
@@ -84,7 +128,7 @@ impl Db {
     pub async fn tenant(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
         let session = match idempotency::take_prepared(ctx.tenant()).await? {
             Some(session) => session,
-            None => self.tenant_session(ctx, Mode::Whole).await?,
+            None => self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?,
         };
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
@@ -92,20 +136,20 @@ impl Db {
     /// Reads inside the context's tenant, each statement on its own and in one round trip.
     pub async fn read(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
         idempotency::settle().await?;
-        let session = self.tenant_session(ctx, Mode::Each).await?;
+        let session = self.tenant_session(ctx, Mode::Each, Hold::Brief).await?;
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
 
     /// A transaction inside the context's tenant that is never the opened one of a keyed request,
     /// whose end is the answer's.
     pub(crate) async fn tenant_apart(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
-        let session = self.tenant_session(ctx, Mode::Whole).await?;
+        let session = self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?;
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
 
     /// The same with a statement right after its `BEGIN`.
     pub(crate) async fn tenant_after(&self, ctx: &Ctx, first: &str) -> Result<TenantTx, Error> {
-        let mut session = self.tenant_session(ctx, Mode::Whole).await?;
+        let mut session = self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?;
         session.begin_with(first);
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
     }
@@ -114,7 +158,7 @@ impl Db {
     pub async fn platform(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
         let session = match idempotency::take_prepared_platform().await? {
             Some(session) => session,
-            None => self.platform_session(Mode::Whole).await?,
+            None => self.platform_session(Mode::Whole, Hold::Brief).await?,
         };
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
@@ -122,27 +166,32 @@ impl Db {
     /// Reads across tenants, each statement on its own and in one round trip.
     pub async fn platform_read(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
         idempotency::settle().await?;
-        let session = self.platform_session(Mode::Each).await?;
+        let session = self.platform_session(Mode::Each, Hold::Brief).await?;
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
 
     /// The queue's turn: a transaction across tenants that only one worker of all processes is in
     /// at a time, so that it sees the queue as it is. For `misy_jobs`.
     pub async fn queue(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
-        let client = connection(&self.0.platform).await?;
+        let client = self.0.platform.lend(Uuid::nil(), Hold::Brief).await?;
         let session = Session::new(client, queue::BEGIN.to_owned(), Mode::Whole);
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        let mut session = self.platform_session(Mode::Each).await?;
+        let mut session = self.platform_session(Mode::Each, Hold::Brief).await?;
         session.query("select 1", &[]).await.map(drop)
     }
 
     /// Hears of commits that enqueued jobs.
     pub fn wake(&self) -> &Wake {
         &self.0.wake
+    }
+
+    /// Says what goes first when there is not enough of the machine for all.
+    pub fn precedence(&self) -> &Precedence {
+        &self.0.precedence
     }
 
     /// Clock, entropy and ids.
@@ -173,22 +222,31 @@ impl Db {
 
     /// Tells other processes that this one has committed jobs since the last time.
     pub async fn tell(&self) -> Result<(), Error> {
-        let mut session = self.platform_session(Mode::Whole).await?;
+        let mut session = self.platform_session(Mode::Whole, Hold::Brief).await?;
         session.execute(wake::NOTIFY, &[]).await?;
         session.commit(Vec::new()).await
     }
 
-    pub(crate) async fn tenant_session(&self, ctx: &Ctx, mode: Mode) -> Result<Session, Error> {
-        let begin = format!(
-            "{}; SET LOCAL misy.tenant = '{}'",
-            begin(mode),
-            ctx.tenant().uuid().hyphenated()
-        );
-        Ok(Session::new(connection(&self.0.tenant).await?, begin, mode))
+    /// The pool below the door, for tests of what is left on its connections.
+    #[cfg(test)]
+    pub(crate) fn tenant_pool(&self) -> &Pool {
+        &self.0.tenant
     }
 
-    pub(crate) async fn platform_session(&self, mode: Mode) -> Result<Session, Error> {
-        Ok(Session::new(connection(&self.0.platform).await?, begin(mode).to_owned(), mode))
+    pub(crate) async fn tenant_session(
+        &self,
+        ctx: &Ctx,
+        mode: Mode,
+        hold: Hold,
+    ) -> Result<Session, Error> {
+        let tenant = ctx.tenant().uuid();
+        let begin = format!("{}; SET LOCAL misy.tenant = '{}'", begin(mode), tenant.hyphenated());
+        Ok(Session::new(self.0.tenant.lend(tenant, hold).await?, begin, mode))
+    }
+
+    pub(crate) async fn platform_session(&self, mode: Mode, hold: Hold) -> Result<Session, Error> {
+        let client = self.0.platform.lend(Uuid::nil(), hold).await?;
+        Ok(Session::new(client, begin(mode).to_owned(), mode))
     }
 }
 
@@ -201,47 +259,4 @@ const fn begin(mode: Mode) -> &'static str {
         Mode::Whole => "BEGIN",
         Mode::Each => "BEGIN READ ONLY",
     }
-}
-
-fn sign_in(
-    server: &tokio_postgres::Config,
-    passwords: &RolePasswords,
-    role: DbRole,
-) -> tokio_postgres::Config {
-    let mut server = server.clone();
-    server.user(role.name());
-    server.password(passwords.of(role).expose());
-    server.application_name(role.name());
-    server.connect_timeout(Duration::from_secs(5));
-    server
-}
-
-async fn connection(pool: &Pool) -> Result<Object, Error> {
-    pool.get().await.map_err(|error| match error {
-        PoolError::Backend(error) => Error::Unavailable(Box::new(error)),
-        other => Error::Unavailable(Box::new(other)),
-    })
-}
-
-fn pool(
-    server: &tokio_postgres::Config,
-    passwords: &RolePasswords,
-    config: &Config,
-    role: DbRole,
-    size: usize,
-) -> Pool {
-    let mut server = sign_in(server, passwords, role);
-    server.options(format!(
-        "-c statement_timeout={} -c idle_in_transaction_session_timeout=30000 -c timezone=UTC",
-        config.statement_ms
-    ));
-    let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let connector = tls::connector(&server);
-    Pool::builder(Manager::from_config(tls::settled(&server), connector, manager))
-        .max_size(size)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(Duration::from_millis(config.wait_ms)))
-        .create_timeout(Some(Duration::from_secs(5)))
-        .build()
-        .expect("time-outs are given together with a runtime, which is all that is checked")
 }

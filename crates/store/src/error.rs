@@ -6,9 +6,15 @@ use tokio_postgres::error::SqlState;
 /// A statement or connection failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No connection could be had in time.
+    /// The server could not be reached.
     #[error("no database connection")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// All connections that it may have are in use, and it waited its time or too many wait already.
+    #[error("no connection of the pool `{pool}` became free")]
+    Busy {
+        /// Which pool.
+        pool: &'static str,
+    },
     /// The server refused the statement or the connection broke.
     #[error("the database refused a statement")]
     Statement(#[from] tokio_postgres::Error),
@@ -58,7 +64,7 @@ fn broke(error: &tokio_postgres::Error) -> bool {
 impl Public for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Unavailable(_) => Code::Unavailable,
+            Self::Unavailable(_) | Self::Busy { .. } => Code::Unavailable,
             Self::Statement(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 Code::Timeout
             }

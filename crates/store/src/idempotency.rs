@@ -20,6 +20,7 @@ use misy_core::{Ctx, PlatformCtx, TenantId};
 use tokio::sync::Mutex;
 use tokio_postgres::types::ToSql;
 
+use crate::seats::Hold;
 use crate::session::{Deferred, Mode, Session};
 use crate::{Db, Error};
 
@@ -47,10 +48,10 @@ impl Scope {
         }
     }
 
-    async fn session(&self, db: &Db) -> Result<Session, Error> {
+    async fn session(&self, db: &Db, hold: Hold) -> Result<Session, Error> {
         match self {
-            Self::Tenant(ctx) => db.tenant_session(ctx, Mode::Whole).await,
-            Self::Platform(_) => db.platform_session(Mode::Whole).await,
+            Self::Tenant(ctx) => db.tenant_session(ctx, Mode::Whole, hold).await,
+            Self::Platform(_) => db.platform_session(Mode::Whole, hold).await,
         }
     }
 }
@@ -168,7 +169,7 @@ pub async fn begin(
     key: &str,
     fingerprint: [u8; 32],
 ) -> Result<Begun, Error> {
-    let mut session = scope.session(db).await?;
+    let mut session = scope.session(db, Hold::Long).await?;
     let record = Record { scope, key: key.to_owned(), fingerprint };
     let lock_name = format!("{:?}/{}/{key}", record.scope.owner(), record.scope.actor());
     let rows = session.query(LOCK, &[&lock_name]).await?;
@@ -249,7 +250,7 @@ impl Pending {
                 self.db.wake().signal();
             }
             Slot::Taken | Slot::Committed => {
-                let session = record.scope.session(&self.db).await?;
+                let session = record.scope.session(&self.db, Hold::Brief).await?;
                 session.commit(vec![save(record, Some(answer))]).await?;
             }
         }

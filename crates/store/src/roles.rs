@@ -26,6 +26,14 @@ impl DbRole {
             Self::Platform => "misy_platform",
         }
     }
+
+    /// What its connections are called in metrics.
+    pub(crate) const fn pool(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Platform => "platform",
+        }
+    }
 }
 
 /// The passwords of the login roles, derived from the root key: nothing to configure, nothing to

@@ -6,11 +6,12 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::Object;
 use futures_util::join;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
+use tracing::Instrument;
 
+use crate::pools::{Lent, Unclean};
 use crate::{Error, meter};
 
 /// How statements become transactions.
@@ -39,16 +40,19 @@ pub(crate) struct Deferred {
 }
 
 pub(crate) struct Session {
-    client: Option<Object>,
+    client: Option<Lent>,
     begin: String,
     state: State,
     mode: Mode,
+    /// Something was sent and is not answered yet.
+    in_flight: bool,
     prepared: bool,
 }
 
 impl Session {
-    pub(crate) fn new(client: Object, begin: String, mode: Mode) -> Self {
-        Self { client: Some(client), begin, state: State::Fresh, mode, prepared: false }
+    pub(crate) fn new(client: Lent, begin: String, mode: Mode) -> Self {
+        let state = State::Fresh;
+        Self { client: Some(client), begin, state, mode, in_flight: false, prepared: false }
     }
 
     /// Has a statement run right after `BEGIN`, in the same round trip.
@@ -66,7 +70,7 @@ impl Session {
         self.prepared
     }
 
-    fn client(&self) -> &Object {
+    fn client(&self) -> &Lent {
         self.client.as_ref().expect("the connection is given back only by commit and drop")
     }
 
@@ -75,6 +79,7 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
+        self.depart()?;
         let statement = self.prepare(sql).await?;
         let begin = self.open();
         let work = self.client().query(&statement, params);
@@ -87,6 +92,7 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, Error> {
+        self.depart()?;
         let statement = self.prepare(sql).await?;
         let begin = self.open();
         let work = self.client().execute(&statement, params);
@@ -94,11 +100,23 @@ impl Session {
         self.counted(result, |rows| *rows)
     }
 
+    /// Notes that something leaves. What was sent before and never answered was cancelled: nobody
+    /// knows what became of it, so the transaction it belongs to must not be committed.
+    fn depart(&mut self) -> Result<(), Error> {
+        if self.in_flight && self.mode == Mode::Whole {
+            self.state = State::Failed;
+            return Err(Error::Aborted);
+        }
+        self.in_flight = true;
+        Ok(())
+    }
+
     fn counted<T>(
         &mut self,
         result: Result<T, tokio_postgres::Error>,
         rows: impl Fn(&T) -> u64,
     ) -> Result<T, Error> {
+        self.in_flight = false;
         match &result {
             Ok(done) => meter::count(rows(done)),
             Err(_) => self.fail(),
@@ -110,6 +128,7 @@ impl Session {
     /// connection does it once a statement.
     async fn prepare(&mut self, sql: &str) -> Result<Statement, Error> {
         let result = self.client().prepare_cached(sql).await;
+        self.in_flight &= result.is_ok();
         if result.is_err() && self.state == State::Open {
             self.state = State::Failed;
         }
@@ -170,6 +189,7 @@ impl Session {
         if self.mode == Mode::Each || (self.state == State::Fresh && deferred.is_empty()) {
             return Ok(());
         }
+        self.depart()?;
         let mut statements = Vec::with_capacity(deferred.len());
         for one in &deferred {
             statements.push(self.prepare(one.sql).await?);
@@ -197,6 +217,7 @@ impl Session {
         };
         let (begun, counts, ended) = join!(begin, work, end);
         let result = begun.and(counts).and_then(|counts| ended.map(|()| counts));
+        self.in_flight = false;
         match result {
             Ok(counts) => {
                 for rows in counts {
@@ -214,33 +235,29 @@ impl Session {
     /// Ends the transaction without keeping anything of it.
     pub(crate) async fn roll_back(mut self) {
         if let Some(client) = self.client.take()
-            && self.state != State::Fresh
+            && self.is_unclean()
         {
-            end(client).await;
+            Unclean::new(client).roll_back().await;
         }
     }
-}
 
-/// Rolls back; a connection on which even that fails is closed, never pooled.
-async fn end(client: Object) {
-    let patience = std::time::Duration::from_secs(5);
-    let rolled_back = tokio::time::timeout(patience, client.batch_execute("ROLLBACK")).await;
-    if !matches!(rolled_back, Ok(Ok(()))) {
-        drop(Object::take(client));
+    fn is_unclean(&self) -> bool {
+        self.in_flight || self.state != State::Fresh
     }
 }
 
 impl Drop for Session {
-    /// A session dropped in mid-transaction (an early return, a cancelled request, a panic) rolls
-    /// back before its connection serves anybody else.
+    /// A session dropped in mid-transaction or in mid-statement (an early return, a cancelled
+    /// request, a panic) rolls back before its connection serves anybody else. A task that the end
+    /// of the program cuts short closes the connection.
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
-        if self.state == State::Fresh {
+        if !self.is_unclean() {
             return;
         }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(end(client))),
-            Err(_) => drop(Object::take(client)),
+        let unclean = Unclean::new(client);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(unclean.roll_back().in_current_span()));
         }
     }
 }

@@ -3,9 +3,9 @@
 //!
 //! `require` means here what `verify-full` means to other programs: the certificate must be of an
 //! authority that the machine trusts (or that `SSL_CERT_FILE` names) and for the host that was
-//! asked for; the password is bound to the connection where the server offers that.
-//! `prefer`, which is the default of URLs, means unencrypted: encryption that anybody on the way may
-//! switch off protects nothing, and a server beside the program needs none.
+//! asked for; the password is bound to the connection where the server offers that. `prefer`,
+//! which is the default of URLs, means unencrypted: encryption that anybody on the way may switch
+//! off protects nothing, and a server beside the program needs none.
 
 use std::sync::Arc;
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use misy_core::{Actor, Code, Ctx, Grants, PlatformCtx, Public, Secret, TenantId};
+use misy_core::{
+    Actor, Claim, Code, Ctx, Grants, Misplaced, PlatformCtx, Public, Secret, TenantId,
+};
 
 use crate::Problem;
 use crate::problem::chain;
@@ -106,7 +108,7 @@ pub(crate) enum Admission {
 pub(crate) enum Refusal {
     Malformed,
     Credential(AuthError),
-    TenantInactive,
+    Misplaced(Misplaced),
     Directory(misy_store::Error),
 }
 
@@ -122,7 +124,7 @@ impl Refusal {
                 .with_detail("The credential is not known; it may have been revoked."),
             Self::Credential(AuthError::Expired) => unauthenticated
                 .with_detail("The credential has expired; refresh it or sign in again."),
-            Self::TenantInactive => Problem::new(Code::TenantInactive),
+            Self::Misplaced(refusal) => Problem::from(*refusal),
             Self::Credential(error @ AuthError::Store(source)) => broken(error, source),
             Self::Directory(error) => broken(error, error),
         }
@@ -173,7 +175,7 @@ impl<S: Sync> FromRequestParts<S> for Tenant {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match Admission::of(parts) {
             Admission::Tenant(ctx) => Ok(Self(ctx)),
-            Admission::Operator(_) => Err(Problem::new(Code::PermissionDenied).with_detail(
+            Admission::Operator(_) => Err(Problem::from(Misplaced::Missing).with_detail(
                 "This works inside a tenant and the credential is an operator's. Exchange it for \
                  a token of the tenant, with a reason, at `POST /v1/auth/token`.",
             )),
@@ -246,6 +248,19 @@ impl<S: Sync> FromRequestParts<S> for Hook {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         unvouched(parts, Actor::Channel).map(Self)
+    }
+}
+
+/// What the message says of its tenant, for handlers whose tenant comes from elsewhere than a
+/// credential: they compare, once the sender is verified, and refuse.
+#[derive(Debug, Clone, Copy)]
+pub struct Claimed(pub Claim);
+
+impl<S: Sync> FromRequestParts<S> for Claimed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get::<Origin>().ok_or_else(outside)?.claim))
     }
 }
 

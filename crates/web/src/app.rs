@@ -14,7 +14,6 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method};
 use http_body_util::Limited;
 use misy_core::Code;
-use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::rates::Buckets;
@@ -29,19 +28,12 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// Who has asked how much.
     pub(crate) buckets: Buckets,
-    /// Seats for requests with a key, fewer than there are connections.
-    pub(crate) keyed: Semaphore,
 }
 
 /// The whole API: the verticals' routes, health, the reference, and the layers around all of them.
 pub fn app(api: OpenApiRouter, kit: Kit) -> Router {
     let document = openapi::document(&api);
-    let shared = Arc::new(Shared {
-        routes: Routes::read(&document),
-        buckets: Buckets::new(),
-        keyed: Semaphore::new(kit.config.keyed_at_once),
-        kit,
-    });
+    let shared = Arc::new(Shared { routes: Routes::read(&document), buckets: Buckets::new(), kit });
     let readiness = shared.kit.readiness.clone();
     let ready = move || async move { readiness.answer().await };
     let (router, _) = api.split_for_parts();

@@ -11,7 +11,7 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use misy_core::{Ctx, PlatformCtx, Secret, TenantId};
+use misy_core::{Ctx, Misplaced, PlatformCtx, Secret, TenantId};
 
 use crate::admission::{Admission, Refusal};
 use crate::app::Shared;
@@ -40,7 +40,7 @@ pub(crate) async fn preflight(shared: &Shared, origin: Option<&str>) -> Response
             ACCESS_CONTROL_ALLOW_HEADERS,
             fixed(
                 "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, \
-                 X-Request-Id, traceparent",
+                 X-Request-Id, X-Misy-Tenant, traceparent, baggage",
             ),
         );
         headers.insert(ACCESS_CONTROL_MAX_AGE, fixed("600"));
@@ -94,6 +94,7 @@ pub(crate) async fn admit(
     } else {
         authenticate(shared, seen, peer, request.headers(), &mut verdicts).await
     };
+    seen.enter(&admission);
     request.extensions_mut().insert(admission.clone());
     if verdicts.is_empty() {
         verdicts = charge(shared, route.class, &admission, peer).await;
@@ -156,7 +157,8 @@ async fn authenticate(
     }
 }
 
-/// A good credential of a tenant that is not active lets nobody in.
+/// A good credential of a tenant that is not active lets nobody in, and neither does one that comes
+/// with the name of another tenant.
 async fn enter(
     shared: &Shared,
     seen: &Seen,
@@ -166,13 +168,16 @@ async fn enter(
     let kit = &shared.kit;
     let principal = kit.authenticator.authenticate(bearer, peer).await;
     let (request, trace) = (seen.origin.id.clone(), seen.origin.trace);
+    let claim = seen.origin.claim;
     match principal.map_err(Refusal::Credential)? {
         Principal::Operator { actor, grants } => {
+            claim.check_none().map_err(Refusal::Misplaced)?;
             Ok(Admission::Operator(PlatformCtx::mint(actor, grants, request, trace)))
         }
         Principal::Tenant { tenant, actor, grants } => {
+            claim.check(tenant).map_err(Refusal::Misplaced)?;
             if !kit.tenants.is_active(tenant).await.map_err(Refusal::Directory)? {
-                return Err(Refusal::TenantInactive);
+                return Err(Refusal::Misplaced(Misplaced::NotActive));
             }
             Ok(Admission::Tenant(Ctx::mint(tenant, actor, grants, request, trace)))
         }

@@ -24,9 +24,6 @@ pub struct Config {
     pub https: bool,
     /// How many proxies of ours stand in front and add to `X-Forwarded-For`; 0 ignores the header.
     pub trusted_proxies: u8,
-    /// Requests with an `Idempotency-Key` that run at once. Each holds a database connection for
-    /// its whole length, so this has to stay well below `tenant_connections`.
-    pub keyed_at_once: usize,
     /// How much may be asked how fast.
     pub rates: Allowances,
     /// How connections are served.
@@ -40,7 +37,6 @@ impl Default for Config {
             body_limit_bytes: 1 << 20,
             https: false,
             trusted_proxies: 0,
-            keyed_at_once: 12,
             rates: Allowances::default(),
             server: crate::serve::Config::default(),
         }
@@ -50,11 +46,10 @@ impl Default for Config {
 impl Config {
     /// Every value that cannot work, with its pointer.
     pub fn validate(&self) -> Result<(), Vec<Fault>> {
-        let Self { timeout_ms, body_limit_bytes, keyed_at_once, server, rates, .. } = self;
+        let Self { timeout_ms, body_limit_bytes, server, rates, .. } = self;
         let amounts = [
             ("/timeout_ms", *timeout_ms),
             ("/body_limit_bytes", *body_limit_bytes as u64),
-            ("/keyed_at_once", *keyed_at_once as u64),
             ("/server/max_connections", server.max_connections as u64),
             ("/server/header_read_ms", server.header_read_ms),
         ];

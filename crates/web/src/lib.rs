@@ -21,6 +21,7 @@ mod queries;
 pub mod rates;
 mod replay;
 mod request;
+mod rest;
 mod routes;
 pub mod serve;
 mod shapes;
@@ -28,7 +29,7 @@ mod shield;
 mod tags;
 
 pub use admission::{
-    Anyone, AuthError, Authenticator, Caller, Hook, Operator, Peer, Principal, Tenant,
+    Anyone, AuthError, Authenticator, Caller, Claimed, Hook, Operator, Peer, Principal, Tenant,
     TenantDirectory,
 };
 pub use app::app;

@@ -12,6 +12,9 @@ use http_body::Body as _;
 use misy_core::Ambient;
 use misy_store::meter::Meter;
 
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
 use crate::admission::Admission;
 use crate::metrics;
 use crate::problem::Told;
@@ -32,13 +35,17 @@ pub(crate) struct Seen {
     began: Instant,
     /// What it asks of the database.
     meter: Arc<Meter>,
+    /// Names request and tenant on every line that is written meanwhile, at whatever level.
+    span: Span,
 }
 
 impl Seen {
     /// Starts the watch; names the request for everything that answers it.
     pub(crate) fn begin(route: Option<MatchedPath>, request: &Request, ambient: &Ambient) -> Self {
+        let origin = Origin::read(request.headers(), ambient);
         Self {
-            origin: Origin::read(request.headers(), ambient),
+            span: span(&origin),
+            origin,
             method: request.method().clone(),
             route,
             began: Instant::now(),
@@ -46,14 +53,21 @@ impl Seen {
         }
     }
 
+    /// Notes who was let in.
+    pub(crate) fn enter(&self, admission: &Admission) {
+        if let Some(tenant) = admission.tenant() {
+            self.span.record("tenant", tracing::field::display(tenant));
+        }
+    }
+
     /// Runs the request's work and reports it.
     pub(crate) async fn watch(&self, work: impl Future<Output = Response>) -> Response {
         let measured = Arc::clone(&self.meter).measure(work);
-        let mut response = self.origin.scope(measured).await;
+        let mut response = self.origin.scope(measured).instrument(self.span.clone()).await;
         if let Ok(id) = HeaderValue::from_str(self.origin.id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
-        self.report(&response);
+        self.span.in_scope(|| self.report(&response));
         response
     }
 
@@ -86,4 +100,11 @@ impl Seen {
             "request"
         );
     }
+}
+
+/// Enabled wherever anything is: a filter that lets only warnings through must not take the tenant
+/// from them.
+fn span(origin: &Origin) -> Span {
+    let trace_id = format!("{:032x}", origin.trace.trace_id);
+    tracing::error_span!("request", request_id = %origin.id, trace_id, tenant = Empty)
 }

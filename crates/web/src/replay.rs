@@ -73,8 +73,6 @@ async fn run_keyed(
     let (parts, body) = request.into_parts();
     let body = read_bytes(body).await?;
     let fingerprint = fingerprint(&parts.method, &parts.uri, &body);
-    // Each keyed request holds a connection and may ask for another, so they may not hold them all.
-    let seat = shared.keyed.acquire().await;
     let seal = Seal::new(shared, admission, key);
     let begun = idempotency::begin(&shared.kit.db, scope, key, fingerprint).await?;
     let pending = match begun {
@@ -92,9 +90,7 @@ async fn run_keyed(
         }
     };
     let request = Request::from_parts(parts, Body::from(body));
-    let response = finish(&seal, pending, request, next).await;
-    drop(seat);
-    response
+    finish(&seal, pending, request, next).await
 }
 
 /// A failure of ours is not kept: dropping `pending` takes back what was done, so that the same key

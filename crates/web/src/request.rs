@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use http::HeaderMap;
-use misy_core::{Ambient, RequestId, Trace};
+use misy_core::boundary::{BAGGAGE_HEADER, TENANT_HEADER};
+use misy_core::{Ambient, Claim, RequestId, Trace};
 
 /// The header that carries the request's id, in and out.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -19,6 +20,8 @@ pub(crate) struct Origin {
     pub(crate) id: RequestId,
     /// Our own span of the caller's trace.
     pub(crate) trace: Trace,
+    /// What the message says of its tenant; compared with the credential's, never believed.
+    pub(crate) claim: Claim,
 }
 
 impl Origin {
@@ -30,6 +33,7 @@ impl Origin {
         Self {
             id: id.unwrap_or_else(|| RequestId::new(ambient)),
             trace: trace.map_or_else(|| Trace::start(ambient), |trace| trace.child(ambient)),
+            claim: claim(headers),
         }
     }
 
@@ -37,6 +41,16 @@ impl Origin {
     pub(crate) async fn scope<F: Future>(&self, work: F) -> F::Output {
         CURRENT.scope(self.id.clone(), work).await
     }
+}
+
+/// Bytes that are no text make no tenant's id either.
+fn claim(headers: &HeaderMap) -> Claim {
+    let texts = |name: &str| -> Vec<String> {
+        let values = headers.get_all(name).iter();
+        values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+    };
+    let (baggage, named) = (texts(BAGGAGE_HEADER), texts(TENANT_HEADER));
+    Claim::read(baggage.iter().map(String::as_str), named.iter().map(String::as_str))
 }
 
 /// The id of the request being answered.

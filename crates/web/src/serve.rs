@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::Service as _;
 
+use crate::rest::Rest;
+
 /// How connections are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,10 +70,15 @@ pub async fn serve(
         };
         let Some((stream, peer, seat)) = stream else { continue };
         let router = router.clone();
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<_>| {
+        let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+            let (mut request, rest) = Rest::of(request);
             request.extensions_mut().insert(ConnectInfo(peer));
             let answer = router.clone().call(request);
-            async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+            async move {
+                let answer = answer.await.unwrap_or_else(|never| match never {});
+                rest.drain().await;
+                Ok::<_, Infallible>(answer)
+            }
         });
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         connections.spawn(async move {

@@ -97,13 +97,14 @@ impl Graph<'_> {
 /// What a call without an answer means for a message.
 fn lost(error: &Error) -> SendError {
     let kind = match error {
-        Error::Refused(_) => FailureKind::Account,
+        Error::Refused(_) | Error::Misplaced(_) => FailureKind::Account,
         Error::NotSent(_) => FailureKind::Transient,
         Error::Unknown(_) | Error::TooLarge { .. } => FailureKind::UnknownOutcome,
         Error::BreakerOpen { .. } | Error::Limited { .. } => FailureKind::Throttled,
     };
     let code = match error {
         Error::Refused(_) => "host_not_allowed",
+        Error::Misplaced(_) => "foreign_tenant",
         Error::NotSent(_) => "not_sent",
         Error::Unknown(_) | Error::TooLarge { .. } => "no_answer",
         Error::BreakerOpen { .. } => "breaker_open",

@@ -16,7 +16,7 @@ use misy_channel::content::Template;
 use misy_channel::event::{IdentityClaim, PHONE};
 use misy_channel::outbound::Recipient;
 use misy_core::{Personal, Secret};
-use misy_egress::{Call, Config, Egress};
+use misy_egress::{Call, Config, Egress, Gateway};
 use misy_sandbox::{Running, Sandbox};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -28,9 +28,11 @@ const NAMELESS: &str = "DE.4711";
 /// How long to wait for what never comes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The way out of the tenant whose accounts these tests use.
 pub(crate) fn egress() -> Egress {
     let config = Config { private_hosts_allowed: true, ..Config::default() };
-    Egress::new(config, misy_testkit::ambient())
+    let ctx = misy_testkit::ctx(Emulator::account_id().0, misy_core::Role::Owner);
+    Gateway::new(config, misy_testkit::ambient()).of(&ctx)
 }
 
 #[derive(Default)]

@@ -168,7 +168,7 @@ pub async fn check_health(deps: &Deps, ctx: &Ctx, id: ChannelId) -> Result<Healt
     let opened = open_account(deps, &mut tx, id).await?.ok_or(Error::NotFound)?;
     drop(tx);
     let channel = channel(deps, &opened.kind)?;
-    let health = channel.check_health(&deps.egress, &opened.account).await;
+    let health = channel.check_health(&deps.egress.of(ctx), &opened.account).await;
     Ok(health.unwrap_or_else(|error| Health {
         ok: false,
         display_name: None,

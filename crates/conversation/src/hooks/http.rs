@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use misy_core::ChannelId;
-use misy_web::{Class, Hook, Problem, Raw, Traits};
+use misy_web::{Claimed, Class, Hook, Problem, Raw, Traits};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::service;
+use super::service::{self, Delivery};
 use crate::Deps;
 
 /// The largest delivery that is read; the largest of any provider is three mebibytes.
@@ -27,7 +27,8 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
 
 /// Answer a provider's handshake.
 #[utoipa::path(get, path = "/hooks/{hook}", tag = "hooks", security(()),
-    params(("hook" = String, Path, description = "An account's id, or the name of a provider's app.")),
+    params(("hook" = String, Path,
+        description = "An account's id, or the name of a provider's app.")),
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn shake_hands(
     State(deps): State<Arc<Deps>>,
@@ -44,19 +45,23 @@ async fn shake_hands(
 
 /// Take a delivery: verified, stored, acknowledged.
 #[utoipa::path(post, path = "/hooks/{hook}", tag = "hooks", security(()),
-    params(("hook" = String, Path, description = "An account's id, or the name of a provider's app.")),
+    params(("hook" = String, Path,
+        description = "An account's id, or the name of a provider's app.")),
     request_body(content = Object, description = "The provider's own payload."),
     responses((status = 200)))]
 async fn deliver(
     State(deps): State<Arc<Deps>>,
     Hook(ctx): Hook,
     Path(hook): Path<String>,
+    Claimed(claim): Claimed,
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<StatusCode, Problem> {
+    let _first = deps.db.precedence().go_first();
+    let delivery = Delivery { claim, headers: &headers, raw: &body };
     match hook.parse::<ChannelId>() {
-        Ok(id) => service::deliver(&deps, &ctx, id, &headers, body).await?,
-        Err(_) => service::deliver_shared(&deps, &ctx, &hook, &headers, body).await?,
+        Ok(id) => service::deliver(&deps, &ctx, id, &delivery).await?,
+        Err(_) => service::deliver_shared(&deps, &ctx, &hook, &delivery).await?,
     };
     Ok(StatusCode::OK)
 }

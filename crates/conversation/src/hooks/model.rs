@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use misy_channel::{ReceiveError, VerifyError};
-use misy_core::{ChannelId, Code, Public, TenantId};
+use misy_core::{ChannelId, Code, Misplaced, Public, TenantId};
 
 use crate::{Below, channels};
 
@@ -106,6 +106,9 @@ pub enum Error {
     /// The signature is wrong or missing.
     #[error(transparent)]
     Signature(VerifyError),
+    /// It names another tenant than the one whose account it is for.
+    #[error(transparent)]
+    Misplaced(Misplaced),
     /// The handshake's token is wrong.
     #[error("the handshake is refused")]
     Handshake,
@@ -135,6 +138,7 @@ impl Public for Error {
             Self::NotFound => Code::NotFound,
             Self::Unreadable(_) => Code::MalformedRequest,
             Self::Signature(_) => Code::InvalidSignature,
+            Self::Misplaced(refusal) => refusal.code(),
             Self::Handshake => Code::VerificationFailed,
             Self::Full | Self::NotStored => Code::Unavailable,
             Self::Channel(error) => error.code(),

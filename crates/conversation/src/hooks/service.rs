@@ -5,29 +5,45 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use misy_channel::{Channel, Routed, VerifyError};
-use misy_core::{ChannelId, Grants, PlatformCtx};
+use misy_channel::{Account, Channel, Routed, VerifyError};
+use misy_core::{ChannelId, Claim, Grants, PlatformCtx};
 
 use super::model::{Error, Known, Outcome, Route};
 use super::store;
 use crate::channels::{self, Opened};
 use crate::{Deps, inbox};
 
+/// What was delivered.
+pub(crate) struct Delivery<'a> {
+    /// What it says of its tenant. Looked at only once its sender is verified: nobody else may learn
+    /// whose account it is.
+    pub(crate) claim: Claim,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) raw: &'a Bytes,
+}
+
+impl Delivery<'_> {
+    /// Whether it comes from whoever may deliver for this account, and for no other tenant.
+    fn verify(&self, channel: &dyn Channel, route: Route, account: &Account) -> Result<(), Error> {
+        channel.verify(account, self.headers, self.raw).map_err(Error::Signature)?;
+        self.claim.check(route.tenant).map_err(Error::Misplaced)
+    }
+}
+
 /// Takes a delivery for one account. Parts that name other accounts are not looked at.
-pub async fn deliver(
+pub(crate) async fn deliver(
     deps: &Deps,
     ctx: &PlatformCtx,
     id: ChannelId,
-    headers: &HeaderMap,
-    raw: Bytes,
+    delivery: &Delivery<'_>,
 ) -> Result<Outcome, Error> {
     let (channel, route) = find(deps, ctx, id).await?;
     let opened = open(deps, ctx, route).await?.ok_or(Error::NotFound)?;
-    channel.verify(&opened.account, headers, &raw).map_err(Error::Signature)?;
+    delivery.verify(channel.as_ref(), route, &opened.account)?;
     let mut known = vec![opened.account.external_id.clone()];
     known.extend(channel.more_routes(&opened.account.settings));
     let mut outcome = Outcome::default();
-    for part in channel.route(&raw)? {
+    for part in channel.route(delivery.raw)? {
         if known.contains(&part.external_id) {
             inbox::service::keep(deps, ctx, route, part.raw.into()).await?;
             outcome.stored += 1;
@@ -42,17 +58,16 @@ pub async fn deliver(
 /// Takes a delivery at the one address of a provider's app: the payload tells which accounts it is
 /// for, and each part is kept by its own tenant alone, if that tenant's secret has signed the
 /// whole.
-pub async fn deliver_shared(
+pub(crate) async fn deliver_shared(
     deps: &Deps,
     ctx: &PlatformCtx,
     hook: &str,
-    headers: &HeaderMap,
-    raw: Bytes,
+    delivery: &Delivery<'_>,
 ) -> Result<Outcome, Error> {
     let mut unreadable = None;
     for channel in sharing(deps, hook)? {
-        match channel.route(&raw) {
-            Ok(parts) => return keep_parts(deps, ctx, &channel, headers, &raw, parts).await,
+        match channel.route(delivery.raw) {
+            Ok(parts) => return keep_parts(deps, ctx, &channel, delivery, parts).await,
             Err(error) => unreadable = Some(error),
         }
     }
@@ -70,20 +85,19 @@ async fn keep_parts(
     deps: &Deps,
     ctx: &PlatformCtx,
     channel: &Arc<dyn Channel>,
-    headers: &HeaderMap,
-    raw: &Bytes,
+    delivery: &Delivery<'_>,
     parts: Vec<Routed>,
 ) -> Result<Outcome, Error> {
     let routes = look_up(deps, ctx, channel.kind(), &parts).await?;
     let mut outcome = Outcome::default();
-    let mut refusal = VerifyError::Mismatch;
+    let mut refusal = Error::Signature(VerifyError::Mismatch);
     for part in parts {
         let found = open_part(deps, ctx, channel.kind(), &part, &routes).await?;
         let Some((route, opened)) = found else {
             outcome.unknown += 1;
             continue;
         };
-        match channel.verify(&opened.account, headers, raw) {
+        match delivery.verify(channel.as_ref(), route, &opened.account) {
             Ok(()) => {
                 inbox::service::keep(deps, ctx, route, part.raw.into()).await?;
                 outcome.stored += 1;
@@ -103,7 +117,7 @@ async fn keep_parts(
         );
     }
     if outcome.stored == 0 && outcome.refused > 0 {
-        return Err(Error::Signature(refusal));
+        return Err(refusal);
     }
     Ok(outcome)
 }

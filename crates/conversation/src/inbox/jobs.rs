@@ -21,8 +21,24 @@ pub struct Ingest {
     pub channel: ChannelId,
 }
 
-/// How long payloads of a tenant that is stopped wait between two looks.
-const STOPPED: jiff::SignedDuration = jiff::SignedDuration::from_secs(20);
+/// Has an account's inbox looked at again when a payload that failed is due. It is in no lane: one
+/// that waits holds up what comes after it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Revisit {
+    /// Whose inbox.
+    pub channel: ChannelId,
+}
+
+impl Job for Revisit {
+    const NAME: &'static str = "conversation.inbox.revisit";
+    type Deps = Deps;
+
+    async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
+        let mut tx = deps.db.tenant(&ctx).await.map_err(JobError::retry)?;
+        Ingest { channel: self.channel }.enqueue(&mut tx);
+        tx.commit().await.map_err(JobError::retry)
+    }
+}
 
 impl Job for Ingest {
     const NAME: &'static str = "conversation.inbox.ingest";
@@ -34,9 +50,6 @@ impl Job for Ingest {
     }
 
     async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
-        if !deps.tenants.is_active(ctx.tenant()).await.map_err(JobError::retry)? {
-            return Err(JobError::Park { until: deps.ambient.now() + STOPPED });
-        }
         service::ingest(&deps, &ctx, self.channel).await.map_err(JobError::retry)
     }
 }

@@ -100,7 +100,8 @@ impl Sorted {
 /// Clocks differ, but not by more than this, in hours.
 const AHEAD_MAX_H: i64 = 24;
 
-/// A time that no database holds, or that would keep a customer's window open for ever, is nobody's.
+/// A time that no database holds, or that would keep a customer's window open for ever, is
+/// nobody's.
 fn is_plausible(at: Timestamp, received_at: Timestamp) -> bool {
     let latest = received_at.saturating_add(jiff::SignedDuration::from_hours(AHEAD_MAX_H));
     at >= Timestamp::UNIX_EPOCH && latest.is_ok_and(|latest| at <= latest)

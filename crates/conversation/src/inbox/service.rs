@@ -10,9 +10,10 @@ use misy_channel::{Channel, InboundMessage};
 use misy_core::{ChannelId, ContactId, Ctx, Grants, InboxId, PlatformCtx, Timestamp, crypto};
 use misy_jobs::Job;
 use misy_store::TenantTx;
+use tracing::Instrument;
 
 use self::lanes::{Lane, Waiting};
-use super::jobs::Ingest;
+use super::jobs::{Ingest, Revisit};
 use super::model::{self, Edit, Kept, Pending, Placed, Revoke, Sorted};
 use super::store::{self, NewPayloads};
 use crate::conversations::model::Opened;
@@ -42,13 +43,16 @@ pub(crate) async fn keep(
         result = &mut written => return stored(result.unwrap_or(false)),
         turn = turn => {
             let inside = ctx.enter(route.tenant, Grants::NONE);
-            let db = deps.db.clone();
+            let (db, writers) = (deps.db.clone(), deps.writers.clone());
             // The batch holds payloads of other requests: it must be finished even if the caller
             // of this one hangs up.
             #[expect(clippy::disallowed_methods, reason = "outlives the request that began it")]
             tokio::spawn(async move {
-                write(&db, &inside, route.channel, &lane).await;
-                drop(turn);
+                let span = tracing::error_span!(
+                    "hook", request_id = %inside.request(), tenant = %inside.tenant());
+                let pen = writers.pen().await;
+                write(&db, &inside, route.channel, &lane).instrument(span).await;
+                drop((pen, turn));
             });
         }
     }
@@ -178,7 +182,7 @@ async fn put_off(
     let mut tx = deps.db.tenant(ctx).await?;
     store::count_attempt(&mut tx, id, &error.to_string(), due_at).await?;
     if let Some(due_at) = due_at {
-        Ingest { channel }.enqueue_at(&mut tx, due_at);
+        Revisit { channel }.enqueue_at(&mut tx, due_at);
     }
     Ok(tx.commit().await?)
 }

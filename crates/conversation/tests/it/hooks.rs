@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use http::header;
+use axum::body::Body;
+use http::{Method, Request, header};
 use misy_testkit::postgres;
 use serde_json::json;
 
@@ -335,4 +336,36 @@ async fn redelivered(house: &House, shop: &Shop, body: &[u8]) {
     while house.meta(shop, body).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The provider delivers with the name of a tenant.
+async fn named(house: &House, shop: &Shop, stamp: &str, tenant: &str) -> Answer {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("/hooks/{}", shop.channel))
+        .header("x-paper-stamp", stamp)
+        .header("baggage", format!("misy.tenant={tenant}"))
+        .body(Body::from(json!({ "to": shop.address, "events": [] }).to_string()));
+    house.send(request.expect("a test writes a request")).await
+}
+
+#[tokio::test]
+async fn a_delivery_that_names_another_tenant_than_its_account_is_refused_and_stored_nowhere() {
+    let house = House::new().await;
+    let (shop, other) = (house.shop("one").await, house.shop("two").await);
+    let answer = named(&house, &shop, "red", &other.tenant.to_string()).await;
+    assert_eq!(answer.expect(400)["code"], "context.ambiguous_tenant");
+    assert_eq!(stored_by_anybody(&house).await, 0);
+    named(&house, &shop, "red", &shop.tenant.to_string()).await.expect(200);
+    assert_eq!(stored_by_anybody(&house).await, 1);
+}
+
+/// Else anybody could ask whose account it is.
+#[tokio::test]
+async fn an_unsigned_delivery_is_not_told_whether_the_tenant_is_the_right_one() {
+    let house = House::new().await;
+    let (shop, other) = (house.shop("one").await, house.shop("two").await);
+    let right = named(&house, &shop, "blue", &shop.tenant.to_string()).await;
+    let wrong = named(&house, &shop, "blue", &other.tenant.to_string()).await;
+    assert_eq!(right.expect(401)["code"], wrong.expect(401)["code"]);
 }

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use misy_channel::Egress;
+use misy_channel::Gateway;
 use misy_conversation::responders::KnowledgeResponder;
 use misy_conversation::{Config, Deps};
 use misy_core::crypto::Key;
@@ -91,11 +91,10 @@ impl House {
             documents: Documents::embedded(db.clone()),
             ambient: ambient.clone(),
             channels: misy_adapters::registry().with(paper.clone()),
-            egress: Egress::new(reach, ambient.clone()),
+            egress: Gateway::new(reach, ambient.clone()),
             vault: Arc::new(OneKey),
             responder,
             config,
-            tenants: Arc::new(Tenants(Arc::clone(&suspended))),
             routing_key: Key::new([5; 32]),
             public_url: "https://bot.example".to_owned(),
             accounts: misy_conversation::channels::AccountCache::default(),
@@ -112,6 +111,7 @@ impl House {
         );
         let app = misy_web::app(misy_conversation::router(&deps), kit);
         let registry = misy_conversation::jobs(Registry::new(), &deps);
+        let registry = registry.only_active(Arc::new(Tenants(Arc::clone(&suspended))));
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
         Self { deps, paper, clock, database, suspended, app, worker }
     }
@@ -334,6 +334,13 @@ impl Authenticator for Everybody {
 
 /// Every tenant is active that is not suspended.
 struct Tenants(Arc<Mutex<HashSet<TenantId>>>);
+
+#[async_trait]
+impl misy_jobs::Tenants for Tenants {
+    async fn is_active(&self, tenant: TenantId) -> Result<bool, misy_store::Error> {
+        TenantDirectory::is_active(self, tenant).await
+    }
+}
 
 #[async_trait]
 impl TenantDirectory for Tenants {

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use misy_channel::Channel;
 use misy_channel::event::Kind;
 use misy_conversation::Config;
+use misy_testkit::postgres::query;
 use serde_json::{Value, json};
 
 use crate::channels::{Provider, open_house};
@@ -299,6 +300,65 @@ async fn a_payload_that_cannot_be_taken_in_is_set_aside_and_the_others_go_on() {
         (house.payloads(&shop, "done").await, house.payloads(&shop, "failed").await),
         (2, 1)
     );
+}
+
+/// A message of this text cannot be stored, as if by a fault of the program.
+async fn refuse(house: &House, word: &str) {
+    let sql = format!(
+        "alter table messages add constraint refused check (content ->> 'text' <> '{word}')"
+    );
+    query(house.database.superuser(), &sql).await.expect("added");
+}
+
+#[tokio::test]
+async fn a_payload_that_the_database_refuses_is_tried_again_and_holds_up_no_other() {
+    let house = House::new().await;
+    let shop = house.number(NUMBER).await;
+    refuse(&house, "poison").await;
+    for (id, words) in [("wamid.1", "one"), ("wamid.2", "poison"), ("wamid.3", "three")] {
+        let body = messages(NUMBER, &[text(id, "4911", NOON, words)]).to_string();
+        house.meta(&shop, body.as_bytes()).await.expect(200);
+    }
+    house.run().await;
+    assert_eq!(texts(&house, &shop).await, ["one", "three"]);
+    house.meta_says(&shop, &messages(NUMBER, &[text("wamid.4", "4911", NOON, "four")])).await;
+    assert_eq!(texts(&house, &shop).await, ["one", "three", "four"]);
+    let waits = "inbox where state = 'pending' and attempts = 1 and due_at is not null";
+    assert_eq!(house.count(&shop, waits).await, 1);
+    let mend = "alter table messages drop constraint refused";
+    query(house.database.superuser(), mend).await.expect("dropped");
+    house.later(3_600);
+    house.run().await;
+    assert_eq!(house.count(&shop, "messages where content ->> 'text' = 'poison'").await, 1);
+    assert_eq!(house.payloads(&shop, "done").await, 4);
+}
+
+#[tokio::test]
+async fn a_payload_that_is_refused_for_good_is_set_aside_whole() {
+    let house = House::new().await;
+    let shop = house.number(NUMBER).await;
+    refuse(&house, "poison").await;
+    house.meta_says(&shop, &messages(NUMBER, &[text("wamid.1", "4911", NOON, "poison")])).await;
+    for _ in 0..6 {
+        house.later(3_600);
+        house.run().await;
+    }
+    let kept = "inbox where state = 'failed' and attempts = 5 and error <> '' and body <> ''";
+    assert_eq!(house.count(&shop, kept).await, 1);
+    assert_eq!(house.payloads(&shop, "pending").await, 0);
+}
+
+#[tokio::test]
+async fn what_came_before_a_disconnection_is_taken_in_after_it() {
+    let house = House::new().await;
+    let shop = house.number(NUMBER).await;
+    let body = messages(NUMBER, &[text("wamid.1", "4911", NOON, "Hello")]).to_string();
+    house.meta(&shop, body.as_bytes()).await.expect(200);
+    let path = format!("/v1/channels/{}", shop.channel);
+    house.delete(&shop, &path).await.expect(204);
+    house.run().await;
+    assert_eq!(texts(&house, &shop).await, ["Hello"]);
+    assert_eq!(house.payloads(&shop, "pending").await, 0);
 }
 
 #[tokio::test]

@@ -69,7 +69,9 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_anywhere_but_in_the_version_is_noticed(at: prop::sample::Index, bit in 0u8..8) {
+    fn a_flipped_bit_anywhere_but_in_the_version_is_noticed(
+        at: prop::sample::Index, bit in 0u8..8,
+    ) {
         let mut sealed = seal(&key(3), 1, &place(1), [5; 24], b"a channel's access token");
         let at = at.index(sealed.len());
         prop_assume!(!(4..8).contains(&at));

@@ -1,7 +1,7 @@
 //! What comes of one call.
 
 use http::Method;
-use misy_core::{Secret, Trace};
+use misy_core::Secret;
 use misy_egress::{Call, Config, Error};
 
 use crate::peer::{Act, Peer, answer, egress, local, post, tenant};
@@ -119,22 +119,4 @@ async fn a_name_that_resolves_to_an_inner_address_is_refused() {
         Call::new(tenant(1), "cha_1", Method::GET, "https://localhost:9/", "/").expect("a URL");
     let outcome = egress(Config::default()).call(call).await;
     assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
-}
-
-#[tokio::test]
-async fn only_an_own_service_is_told_the_trace() {
-    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let peer = Peer::new(answer(200, "", "")).await;
-    for own_service in [false, true] {
-        let mut call = post(&peer.url);
-        call.trace = Trace::parse(header);
-        call.own_service = own_service;
-        egress(local()).call(call).await.expect("an answer");
-    }
-    let told: Vec<bool> = peer
-        .heard()
-        .iter()
-        .map(|one| one.contains("00-4bf92f3577b34da6a3ce929d0e0e4736"))
-        .collect();
-    assert_eq!(told, [false, true]);
 }

@@ -3,3 +3,4 @@
 mod calls;
 mod limits;
 mod peer;
+mod strangers;

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use misy_core::{Ambient, Clock, Entropy, TenantId, Timestamp};
-use misy_egress::{Call, Config, Egress};
+use misy_core::{Ambient, Clock, Entropy, Role, TenantId, Timestamp};
+use misy_egress::{Answer, Call, Config, Error, Gateway};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -14,16 +14,21 @@ pub(crate) enum Act {
     Answer(String),
     /// Closes without a word.
     Drop,
+    /// Closes the first time, answers from then on.
+    Recover(String),
     /// Reads and stays silent.
     Hang,
 }
 
 pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Act {
+    Act::Answer(text(status, headers, body))
+}
+
+/// An answer as it goes over the wire.
+pub(crate) fn text(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     let close = "Connection: close";
-    Act::Answer(format!(
-        "HTTP/1.1 {status} X\r\n{headers}{close}\r\nContent-Length: {length}\r\n\r\n{body}"
-    ))
+    format!("HTTP/1.1 {status} X\r\n{headers}{close}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
 pub(crate) struct Peer {
@@ -43,13 +48,20 @@ impl Peer {
             let mut open = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
-                log.lock().expect("no panic inside").push(request);
+                let heard = {
+                    let mut log = log.lock().expect("no panic inside");
+                    log.push(request);
+                    log.len()
+                };
                 match &act {
+                    Act::Recover(text) if heard > 1 => {
+                        let _ = stream.write_all(text.as_bytes()).await;
+                    }
                     Act::Answer(text) => {
                         let _ = stream.write_all(text.as_bytes()).await;
                     }
                     Act::Hang => open.push(stream),
-                    Act::Drop => {}
+                    Act::Drop | Act::Recover(_) => {}
                 }
             }
         });
@@ -97,8 +109,22 @@ impl Entropy for Fixed {
     }
 }
 
-pub(crate) fn egress(config: Config) -> Egress {
-    Egress::new(config, Ambient::new(Arc::new(Fixed), Arc::new(Fixed)))
+/// Every tenant's way out, with the limits of one process.
+pub(crate) struct Ways(Gateway);
+
+impl Ways {
+    pub(crate) async fn call(&self, call: Call) -> Result<Answer, Error> {
+        let way = self.0.of(&misy_testkit::ctx(call.tenant, Role::Owner));
+        way.call(call).await
+    }
+}
+
+pub(crate) fn gateway(config: Config) -> Gateway {
+    Gateway::new(config, Ambient::new(Arc::new(Fixed), Arc::new(Fixed)))
+}
+
+pub(crate) fn egress(config: Config) -> Ways {
+    Ways(gateway(config))
 }
 
 /// Private hosts allowed, and little patience.

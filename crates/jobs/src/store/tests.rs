@@ -284,8 +284,8 @@ async fn pages(turn: &mut Turn, sql: &str, params: &[&(dyn ToSql + Sync)]) -> i6
     blocks("Shared Hit Blocks") + blocks("Shared Read Blocks")
 }
 
-/// A tenant with a backlog, and then a lane as long; and one that came with ten jobs after the server
-/// had last gathered statistics, which therefore say that every job is the first one's.
+/// A tenant with a backlog, and then a lane as long; and one that came with ten jobs after the
+/// server had last gathered statistics, which therefore say that every job is the first one's.
 async fn with_backlog(database: &TestDatabase) {
     let fill = |tenant: u8, state: &str, lane: &str, numbers: &str| {
         format!(

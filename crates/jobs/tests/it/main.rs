@@ -1,6 +1,8 @@
 //! Room `jobs`: the queue on a real PostgreSQL.
 
 #[cfg(test)]
+mod contexts;
+#[cfg(test)]
 mod crashes;
 #[cfg(test)]
 mod dead_letters;

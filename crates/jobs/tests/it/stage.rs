@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Park(Timestamp),
     Fail,
     Panic,
+    /// Writes a line into the log.
+    Log,
     /// Waits until the diary's gate is opened.
     Wait,
     /// Enqueues another job.
@@ -75,6 +77,10 @@ impl Diary {
             Act::Park(until) => Err(JobError::Park { until }),
             Act::Fail => Err(JobError::fail("no such thing")),
             Act::Panic => panic!("as told"),
+            Act::Log => {
+                tracing::warn!("as told");
+                Ok(())
+            }
             Act::Wait => {
                 self.entered.add_permits(1);
                 self.gate.acquire().await.unwrap().forget();

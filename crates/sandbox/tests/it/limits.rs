@@ -328,7 +328,8 @@ fn malformed_contents() -> Vec<(Value, u64, &'static str)> {
         ),
         (put(text(), "recipient_type", json!("group")), 131_026, "Groups are not emulated."),
         (
-            json!({"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.unknown"}),
+            json!({"messaging_product": "whatsapp", "status": "read",
+                "message_id": "wamid.unknown"}),
             131_009,
             "Message ID wamid.unknown does not exist or was not received",
         ),

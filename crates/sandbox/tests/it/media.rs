@@ -122,7 +122,8 @@ async fn a_file_of_the_wrong_type_fails_after_it_was_accepted() {
     stage.say_text("hello").await;
     let id = upload(&stage).await;
     let send = |kind: &str| {
-        let body = json!({"messaging_product": "whatsapp", "to": CUSTOMER, "type": kind, kind: {"id": id}});
+        let body = json!({"messaging_product": "whatsapp", "to": CUSTOMER, "type": kind,
+            kind: {"id": id}});
         stage.send(body)
     };
     let accepted = send("image").await.wamid();

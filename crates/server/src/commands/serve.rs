@@ -9,6 +9,7 @@ use crate::cli::Place;
 /// Serves the API until it is stopped; workers run elsewhere.
 pub async fn run(place: &Place, file: Option<&Path>) -> anyhow::Result<()> {
     let installation = Installation::open(place, file)?;
+    installation.ensure_isolation().await?;
     let server = installation.config.server.clone();
     let listeners = Listeners::bind(&server).await?;
     let app =

@@ -24,7 +24,7 @@ pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
     let ambient = ambient::machine();
     let root = root_key::load_or_make_in(&config.server.data, &ambient)?;
     let (postgres, admin) = database(&config, &ambient).await?;
-    let outcome = run_on(options, config, ambient, root, admin).await;
+    let outcome = Box::pin(run_on(options, config, ambient, root, admin)).await;
     if let Some(postgres) = postgres {
         postgres.stop().await?;
     }
@@ -33,8 +33,11 @@ pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
 
 fn configure(options: &Up, file: Option<&Path>) -> anyhow::Result<Config> {
     let mut config = options.place.over(file)?;
-    config.conversation.private_hosts_allowed = true;
-    config.egress.private_hosts_allowed = true;
+    // The sandbox is a provider on this very machine; real ones never are.
+    if !options.no_sandbox {
+        config.conversation.private_hosts_allowed = true;
+        config.egress.private_hosts_allowed = true;
+    }
     config.jobs.sole = config.database.address()?.is_none();
     if let Some(listen) = options.sandbox_listen {
         config.sandbox.listen = listen;
@@ -77,6 +80,9 @@ async fn run_on(
     let passwords = RolePasswords::derive(&root);
     migrate::migrate(&admin, &passwords).await?;
     let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
+    let installation = Installation { config, ambient, root, admin, db };
+    installation.ensure_isolation().await?;
+    let Installation { config, ambient, .. } = &installation;
     let listeners = Listeners::bind(&config.server).await?;
     let sandbox = if options.no_sandbox {
         None
@@ -85,7 +91,6 @@ async fn run_on(
     };
     let data = config.server.data.clone();
     let public_url = listeners.public_url(config.server.public_url.as_deref())?;
-    let installation = Installation { config, ambient, root, admin, db };
     let app = App::build(installation, &public_url).await?;
     let (email, password) = app.ensure_operator(&data).await?;
     let worker = app.start_worker();

@@ -5,5 +5,6 @@ mod crash;
 mod documents;
 mod golden;
 mod program;
+mod refusals;
 mod story;
 mod sweep;

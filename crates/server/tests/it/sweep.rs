@@ -26,18 +26,21 @@ fn body(method: &str, path: &str) -> Value {
         }
         ("post", "/v1/conversations/{conversation}/assign") => json!({ "assignee_id": null }),
         ("post", "/v1/messages") => {
-            json!({ "contact_id": format!("con_{ABSENT}"), "content": { "type": "text", "text": "x" } })
+            let content = json!({ "type": "text", "text": "x" });
+            json!({ "contact_id": format!("con_{ABSENT}"), "content": content })
         }
         ("post", "/v1/knowledge-entries") => {
             json!({ "question": "q?", "answer": "a", "language": "en" })
         }
         ("post", "/v1/tenants") => {
-            json!({ "slug": "admin", "name": "x", "owner": { "email": "a@b.example", "name": "x" } })
+            let owner = json!({ "email": "a@b.example", "name": "x" });
+            json!({ "slug": "admin", "name": "x", "owner": owner })
         }
         ("post", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
         ("put", "/v1/tenants/{tenant}/quotas") => json!({ "name": "users", "max_count": 1 }),
         ("post", "/v1/users") => json!({
-            "email": "x@x.example", "name": "x", "role": "viewer", "password": "a-Long-enough-1-word"
+            "email": "x@x.example", "name": "x", "role": "viewer",
+            "password": "a-Long-enough-1-word"
         }),
         ("post" | "patch" | "put", _) => json!({}),
         _ => Value::Null,

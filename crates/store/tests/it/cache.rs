@@ -7,7 +7,7 @@ use misy_core::id::TypedId;
 use misy_core::{Ctx, Role, TenantId};
 use misy_store::cache::CacheError;
 use misy_store::{Cache, CacheConfig, Space, TenantCache};
-use misy_testkit::{HandClock, ambient, ambient_with};
+use misy_testkit::{HandClock, TestRedis, ambient, ambient_with};
 use uuid::Uuid;
 
 const ANSWERS: Space = Space::new("answers");
@@ -32,7 +32,7 @@ async fn incr(cache: &TenantCache, key: &str, by: i64) -> i64 {
 }
 
 /// What a cache promises, whatever is behind it. `turn` lets a minute and a second pass.
-async fn cache_conformance(cache: &Cache, turn: impl Fn()) {
+async fn cache_conformance(cache: &Cache, turn: impl AsyncFnOnce()) {
     let (one, other) = (cache.of(&ctx(1)), cache.of(&ctx(2)));
     values_are_kept_replaced_and_removed(&one).await;
     tenants_never_meet(&one, &other).await;
@@ -91,12 +91,12 @@ async fn clearing_spares_the_others(one: &TenantCache, other: &TenantCache) {
     assert!(other.bytes().await.expect("it answers") > 0);
 }
 
-async fn time_ends_values(one: &TenantCache, turn: impl Fn()) {
+async fn time_ends_values(one: &TenantCache, turn: impl AsyncFnOnce()) {
     put(one, "k", "short").await;
     one.put(ANSWERS, "long", "long", 3 * MINUTE).await.expect("it is kept");
     assert_eq!(incr(one, "window", 1).await, 1);
     assert_eq!(incr(one, "window", 1).await, 2);
-    turn();
+    turn().await;
     assert_eq!(text(one, ANSWERS, "k").await, None);
     assert_eq!(text(one, ANSWERS, "long").await.as_deref(), Some("long"));
     assert_eq!(incr(one, "window", 1).await, 1, "a new window begins at zero");
@@ -106,31 +106,57 @@ async fn time_ends_values(one: &TenantCache, turn: impl Fn()) {
 async fn the_embedded_cache_conforms() {
     let clock = HandClock::default();
     let cache = Cache::embedded(&CacheConfig::default(), ambient_with(&clock, 1));
-    cache_conformance(&cache, || clock.advance_ms(61_000)).await;
-}
-
-fn small(max_bytes: u64, max_tenant_bytes: u64) -> Cache {
-    Cache::embedded(&CacheConfig { max_bytes, max_tenant_bytes }, ambient())
+    cache_conformance(&cache, async || clock.advance_ms(61_000)).await;
 }
 
 #[tokio::test]
-async fn a_tenant_that_fills_its_part_loses_its_oldest_values_and_nobody_elses() {
-    let cache = small(1 << 20, 10_000);
+async fn the_cache_in_redis_conforms() {
+    let redis = TestRedis::start().await;
+    let cache = redis.cache().await;
+    cache_conformance(&cache, async || redis.age(61_000).await).await;
+}
+
+fn bounded(max_tenant_bytes: u64) -> CacheConfig {
+    CacheConfig { max_bytes: 1 << 20, max_tenant_bytes, ..CacheConfig::default() }
+}
+
+#[tokio::test]
+async fn the_embedded_cache_keeps_each_tenant_to_its_part() {
+    let cache = |part| Cache::embedded(&bounded(part), ambient());
+    a_full_part_loses_its_oldest_values_and_nobody_elses(&cache(10_000)).await;
+    a_value_larger_than_the_part_ends_the_one_before(&cache(2_000)).await;
+    the_account_is_exact_after_every_kind_of_change(&cache(100_000)).await;
+}
+
+#[tokio::test]
+async fn the_cache_in_redis_keeps_each_tenant_to_its_part() {
+    let redis = TestRedis::start().await;
+    let with = |max_tenant_bytes| CacheConfig { max_tenant_bytes, ..redis.config() };
+    let wide = redis.cache_with(&with(100_000)).await;
+    the_account_is_exact_after_every_kind_of_change(&wide).await;
+    let narrow = redis.cache_with(&with(2_000)).await;
+    a_value_larger_than_the_part_ends_the_one_before(&narrow).await;
+    let middle = redis.cache_with(&with(10_000)).await;
+    a_full_part_loses_its_oldest_values_and_nobody_elses(&middle).await;
+}
+
+async fn a_full_part_loses_its_oldest_values_and_nobody_elses(cache: &Cache) {
     let (one, other) = (cache.of(&ctx(1)), cache.of(&ctx(2)));
     put(&other, "k", "kept").await;
-    for number in 0..1_000 {
+    for number in 0..200 {
         put(&one, &number.to_string(), &"x".repeat(100)).await;
     }
     let bytes = one.bytes().await.expect("it answers");
     assert!((5_000..=10_000).contains(&bytes), "{bytes}");
     assert_eq!(text(&one, ANSWERS, "0").await, None);
-    assert!(text(&one, ANSWERS, "999").await.is_some());
+    assert!(text(&one, ANSWERS, "199").await.is_some());
     assert_eq!(text(&other, ANSWERS, "k").await.as_deref(), Some("kept"));
 }
 
 #[tokio::test]
 async fn all_tenants_together_stay_inside_the_bound_of_the_process() {
-    let cache = small(50_000, 10_000);
+    let bounds = CacheConfig { max_bytes: 50_000, ..bounded(10_000) };
+    let cache = Cache::embedded(&bounds, ambient());
     let mut total = 0;
     for tenant in 1..=100 {
         for number in 0..10 {
@@ -143,26 +169,26 @@ async fn all_tenants_together_stay_inside_the_bound_of_the_process() {
     assert!((25_000..=50_000).contains(&total), "{total}");
 }
 
-#[tokio::test]
-async fn a_value_larger_than_the_tenants_part_is_not_kept_and_ends_the_one_before() {
-    let cache = small(1 << 20, 2_000).of(&ctx(1));
+async fn a_value_larger_than_the_part_ends_the_one_before(cache: &Cache) {
+    let cache = cache.of(&ctx(1));
+    cache.clear().await.expect("it is cleared");
     put(&cache, "small", "stays").await;
     put(&cache, "k", "before").await;
     put(&cache, "k", &"x".repeat(2_001)).await;
     assert_eq!(text(&cache, ANSWERS, "k").await, None);
     assert_eq!(text(&cache, ANSWERS, "small").await.as_deref(), Some("stays"));
+    cache.clear().await.expect("it is cleared");
 }
 
-#[tokio::test]
-async fn the_account_of_a_tenant_is_exact_after_every_kind_of_change() {
-    let cache = Cache::embedded(&CacheConfig::default(), ambient()).of(&ctx(1));
+async fn the_account_is_exact_after_every_kind_of_change(cache: &Cache) {
+    let cache = cache.of(&ctx(1));
     put(&cache, "k", "value").await;
     let one_value = cache.bytes().await.expect("it answers");
-    for _ in 0..500 {
+    for _ in 0..200 {
         put(&cache, "k", "other").await;
     }
     assert_eq!(cache.bytes().await, Ok(one_value), "a replaced value counts once");
-    for _ in 0..500 {
+    for _ in 0..200 {
         incr(&cache, "n", 1).await;
     }
     let with_count = cache.bytes().await.expect("it answers");

@@ -3,5 +3,6 @@
 
 mod endings;
 mod flights;
+mod pools;
 mod refusals;
 mod writing;

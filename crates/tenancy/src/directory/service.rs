@@ -87,3 +87,10 @@ impl TenantDirectory for Directory {
         found.map_err(|error| Error::Unavailable(Box::new(error)))
     }
 }
+
+#[async_trait]
+impl misy_jobs::Tenants for Directory {
+    async fn is_active(&self, tenant: TenantId) -> Result<bool, Error> {
+        TenantDirectory::is_active(self, tenant).await
+    }
+}

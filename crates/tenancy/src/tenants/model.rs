@@ -268,6 +268,8 @@ pub enum Error {
     Impossible {
         /// The step's name.
         step: &'static str,
+        /// What is wrong with the request, if the step could tell.
+        faults: Vec<Fault>,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -312,6 +314,7 @@ impl Public for Error {
         match self {
             Self::Invalid(faults) => faults.clone(),
             // All else is checked before; only the owner is for other rooms to judge.
+            Self::Impossible { faults, .. } if !faults.is_empty() => faults.clone(),
             Self::Impossible { step, .. } => vec![Fault {
                 pointer: "/owner".to_owned(),
                 detail: format!("refused by `{step}`: check the e-mail address and the password"),

@@ -64,8 +64,8 @@ async fn provision(
 ) -> Result<Tenant, Error> {
     let (status, outcome) = match take_steps(deps, ctx, &tenant, owner).await {
         Ok(()) => (Status::Active, Ok(())),
-        Err(Error::Impossible { step, source }) => {
-            (Status::Failed, Err(Error::Impossible { step, source }))
+        Err(Error::Impossible { step, faults, source }) => {
+            (Status::Failed, Err(Error::Impossible { step, faults, source }))
         }
         Err(error) => return Err(error),
     };
@@ -114,7 +114,7 @@ async fn take_steps(
 fn stopped(step: &'static str, error: ProvisionError) -> Error {
     match error {
         ProvisionError::Retry(source) => Error::Unfinished { step, source },
-        ProvisionError::Impossible(source) => Error::Impossible { step, source },
+        ProvisionError::Impossible { faults, source } => Error::Impossible { step, faults, source },
     }
 }
 

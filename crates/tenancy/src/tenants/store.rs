@@ -42,7 +42,8 @@ const UPDATE_WITH_PLAN: &str = "
     where id = $1 and version = $2 returning *";
 
 const ALLOWS_ORIGIN: &str = "
-    select exists (select from tenants where status = 'active' and $1 = any(allowed_origins)) as found";
+    select exists (
+        select from tenants where status = 'active' and $1 = any(allowed_origins)) as found";
 
 const PLAN_LIMITS: &str = "select limits from plans where id = $1";
 

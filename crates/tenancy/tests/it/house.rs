@@ -100,7 +100,10 @@ impl Provision for Step {
             return Err(ProvisionError::Retry("the line was busy".into()));
         }
         if take_one(&self.is_impossible) {
-            return Err(ProvisionError::Impossible("this cannot be".into()));
+            return Err(ProvisionError::Impossible {
+                faults: Vec::new(),
+                source: "this cannot be".into(),
+            });
         }
         Ok(())
     }

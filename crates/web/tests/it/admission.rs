@@ -51,11 +51,11 @@ async fn an_operator_is_told_how_to_enter_a_tenant() {
     assert_snapshot!(TestApp::new().get::<Platform>("/v1/notes").await, @r#"
     403 application/problem+json
     {
-      "code": "auth.permission_denied",
+      "code": "context.missing_tenant",
       "detail": "This works inside a tenant and the credential is an operator's. Exchange it for a token of the tenant, with a reason, at `POST /v1/auth/token`.",
       "status": 403,
-      "title": "Not allowed",
-      "type": "/docs/errors#auth.permission_denied"
+      "title": "It works inside a tenant and comes from none",
+      "type": "/docs/errors#context.missing_tenant"
     }
     "#);
 }

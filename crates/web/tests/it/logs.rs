@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::Method;
 use serde_json::Value;
+use tracing::Level;
 
 use crate::kit::{Admin, Anonymous, JSON, TestApp, User};
 
@@ -23,9 +24,14 @@ impl Write for Page {
 
 /// What one request writes.
 async fn lines<U: User>(method: Method, path: &str, body: &str) -> Vec<Value> {
+    lines_from::<U>(Level::INFO, method, path, body).await
+}
+
+async fn lines_from<U: User>(level: Level, method: Method, path: &str, body: &str) -> Vec<Value> {
     let page = Page::default();
     let writer = page.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    let lines = tracing_subscriber::fmt().json().with_max_level(level);
+    let subscriber = lines.with_writer(move || writer.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);
     let trace = ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let headers = [JSON, ("x-request-id", "r1"), ("x-forwarded-for", "203.0.113.9"), trace];
@@ -99,4 +105,26 @@ async fn an_unknown_path_and_an_invented_method_are_not_written() {
     let lines = lines::<Admin>(odd, "/v1/needle", "").await;
     assert_eq!(lines[0]["fields"]["route"], "unmatched");
     assert_eq!(lines[0]["fields"]["method"], "OTHER");
+}
+
+#[tokio::test]
+async fn every_line_of_a_request_names_its_tenant_and_itself_whatever_the_filter() {
+    let body = r#"{"title": "echo", "colour": "red", "stars": 2}"#;
+    for (level, count) in [(Level::INFO, 2), (Level::WARN, 1)] {
+        let lines = lines_from::<Admin>(level, Method::POST, "/v1/notes", body).await;
+        assert_eq!(lines.len(), count, "{lines:?}");
+        assert_eq!(lines[0]["fields"]["message"], "a note is echoed");
+        for line in &lines {
+            assert_eq!(line["span"]["tenant"], crate::kit::tenant(1).to_string(), "{line}");
+            assert_eq!(line["span"]["request_id"], "r1", "{line}");
+            assert_eq!(line["span"]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736", "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_names_tenant_and_request_too() {
+    let lines = lines::<Anonymous>(Method::GET, "/v1/fail/down", "").await;
+    assert_eq!(lines[0]["span"]["request_id"], "r1");
+    assert_eq!(lines[0]["span"]["tenant"], Value::Null, "nobody was let in");
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod bodies;
 mod browsers;
+mod contexts;
 mod idempotency;
 mod kit;
 mod limits;

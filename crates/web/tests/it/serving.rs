@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use misy_web::serve::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -93,6 +94,28 @@ async fn a_huge_head_is_refused() {
     let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
     let told = read_all(send(&server, &head).await).await;
     assert!(!told.contains("200 OK"), "{told}");
+}
+
+#[tokio::test]
+async fn whoever_sends_more_than_is_wanted_still_reads_the_answer() {
+    let router = Router::new().route("/", post(async || StatusCode::PAYLOAD_TOO_LARGE));
+    let server = start(router, Config::default()).await;
+    let length = 8 << 20;
+    let head = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n");
+    let mut stream = send(&server, &head).await;
+    stream.write_all(&vec![b'x'; length]).await.expect("all of it is taken");
+    stream.write_all(GET.as_bytes()).await.expect("the connection serves on");
+    let told = read_all(stream).await;
+    assert!(told.starts_with("HTTP/1.1 413") && told.contains("HTTP/1.1 405"), "{told}");
+}
+
+#[tokio::test]
+async fn whoever_asks_before_sending_is_answered_at_once() {
+    let router = Router::new().route("/", post(async || StatusCode::PAYLOAD_TOO_LARGE));
+    let server = start(router, Config::default()).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    let told = read_all(send(&server, head).await).await;
+    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
 }
 
 #[tokio::test]

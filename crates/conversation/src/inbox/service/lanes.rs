@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use misy_core::ChannelId;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+/// Batches that are written at once. The more accounts are busy, the more each gathers meanwhile.
+const PENS: usize = 4;
+/// How often a writer lets everybody else who is ready go first.
+const GATHERING: usize = 2;
 /// Payloads that one statement writes at most.
 const BATCH_MAX: usize = 256;
 /// Bytes that one statement writes at most, but for a single payload that is larger.
@@ -65,20 +69,35 @@ impl Lane {
     }
 }
 
-/// The lanes of accounts that were busy lately.
+/// The lanes of accounts that were busy lately, and the pens that they share.
 #[derive(Clone)]
-pub struct Writers(moka::sync::Cache<ChannelId, Arc<Lane>>);
+pub struct Writers {
+    lanes: moka::sync::Cache<ChannelId, Arc<Lane>>,
+    pens: Arc<Semaphore>,
+}
 
 impl Default for Writers {
     fn default() -> Self {
         let idle = Duration::from_mins(5);
-        Self(moka::sync::Cache::builder().max_capacity(100_000).time_to_idle(idle).build())
+        let lanes = moka::sync::Cache::builder().max_capacity(100_000).time_to_idle(idle).build();
+        Self { lanes, pens: Arc::new(Semaphore::new(PENS)) }
     }
 }
 
 impl Writers {
     pub(crate) fn of(&self, channel: ChannelId) -> Arc<Lane> {
-        self.0.get_with(channel, Arc::default)
+        self.lanes.get_with(channel, Arc::default)
+    }
+
+    /// The right to write one batch. Whoever is ready to be part of it comes along: on an idle
+    /// machine that is nobody and takes no time, on a busy one it makes batches larger.
+    pub(crate) async fn pen(&self) -> Option<SemaphorePermit<'_>> {
+        // The pens are never taken away, so there is always one to wait for.
+        let pen = self.pens.acquire().await.ok();
+        for _ in 0..GATHERING {
+            tokio::task::yield_now().await;
+        }
+        pen
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn deliver(deps: &Deps, ctx: &Ctx, message: MessageId) -> Resul
         Begun::Done => return Ok(()),
     };
     let kind = one.channel.kind();
-    match one.channel.send(&deps.egress, &one.account, &one.outbound).await {
+    match one.channel.send(&deps.egress.of(ctx), &one.account, &one.outbound).await {
         Ok(sent) => {
             metrics::counter!("misy_messages_sent_total", "channel" => kind).increment(1);
             Ok(note_sent(deps, ctx, &one, &sent).await?)
@@ -219,7 +219,7 @@ pub(crate) async fn mark_read(deps: &Deps, ctx: &Ctx, message: MessageId) -> Res
     let account = channels::service::open(deps, &mut tx, seen.channel).await?;
     drop(tx);
     let typing = seen.answer_is_queued && channel.capability().typing;
-    let told = channel.mark_read(&deps.egress, &account, &seen.external_id, typing).await;
+    let told = channel.mark_read(&deps.egress.of(ctx), &account, &seen.external_id, typing).await;
     if told.is_err() {
         let kind = channel.kind();
         metrics::counter!("misy_message_read_marks_failed_total", "channel" => kind).increment(1);

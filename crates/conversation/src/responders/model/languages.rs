@@ -56,12 +56,18 @@ pub(crate) fn detect(text: &str) -> Option<&'static str> {
     tag_of(info.lang()).filter(|_| info.is_reliable())
 }
 
-/// The likeliest of the given languages; of one language, nothing is learnt.
+/// Below this confidence a guess between languages is no better than chance: "hello" is as much
+/// German as English to a detector of letter groups.
+const CONFIDENCE_MIN: f64 = 0.15;
+
+/// The likeliest of the given languages, if the text says anything at all about it; of one
+/// language, nothing is learnt.
 pub(crate) fn detect_among(text: &str, languages: &[String]) -> Option<String> {
     let known: Vec<Lang> = languages.iter().filter_map(|tag| lang_of(tag)).collect();
     if known.len() < 2 {
         return None;
     }
-    let lang = Detector::with_allowlist(known).detect_lang(text)?;
-    languages.iter().find(|tag| lang_of(tag) == Some(lang)).cloned()
+    let info = Detector::with_allowlist(known).detect(text)?;
+    let sure = info.confidence() >= CONFIDENCE_MIN;
+    languages.iter().find(|tag| sure && lang_of(tag) == Some(info.lang())).cloned()
 }

@@ -108,6 +108,10 @@ fn long_texts_are_told_by_language_and_short_ones_only_among_the_tenants() {
     assert_eq!(detect("ok"), None);
     let languages = ["de".to_owned(), "en".to_owned()];
     assert_eq!(detect_among("wann habt ihr geöffnet", &languages).as_deref(), Some("de"));
+    assert_eq!(detect_among("opening hours", &languages).as_deref(), Some("en"));
+    for too_short in ["hello", "ok", "help", "asdf qwer"] {
+        assert_eq!(detect_among(too_short, &languages), None, "{too_short}");
+    }
     assert_eq!(detect_among("wann habt ihr geöffnet", &languages[..1]), None);
     assert_eq!(detect_among("anything", &["tlh".to_owned(), "en".to_owned()]), None);
 }

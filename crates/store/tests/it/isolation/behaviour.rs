@@ -2,11 +2,11 @@
 //! tenant and as the owner of the rows. Tables, columns and values come from the catalog.
 
 use misy_store::DbRole;
+use misy_store::isolation::{Catalog, Column, Relation};
 use misy_testkit::TestDatabase;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
-use super::catalog::{Catalog, Column, Relation};
 use crate::wire::{Wire, wire};
 
 const MINE: &str = "00000000-0000-0000-0000-00000000000a";
@@ -35,7 +35,7 @@ fn value(column: &Column, tenant: &str) -> String {
 }
 
 fn insert(table: &Relation, tenant: &str) -> String {
-    let columns = table.columns.iter().filter(|column| !column.generated);
+    let columns = table.columns.iter().filter(|column| column.generated.is_none());
     let (names, values): (Vec<&str>, Vec<String>) =
         columns.map(|column| (column.name.as_str(), value(column, tenant))).unzip();
     format!("insert into {} ({}) values ({})", table.name, names.join(", "), values.join(", "))
@@ -169,7 +169,7 @@ impl Cell<'_> {
 async fn with_rows_of_two_tenants(database: &TestDatabase) -> (Wire, Catalog) {
     let superuser = wire(database.superuser()).await;
     superuser.batch_execute(FREE_VALUES).await.expect("constraints go");
-    let catalog = Catalog::read(&superuser).await;
+    let catalog = Catalog::read(&superuser).await.expect("readable");
     for table in catalog.tenant_tables() {
         let sql = insert(table, THEIRS);
         superuser.execute(&sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));

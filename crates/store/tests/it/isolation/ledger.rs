@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use misy_store::isolation::{CONTROL, Catalog, Relation, faults};
 use misy_testkit::TestDatabase;
 
-use super::catalog::{Catalog, Relation};
-use super::{CONTROL, rules};
 use crate::wire::wire;
 
 const GOLDEN: &str = "../../docs/security/tables.md";
@@ -14,7 +13,7 @@ const GOLDEN: &str = "../../docs/security/tables.md";
 const HEAD: &str = "# Tables and who may touch them
 
 Written by the tests from the catalog of a migrated database (`cargo xtask golden`) and compared on
-every run; the rules that it was proven to keep are in `crates/store/tests/it/isolation/rules.rs`.
+every run; the rules that it was proven to keep are in `crates/store/src/isolation/rules.rs`.
 There is no exception to them.
 
 A *tenant* table holds what belongs to a tenant: row-level security is enabled and forced, its one
@@ -64,7 +63,7 @@ fn written(catalog: &Catalog) -> String {
 async fn the_golden_ledger_of_tables_is_what_the_catalog_says() {
     let database = TestDatabase::create().await;
     let client = wire(database.superuser()).await;
-    let catalog = Catalog::read(&client).await;
+    let catalog = Catalog::read(&client).await.expect("readable");
     let now = written(&catalog);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
     let writes = std::env::var("MISYBOT_GOLDEN").is_ok_and(|wish| wish == "write");
@@ -80,8 +79,8 @@ async fn the_golden_ledger_of_tables_is_what_the_catalog_says() {
 async fn every_table_keeps_every_rule_of_isolation() {
     let database = TestDatabase::create().await;
     let client = wire(database.superuser()).await;
-    let catalog = Catalog::read(&client).await;
-    assert_eq!(rules::faults(&catalog), Vec::<String>::new());
+    let catalog = Catalog::read(&client).await.expect("readable");
+    assert_eq!(faults(&catalog), []);
     assert!(catalog.tenant_tables().count() >= 15, "the catalog was read");
     for (name, _) in CONTROL {
         assert!(catalog.relations.iter().any(|one| one.name == name), "{name} is gone: unlist it");

@@ -1,11 +1,10 @@
 //! Room `store`: the rules can fail. Every wall is torn down, one at a time, and its loss is
 //! noticed.
 
+use misy_store::isolation::{Catalog, Fault, Weight, faults};
 use misy_testkit::TestDatabase;
 use tokio_postgres::Client;
 
-use super::catalog::Catalog;
-use super::rules;
 use crate::wire::wire;
 
 const TRUE_POLICY: &str = "create policy wide on {t} for select to misy_tenant using (true)";
@@ -45,7 +44,7 @@ const OF_FORMS: [(&str, &str); 8] = [
 ];
 
 /// What is done beside the tenant tables.
-const OF_OTHERS: [(&str, &str); 18] = [
+const OF_OTHERS: [(&str, &str); 29] = [
     ("stray", "create table stray (id uuid primary key); grant select on stray to misy_tenant"),
     ("stray", "create table stray (id uuid primary key)"),
     ("wide", "create view wide as select * from contacts"),
@@ -63,30 +62,58 @@ const OF_OTHERS: [(&str, &str); 18] = [
     ("misy_platform", "grant misy_owner to misy_platform"),
     ("misy_tenant", "grant create on schema public to misy_tenant"),
     ("misy_tenant", "grant execute on function set_config(text, text, boolean) to misy_tenant"),
+    (
+        "misy_account_of",
+        "alter function misy_account_of(text, uuid) set search_path = pg_catalog, public",
+    ),
+    ("misy_account_of", "alter function misy_account_of(text, uuid) reset search_path"),
+    ("misy_account_of", "alter function misy_account_of(text, uuid) owner to current_user"),
+    (
+        "misy_account_of",
+        "create or replace function misy_account_of(wanted_email text, new_id uuid) returns uuid
+            language plpgsql security definer set search_path = pg_catalog, public, pg_temp
+            as 'begin return (select id from accounts limit 1); end'",
+    ),
+    ("misy_tenant", "alter role misy_tenant createrole"),
+    ("misy_tenant", "grant pg_read_all_data to misy_tenant"),
+    ("misy_tenant", "create table own (id int); alter table own owner to misy_tenant"),
+    ("misy_tenant", "alter role misy_tenant set misy.tenant = 'x'"),
+    ("misy_owner", "alter role misy_owner login"),
+    ("contacts", "create rule copy as on insert to contacts do also notify leak"),
+    (
+        "contacts",
+        "create function spy() returns trigger language plpgsql as 'begin return new; end';
+         create trigger spy before insert on contacts for each row execute function spy()",
+    ),
     ("default grants", "alter default privileges grant select on tables to misy_tenant"),
 ];
 
+async fn found(client: &Client) -> Vec<Fault> {
+    faults(&Catalog::read(client).await.expect("readable"))
+}
+
 /// Faults after a change that is taken back.
-async fn faults_after(client: &Client, change: &str) -> Vec<String> {
+async fn faults_after(client: &Client, change: &str) -> Vec<Fault> {
     client.batch_execute("begin").await.expect("begins");
     client.batch_execute(change).await.unwrap_or_else(|error| panic!("{change}: {error:?}"));
-    let faults = rules::faults(&Catalog::read(client).await);
+    let faults = found(client).await;
     client.batch_execute("rollback").await.expect("rolls back");
     faults
 }
 
 async fn assert_noticed(client: &Client, name: &str, change: &str) {
     let faults = faults_after(client, change).await;
-    let named = faults.iter().any(|fault| fault.starts_with(&format!("{name}:")));
-    assert!(named, "not noticed: {change}; found: {faults:?}");
+    let of_it: Vec<&Fault> = faults.iter().filter(|fault| fault.subject == name).collect();
+    assert!(!of_it.is_empty(), "not noticed: {change}; found: {faults:?}");
+    assert!(of_it.iter().all(|fault| !fault.remedy.is_empty()), "{change}: {of_it:?}");
 }
 
 #[tokio::test]
 async fn every_wall_of_every_tenant_table_is_missed_when_it_is_gone() {
     let database = TestDatabase::create().await;
     let client = wire(database.superuser()).await;
-    let catalog = Catalog::read(&client).await;
-    assert_eq!(rules::faults(&catalog), Vec::<String>::new());
+    let catalog = Catalog::read(&client).await.expect("readable");
+    assert_eq!(faults(&catalog), []);
     for table in catalog.tenant_tables() {
         for change in OF_TABLES {
             assert_noticed(&client, &table.name, &change.replace("{t}", &table.name)).await;
@@ -101,6 +128,34 @@ async fn every_wall_around_the_tables_is_missed_when_it_is_gone() {
     for (name, change) in OF_FORMS.iter().chain(&OF_OTHERS) {
         assert_noticed(&client, name, change).await;
     }
-    let after = rules::faults(&Catalog::read(&client).await);
-    assert_eq!(after, Vec::<String>::new(), "every change was taken back");
+    assert_eq!(found(&client).await, [], "every change was taken back");
+}
+
+#[tokio::test]
+async fn what_no_tenant_reaches_is_reported_and_does_not_stop_a_start() {
+    let database = TestDatabase::create().await;
+    let client = wire(database.superuser()).await;
+    for change in [
+        "create table stray (id uuid primary key)",
+        "grant execute on function set_config(text, text, boolean) to misy_tenant",
+    ] {
+        let faults = faults_after(&client, change).await;
+        assert!(!faults.is_empty(), "{change}");
+        let weights: Vec<Weight> = faults.iter().map(|fault| fault.weight).collect();
+        assert!(weights.iter().all(|weight| *weight == Weight::Weakens), "{change}: {faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn another_program_in_a_schema_of_its_own_is_none_of_our_business() {
+    let database = TestDatabase::create().await;
+    let client = wire(database.superuser()).await;
+    let other = "create schema other; create table other.things (id int);
+        create function other.sum() returns int language sql security definer as 'select 1'";
+    assert_eq!(faults_after(&client, other).await, []);
+    let open = "; grant usage on schema other to public; grant select on other.things to public";
+    let faults = faults_after(&client, &format!("{other}{open}")).await;
+    let subjects: Vec<&str> = faults.iter().map(|fault| fault.subject.as_str()).collect();
+    assert!(subjects.contains(&"other.things"), "{subjects:?}");
+    assert!(subjects.contains(&"sum"), "everybody may run what has its owner's rights");
 }

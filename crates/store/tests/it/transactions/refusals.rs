@@ -84,7 +84,7 @@ async fn who_waits_too_long_for_a_connection_is_told_to_come_back() {
     let mut holder = db.tenant(&ctx(1)).await.expect("the only connection");
     add(&mut holder, 1).await;
     let error = db.tenant(&ctx(2)).await.err().expect("none is left");
-    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert!(matches!(error, Error::Busy { pool: "tenant" }), "{error:?}");
     assert_eq!((error.code(), error.retry_after_s()), (Code::Unavailable, Some(1)));
     db.ping().await.expect("the platform's connections are others");
     holder.commit().await.expect("it is kept");

@@ -1,0 +1,197 @@
+//! Room `store`: what must hold of a database so that its tenants are apart, looked up in its
+//! catalog. Reads only. A start asks [`ensure`], which refuses a database that breaks a rule;
+//! `misybot doctor` prints the whole [`Report`]; the tests prove on a migrated database that every
+//! rule holds and that the loss of every wall is noticed.
+
+mod catalog;
+mod probe;
+mod rules;
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config};
+
+use crate::embedded::Version;
+use crate::pools::sign_in;
+use crate::roles::{DbRole, RolePasswords};
+use crate::{Error, tls};
+
+pub use catalog::{
+    Catalog, Column, ForeignKey, Function, Grant, Index, Policy, Relation, Role, Session,
+};
+pub use probe::{Probe, probe};
+
+/// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
+/// role may touch them. Whatever is not listed here is a tenant table and must be protected like
+/// one.
+pub const CONTROL: [(&str, Option<&str>); 20] = [
+    ("accounts", None),
+    ("api_key_routes", Some("tenant_id")),
+    ("channel_routes", Some("tenant_id")),
+    ("credentials", Some("realm")),
+    ("dead_letters", Some("tenant_id")),
+    ("jobs", Some("tenant_id")),
+    ("memberships", Some("tenant_id")),
+    ("operators", None),
+    ("plans", None),
+    ("platform_audit_records", None),
+    ("platform_idempotency_keys", None),
+    ("provisionings", None),
+    ("realms", Some("tenant_id")),
+    ("refresh_tokens", None),
+    ("revocations", Some("tenant_id")),
+    ("schedules", None),
+    ("schema_migrations", None),
+    ("sessions", None),
+    ("signing_keys", None),
+    ("tenants", Some("id")),
+];
+
+/// Tenant tables on which the tenant's role may do less than all: name and what it may.
+pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SELECT"])];
+
+/// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
+/// as they were read in review, so that another body under the same name is noticed.
+pub const DEFINERS: [Definer; 1] = [Definer {
+    name: "misy_account_of",
+    owner: "misy_owner",
+    digest: "dce5304d98d377f9670cc88e02476d4355d09e2964b221d758a84e8b7b9f06f8",
+}];
+
+/// The only search path a function with its owner's rights may have. `pg_temp` comes last: where it
+/// is not named it comes first, and a temporary table of the caller would stand in for ours.
+pub const PINNED_PATH: &str = "search_path=pg_catalog, public, pg_temp";
+
+/// A function that runs with its owner's rights and was reviewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definer {
+    /// Its name.
+    pub name: &'static str,
+    /// Whose rights it has.
+    pub owner: &'static str,
+    /// SHA-256 of its arguments and body, in hexadecimal digits.
+    pub digest: &'static str,
+}
+
+/// One broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What breaks it: a table, a function, a role.
+    pub subject: String,
+    /// What is wrong with it.
+    pub broken: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// Whether a start must be refused.
+    pub weight: Weight,
+}
+
+/// How much a fault weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// A tenant could reach what is not its own: nothing may start.
+    Opens,
+    /// A second wall is missing, or something that no tenant reaches is not as the program made it.
+    Weakens,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.subject, self.broken, self.remedy)
+    }
+}
+
+/// Everything that was found.
+#[derive(Debug)]
+pub struct Report {
+    /// The catalog that was judged.
+    pub catalog: Catalog,
+    /// All that is wrong; empty if tenants are apart.
+    pub faults: Vec<Fault>,
+    /// How long the look took.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// The server's version.
+    pub fn server(&self) -> Version {
+        self.catalog.session.server()
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        let opens = self.faults.iter().filter(|fault| fault.weight == Weight::Opens);
+        let faults: Vec<Fault> = opens.cloned().collect();
+        (!faults.is_empty()).then_some(Refusal(faults))
+    }
+}
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub struct Refusal(Vec<Fault>);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the database does not keep tenants apart, so nothing was started:")?;
+        for fault in &self.0 {
+            write!(f, "\n  - {fault}")?;
+        }
+        f.write_str("\n`misybot doctor` prints the whole report")
+    }
+}
+
+/// Why a database was not found to keep tenants apart.
+#[derive(Debug, thiserror::Error)]
+pub enum EnsureError {
+    /// It could not be looked at.
+    #[error("the database cannot be inspected")]
+    Store(#[from] Error),
+    /// It breaks a rule.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Everything that is wrong with a database; empty if its tenants are apart.
+pub fn faults(catalog: &Catalog) -> Vec<Fault> {
+    rules::faults(catalog)
+}
+
+/// Looks at the database as `misy_tenant` sees it, on a connection of its own and by one
+/// statement. `server` is what the pools are opened with.
+pub async fn inspect(server: &Config, passwords: &RolePasswords) -> Result<Report, Error> {
+    let begun = std::time::Instant::now();
+    let catalog = as_tenants_role(server, passwords, async |client| {
+        client.batch_execute("begin read only; set local search_path = public").await?;
+        let catalog = Catalog::read(client).await?;
+        client.batch_execute("commit").await?;
+        Ok(catalog)
+    })
+    .await?;
+    let mut faults = rules::of_session(&catalog.session);
+    faults.extend(rules::faults(&catalog));
+    Ok(Report { catalog, faults, elapsed: begun.elapsed() })
+}
+
+/// Refuses a database in which a tenant could reach what is not its own.
+pub async fn ensure(server: &Config, passwords: &RolePasswords) -> Result<Report, EnsureError> {
+    let report = inspect(server, passwords).await?;
+    match report.refusal() {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(report),
+    }
+}
+
+/// Lends a connection of `misy_tenant` outside the pools for as long as the work takes.
+async fn as_tenants_role<T>(
+    server: &Config,
+    passwords: &RolePasswords,
+    work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let config = sign_in(server, passwords, DbRole::Tenant);
+    let (client, connection) =
+        tls::connect(&config).await.map_err(|error| Error::Unavailable(Box::new(error)))?;
+    let driver = async { connection.await.map_err(Error::from) };
+    let work = async move { work(&client).await };
+    let (done, ()) = futures_util::try_join!(work, driver)?;
+    Ok(done)
+}

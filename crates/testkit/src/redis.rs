@@ -1,0 +1,102 @@
+//! Room `testkit`: a real Redis of its own for a test, stopped and removed with it.
+
+use std::ops::{Deref, DerefMut};
+
+use ::redis::aio::MultiplexedConnection;
+use misy_core::crypto::Key;
+use misy_store::cache::private::PrivateRedis;
+use misy_store::{Cache, CacheConfig};
+
+/// Moves the end of every value nearer, there and in the tenants' indexes of ends.
+const AGE: &str = r"
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local left = redis.call('PTTL', key)
+  if left > tonumber(ARGV[1]) then
+    redis.call('PEXPIRE', key, left - ARGV[1])
+  elseif left >= 0 then
+    redis.call('DEL', key)
+  end
+  if string.sub(key, -2) == ':x' then
+    for _, name in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('ZINCRBY', key, -ARGV[1], name)
+    end
+  end
+end
+";
+
+/// A Redis that only this test uses.
+#[derive(Debug)]
+pub struct TestRedis {
+    // Before the folder, so that it has stopped when that is removed.
+    server: PrivateRedis,
+    _folder: tempfile::TempDir,
+}
+
+impl TestRedis {
+    /// Starts one. Panics with advice if no server is installed.
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("misy-redis-").tempdir();
+        let folder = folder.expect("the system has a folder for temporary files");
+        let ambient = crate::postgres::unpredictable();
+        match PrivateRedis::start(folder.path(), &ambient).await {
+            Ok(server) => Self { server, _folder: folder },
+            Err(error) => panic!("no test Redis ({error}): run `cargo xtask test` once"),
+        }
+    }
+
+    /// A configuration that names it, with a patience that no busy machine wears out.
+    pub fn config(&self) -> CacheConfig {
+        CacheConfig {
+            url: Some(self.server.url()),
+            connections: 2,
+            wait_ms: 60_000,
+            answer_ms: 60_000,
+            connect_ms: 60_000,
+            denials_ms: 0,
+            ..CacheConfig::default()
+        }
+    }
+
+    /// The program's own door to it.
+    pub async fn cache(&self) -> Cache {
+        self.cache_with(&self.config()).await
+    }
+
+    /// The same as configured.
+    pub async fn cache_with(&self, config: &CacheConfig) -> Cache {
+        let root = Key::new([0x7e; 32]);
+        let opened = Cache::open(config, &root, crate::wall_ambient(1)).await;
+        opened.expect("a Redis with the right users is not refused")
+    }
+
+    /// A connection of one who may do everything.
+    pub async fn warden(&self) -> MultiplexedConnection {
+        let client = ::redis::Client::open(self.server.warden_url().expose());
+        let client = client.expect("the address is one");
+        let patient = ::redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        let connecting = client.get_multiplexed_async_connection_with_config(&patient);
+        connecting.await.expect("it runs")
+    }
+
+    /// Lets time pass for every value there is, as if the server had slept.
+    pub async fn age(&self, ms: u64) {
+        let mut command = ::redis::cmd("EVAL");
+        command.arg(AGE).arg(0).arg(ms);
+        let aged = command.exec_async(&mut self.warden().await).await;
+        aged.expect("the warden may do everything");
+    }
+}
+
+impl Deref for TestRedis {
+    type Target = PrivateRedis;
+
+    fn deref(&self) -> &PrivateRedis {
+        &self.server
+    }
+}
+
+impl DerefMut for TestRedis {
+    fn deref_mut(&mut self) -> &mut PrivateRedis {
+        &mut self.server
+    }
+}
