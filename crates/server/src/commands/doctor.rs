@@ -46,6 +46,7 @@ async fn check_cache(installation: &Installation, findings: &mut Findings) -> an
     Ok(())
 }
 
+/// Where documents live, and what the document server should be told.
 async fn check_documents(
     installation: &Installation,
     findings: &mut Findings,
@@ -54,7 +55,7 @@ async fn check_documents(
         findings.fine("documents live in the database");
         return Ok(());
     };
-    let report = mongo.report().await.context("the document server")?;
+    let report = mongo.report().await.context("the document server does not answer")?;
     let MongoReport { version, database, collections, .. } = &report;
     findings.fine(format_args!(
         "the document server answers: MongoDB {version}, database `{database}`, {collections} \

@@ -28,10 +28,10 @@ impl Old {
         let first = ctx(1).tenant().uuid().to_string();
         let second: Bson = bson::Uuid::from_bytes(*ctx(2).tenant().uuid().as_bytes()).into();
         let mut all = Vec::new();
-        for number in 0..25_i64 {
+        for number in 0..25_u32 {
             all.push(doc! { "tenant": &first, "contact": format!("c{}", number % 3), "n": number,
             "seen": bson::DateTime::from_millis(number), "price": 0.5 });
-            let id = bson::Uuid::from_bytes(id(7_000 + number as u128).into_bytes());
+            let id = bson::Uuid::from_bytes(id(7_000 + u128::from(number)).into_bytes());
             all.push(doc! { "_id": id, "tenant": second.clone(), "contact": "other", "$odd": 1 });
         }
         all.push(doc! { "tenant": "gone", "n": 1 });
