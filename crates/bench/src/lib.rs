@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod pgbench;
 pub mod queue;
 pub mod report;
+pub mod rls;
 mod sql;
 
 pub use report::Report;

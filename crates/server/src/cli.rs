@@ -141,7 +141,7 @@ pub enum DeadLetters {
 /// Options of `bench`.
 #[derive(Debug, Args, Clone)]
 pub struct Bench {
-    /// `queue`, `ingest` or `start`.
+    /// `queue`, `ingest`, `rls` or `start`.
     pub name: String,
     /// How much work; each bench has its own unit and default.
     #[arg(long)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, ingest, queue};
+use misy_bench::{Failure, Report, ingest, queue, rls};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
@@ -68,8 +68,20 @@ async fn measure(
             let size = size.unwrap_or(8_000);
             Box::pin(measure_ingest(folder, postgres, ambient, size, seconds)).await
         }
+        "rls" => {
+            let settings = rls::Settings {
+                server: postgres.config("postgres"),
+                passwords: RolePasswords::derive(&Key::new(ambient.bytes())),
+                ctx: platform_ctx(&ambient),
+                ambient,
+                size: size.unwrap_or(5_000_000),
+                tenants: 1_250,
+                seconds,
+            };
+            Box::pin(rls::run(&settings)).await
+        }
         "start" => Ok(measure_start(folder, postgres)?),
-        other => Err(format!("there is no bench `{other}`: queue, ingest, start").into()),
+        other => Err(format!("there is no bench `{other}`: queue, ingest, rls, start").into()),
     }
 }
 
