@@ -15,6 +15,7 @@ pub mod ingest;
 pub mod pgbench;
 pub mod queue;
 pub mod report;
+pub mod rls;
 mod sql;
 pub mod storm;
 pub mod tenants;

@@ -1,3 +1,5 @@
-//! Room `bench`: benches at a small size, for what must hold at any.
+//! Room `bench`: what the benches stand on, and what must hold of them at any size.
 
+mod plans;
+mod rls;
 mod storm;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, cache, ingest, queue, storm, tenants};
+use misy_bench::{Failure, Report, cache, ingest, queue, rls, storm, tenants};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
@@ -80,6 +80,18 @@ async fn measure(
         "ingest" => {
             let size = size.unwrap_or(8_000);
             Box::pin(measure_ingest(folder, postgres, ambient, size, seconds)).await
+        }
+        "rls" => {
+            let settings = rls::Settings {
+                server: postgres.config("postgres"),
+                passwords: RolePasswords::derive(&Key::new(ambient.bytes())),
+                ctx: platform_ctx(&ambient),
+                ambient,
+                size: size.unwrap_or(5_000_000),
+                tenants: 1_250,
+                seconds,
+            };
+            Box::pin(rls::run(&settings)).await
         }
         "storm" => {
             let settings = storm::Settings {
