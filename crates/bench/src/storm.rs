@@ -151,7 +151,7 @@ async fn rage(settings: &Settings, db: &Db, tally: &Arc<Tally>) -> Result<(), Fa
                 let own = canaries::tenant(dice.below(tenants));
                 let other = canaries::tenant(dice.below(tenants));
                 let scene = acts::Scene { db: &db, tally: &tally, ctx: &ctx, own, other };
-                acts::one(&scene, &mut dice).await;
+                Box::pin(acts::one(&scene, &mut dice)).await;
             }
         });
     }

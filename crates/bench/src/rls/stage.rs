@@ -129,7 +129,7 @@ impl Stage {
     }
 
     /// The largest tenant.
-    pub(super) fn large(&self) -> Uuid {
+    pub(super) fn large() -> Uuid {
         rows::tenant(1)
     }
 

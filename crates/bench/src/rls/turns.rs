@@ -89,9 +89,9 @@ async fn compare(
             for spot in &spots {
                 let begun = Instant::now();
                 if side == 0 {
-                    policies(*spot).await?
+                    policies(*spot).await?;
                 } else {
-                    floor(*spot).await?
+                    floor(*spot).await?;
                 }
                 let taken = begun.elapsed();
                 // The first block also prepares the statements.
@@ -204,7 +204,7 @@ fn writes<'a>(
 /// Searches of the largest tenant, for words that one, a few, some, many and all messages have.
 pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>, Failure> {
     let sql = statements::get(MESSAGES, "SEARCH")?;
-    let large = stage.large();
+    let large = Stage::large();
     let mut found = Vec::new();
     for (name, words) in [
         ("one", "order25"),

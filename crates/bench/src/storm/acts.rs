@@ -81,12 +81,12 @@ pub(super) async fn one(scene: &Scene<'_>, dice: &mut Dice) {
     let work = scene.play(plot, dice.next());
     match dice.below(10) {
         0 | 1 => {
-            if !cut_short(work, steps).await {
+            if !Box::pin(cut_short(work, steps)).await {
                 Tally::count(&scene.tally.cancelled);
             }
         }
         2 => {
-            if AssertUnwindSafe(panicking(work, steps)).catch_unwind().await.is_err() {
+            if Box::pin(AssertUnwindSafe(panicking(work, steps)).catch_unwind()).await.is_err() {
                 Tally::count(&scene.tally.panicked);
             }
         }

@@ -237,7 +237,7 @@ async fn measure_ingest(
         let (pgbench, server) = (pgbench.clone(), server.clone());
         Floor { pgbench, server, connections, duration }.measure().await
     };
-    let metrics = serving(&app, listeners, ingest::run(&load, floor)).await?;
+    let metrics = Box::pin(serving(&app, listeners, ingest::run(&load, floor))).await?;
     worker.stop().await;
     sandbox.stop().await;
     let settings = json!({ "size": size, "connections": CONNECTIONS, "tenants": load.tenants });

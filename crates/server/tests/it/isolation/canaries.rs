@@ -123,8 +123,9 @@ mod tests {
     #[test]
     fn a_leak_is_found_in_every_writing() {
         let bytes = CANARY.as_bytes();
-        let escaped: String = CANARY.chars().map(|one| format!("\\u{:04x}", one as u32)).collect();
-        let percent: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = CANARY.chars().map(|one| format!("\\u{:04x}", one as u32));
+        let escaped = escaped.collect::<Vec<_>>().concat();
+        let percent = bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
         for (leak, form) in [
             (format!("{{\"name\":\"{CANARY}\"}}"), "as it is"),
             (CANARY.to_uppercase(), "as it is"),

@@ -30,7 +30,7 @@ impl Old {
         let mut all = Vec::new();
         for number in 0..25_u32 {
             all.push(doc! { "tenant": &first, "contact": format!("c{}", number % 3), "n": number,
-            "seen": bson::DateTime::from_millis(number), "price": 0.5 });
+            "seen": bson::DateTime::from_millis(i64::from(number)), "price": 0.5 });
             let id = bson::Uuid::from_bytes(id(7_000 + u128::from(number)).into_bytes());
             all.push(doc! { "_id": id, "tenant": second.clone(), "contact": "other", "$odd": 1 });
         }
