@@ -81,7 +81,11 @@ impl Raw {
         let client = redis::Client::open(server.warden_url().expose())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         let key = "raw".to_owned();
-        redis::cmd("SET").arg(&key).arg(&[7; VALUE_BYTES][..]).exec_async(&mut connection).await?;
+        redis::cmd("SET")
+            .arg(&key)
+            .arg(&[7_u8; VALUE_BYTES][..])
+            .exec_async(&mut connection)
+            .await?;
         Ok(Self { connection, key })
     }
 
