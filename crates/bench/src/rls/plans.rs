@@ -14,7 +14,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use super::statements::Statement;
+use super::statements::{RunsAs, Statement};
 use crate::Failure;
 
 /// A statement whose plan is another one under row-level security.
@@ -64,39 +64,49 @@ pub async fn compare(
     let mut comparison = Comparison::default();
     for statement in statements {
         let label = format!("{} {}", statement.file, statement.name);
-        let as_tenant = plans(planners.tenant, &statement.sql, tenant).await?;
-        let (planned, role) = match as_tenant {
-            Err(refused) if refused == SqlState::INSUFFICIENT_PRIVILEGE.code() => {
-                let planned = plans(planners.platform, &statement.sql, tenant).await?;
-                (planned, &mut comparison.of_platform)
-            }
-            planned => (planned, &mut comparison.of_tenants),
-        };
         let free = plans(planners.superuser, &statement.sql, tenant).await?;
-        let (planned, free) = match (planned, free) {
-            (Ok(planned), Ok(free)) => (planned, free),
-            (Err(state), _) | (_, Err(state)) => {
-                comparison.failed.push(format!("{label}: {state}"));
-                continue;
-            }
-        };
-        role.push(label.clone());
-        for ((mode, with_policies), without) in MODES.into_iter().zip(planned).zip(free) {
-            if with_policies != without {
-                let statement = label.clone();
-                comparison.differences.push(Difference { statement, mode, with_policies, without });
-            }
+        let mut as_tenant = matches!(statement.runs_as, RunsAs::Tenant | RunsAs::Both);
+        let mut as_platform = matches!(statement.runs_as, RunsAs::Platform | RunsAs::Both);
+        if statement.runs_as == RunsAs::Either {
+            let denied = Err(SqlState::INSUFFICIENT_PRIVILEGE.code().to_owned());
+            as_platform = plans(planners.tenant, &statement.sql, tenant).await? == denied;
+            as_tenant = !as_platform;
+        }
+        if as_tenant {
+            let planned = plans(planners.tenant, &statement.sql, tenant).await?;
+            comparison.note(&label, planned, &free);
+            comparison.of_tenants.push(label.clone());
+        }
+        if as_platform {
+            let planned = plans(planners.platform, &statement.sql, tenant).await?;
+            comparison.note(&label, planned, &free);
+            comparison.of_platform.push(label);
         }
     }
     Ok(comparison)
 }
 
+impl Comparison {
+    fn note(&mut self, label: &str, planned: Planned, free: &Planned) {
+        let (planned, free) = match (planned, free) {
+            (Ok(planned), Ok(free)) => (planned, free),
+            (Err(state), _) => return self.failed.push(format!("{label}: {state}")),
+            (_, Err(state)) => return self.failed.push(format!("{label}: {state}")),
+        };
+        for ((mode, with_policies), without) in MODES.into_iter().zip(planned).zip(free) {
+            if with_policies != *without {
+                let (statement, without) = (label.to_owned(), without.clone());
+                self.differences.push(Difference { statement, mode, with_policies, without });
+            }
+        }
+    }
+}
+
 /// Both plans of a statement, or the state with which it was refused.
-async fn plans(
-    client: &Client,
-    sql: &str,
-    tenant: Uuid,
-) -> Result<Result<Vec<String>, String>, Failure> {
+type Planned = Result<Vec<String>, String>;
+
+/// Both plans of a statement, or the state with which it was refused.
+async fn plans(client: &Client, sql: &str, tenant: Uuid) -> Result<Planned, Failure> {
     client.batch_execute(&format!("begin; set local misy.tenant = '{tenant}'")).await?;
     let planned = plan_both(client, sql, tenant).await;
     client.batch_execute("rollback; deallocate all").await?;
@@ -117,7 +127,11 @@ async fn plan_both(
     client.batch_execute(&format!("prepare planned as {sql}")).await?;
     let types = "select parameter_types::text[] from pg_prepared_statements where name = 'planned'";
     let types: Vec<String> = client.query_one(types, &[]).await?.get(0);
-    let values: Vec<String> = types.iter().map(|name| sample(name, tenant)).collect();
+    let value = |(at, name): (usize, &String)| match compared_with(sql, at + 1) {
+        Some(text) if name == "text" => format!("'{text}'"),
+        _ => sample(name, tenant),
+    };
+    let values: Vec<String> = types.iter().enumerate().map(value).collect();
     let execute = if values.is_empty() {
         "execute planned".to_owned()
     } else {
@@ -131,6 +145,13 @@ async fn plan_both(
         plans.push(row.get(0));
     }
     Ok(plans)
+}
+
+/// The text that a statement compares a parameter with, if it does: other values would only show the
+/// plan of a statement that does nothing.
+fn compared_with(sql: &str, number: usize) -> Option<&str> {
+    let (_, after) = sql.rsplit_once(&format!("${number} = '"))?;
+    Some(after.split_once('\'')?.0)
 }
 
 /// A value of a type, as it could come from the application.

@@ -45,7 +45,7 @@ const PARENTS: &str = "
     insert into contacts (tenant_id, id)
     select lpad(to_hex(k), 32, '0')::uuid,
         ('00000000-0000-7000-8001-' || lpad(to_hex(c), 12, '0'))::uuid
-    from generate_series(1, $tenants) k, generate_series(0, $size / $span) c;
+    from generate_series(1, $tenants) k, generate_series(0, greatest($size / $span, 160)) c;
     insert into conversations (tenant_id, id, contact_id, channel_id)
     select tenant_id, id, id, tenant_id from contacts";
 
@@ -114,7 +114,7 @@ impl Stage {
             create index messages_words_idx on messages
                 using gin (misy_tenant_words(tenant_id, words)) with (gin_pending_list_limit = 256)";
         sql::run(&self.server, index).await?;
-        sql::run(&self.server, &rows::fill(self.tenants, 20)).await?;
+        sql::run(&self.server, &rows::fill(self.tenants, 20.max(8_000 / self.tenants))).await?;
         self.settle().await
     }
 

@@ -80,6 +80,44 @@ pub struct Statement {
     pub name: String,
     /// What is sent to the database.
     pub sql: String,
+    /// As whom.
+    pub runs_as: RunsAs,
+}
+
+/// The role that a statement runs as, told from the functions that use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunsAs {
+    /// Inside a tenant.
+    Tenant,
+    /// Across tenants.
+    Platform,
+    /// Some functions this, some that.
+    Both,
+    /// The functions do not tell: whichever role may.
+    Either,
+}
+
+fn runs_as(source: &str, name: &str) -> RunsAs {
+    let is_part =
+        |byte: Option<&u8>| byte.is_some_and(|one| one.is_ascii_alphanumeric() || *one == b'_');
+    let (mut tenant, mut platform) = (false, false);
+    for (at, _) in source.match_indices(name) {
+        let (before, after) = (&source.as_bytes()[..at], &source.as_bytes()[at + name.len()..]);
+        let is_definition = source[..at].ends_with("const ");
+        if is_part(before.last()) || is_part(after.first()) || is_definition {
+            continue;
+        }
+        let function = source[..at].rfind("fn ").map_or("", |begin| &source[begin..at]);
+        let says = |words: &[&str]| words.iter().any(|word| function.contains(word));
+        tenant |= says(&["TenantTx", "db.tenant(", "db.read("]);
+        platform |= says(&["PlatformTx", "PlatformCtx", "db.platform(", ".platform_read("]);
+    }
+    match (tenant, platform) {
+        (true, false) => RunsAs::Tenant,
+        (false, true) => RunsAs::Platform,
+        (true, true) => RunsAs::Both,
+        (false, false) => RunsAs::Either,
+    }
 }
 
 /// Every statement of the application.
@@ -110,7 +148,8 @@ pub fn in_source(file: &str, source: &str) -> Vec<Statement> {
         let Some((_, value)) = after.split_once('=') else { break };
         let Some(sql) = literal(value.trim_start()) else { continue };
         if is_statement(&sql) {
-            found.push(Statement { file: file.to_owned(), name: name.to_owned(), sql });
+            let runs_as = runs_as(source, name);
+            found.push(Statement { file: file.to_owned(), name: name.to_owned(), sql, runs_as });
         }
     }
     found
@@ -157,6 +196,16 @@ mod tests {
             #[cfg(test)] const D: &str = \"select 3\";";
         let sql: Vec<String> = in_source("x", source).into_iter().map(|one| one.sql).collect();
         assert_eq!(sql, ["select 1", "with \"x\" as (select 2) select", "delete \"t\""]);
+    }
+
+    #[test]
+    fn whom_a_statement_runs_as_is_told_from_its_functions() {
+        let source = "const A: &str = \"select 1\"; const B: &str = \"select 2\";
+            const C: &str = \"select 3\"; const AB: &str = \"select 4\";
+            fn a(tx: &mut TenantTx) { tx.query(A) } fn b(tx: &mut PlatformTx) { tx.query(B) }
+            fn c(db: &Db) { db.platform_read(ctx).query(C) } fn d(tx: &mut TenantTx) { (B) }";
+        let roles: Vec<RunsAs> = in_source("x", source).iter().map(|one| one.runs_as).collect();
+        assert_eq!(roles, [RunsAs::Tenant, RunsAs::Both, RunsAs::Platform, RunsAs::Either]);
     }
 
     #[test]
