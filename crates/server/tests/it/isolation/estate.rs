@@ -2,6 +2,7 @@
 //! that stands nowhere else.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use misy_core::crypto::{hmac_sha256, to_hex};
 use misy_core::{Ambient, Cursor};
@@ -87,6 +88,8 @@ pub(crate) struct Estate {
     /// Its canaries by name: those that its own people are shown, and those that nobody is.
     shown: BTreeMap<String, String>,
     hidden: BTreeMap<String, String>,
+    canaries: OnceLock<Scanner>,
+    ids: OnceLock<Scanner>,
 }
 
 impl Estate {
@@ -125,6 +128,8 @@ impl Estate {
             named: BTreeMap::new(),
             shown: BTreeMap::new(),
             hidden: BTreeMap::new(),
+            canaries: OnceLock::new(),
+            ids: OnceLock::new(),
         };
         let slug = estate.canary(world, "slug");
         let password = format!("{}-A-long-one", world.word());
@@ -222,6 +227,15 @@ impl Estate {
         }
     }
 
+    /// One more person, about whom nothing is a canary.
+    pub(crate) async fn person(&self, world: &World, role: &str) -> (String, String) {
+        let email = format!("{}@people.example", world.word());
+        let password = format!("{}-A-long-one", world.word());
+        let new = json!({ "email": email, "name": "x", "role": role, "password": password });
+        self.own(world, "POST", "/v1/users", new).await;
+        (email, password)
+    }
+
     async fn converse(&mut self, world: &World) {
         let phone = world.phone();
         self.shown.insert("the customer's phone".to_owned(), phone[1..].to_owned());
@@ -276,9 +290,11 @@ impl Estate {
     }
 
     /// What nobody but its own people may ever be shown, with what even they are not.
-    pub(crate) fn canaries(&self) -> Scanner {
-        let all = self.shown.iter().chain(&self.hidden);
-        Scanner::of(all.map(|(name, text)| (name.as_str(), text.as_str())))
+    pub(crate) fn canaries(&self) -> &Scanner {
+        self.canaries.get_or_init(|| {
+            let all = self.shown.iter().chain(&self.hidden);
+            Scanner::of(all.map(|(name, text)| (name.as_str(), text.as_str())))
+        })
     }
 
     /// What its own people are shown.
@@ -287,9 +303,11 @@ impl Estate {
     }
 
     /// Its ids, which operators may read in a log and other tenants nowhere.
-    pub(crate) fn ids(&self) -> Scanner {
-        let ids = self.named.iter().filter(|(kind, _)| kind.ends_with("Id"));
-        Scanner::of(ids.map(|(name, text)| (name.as_str(), &text["ten_".len()..])))
+    pub(crate) fn ids(&self) -> &Scanner {
+        self.ids.get_or_init(|| {
+            let ids = self.named.iter().filter(|(kind, _)| kind.ends_with("Id"));
+            Scanner::of(ids.map(|(name, text)| (name.as_str(), &text["ten_".len()..])))
+        })
     }
 
     /// Something of the same form as one of its names, that nobody has.

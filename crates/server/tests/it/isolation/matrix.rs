@@ -55,31 +55,30 @@ impl Matrix {
         };
         let absent = self.stage.theirs.absent(&kind);
         let real = self.stage.theirs.named[&kind].clone();
-        self.stage.warm_up(operation).await;
+        if matches!(slot, Slot::Path { .. }) {
+            self.stage.warm_up(operation).await;
+        }
         let foreign = self.stage.ask(operation, caller, Some((slot, &real))).await;
         let nothing = self.stage.ask(operation, caller, Some((slot, &absent))).await;
         let place = format!("{} by {caller:?}, {slot}", operation.name());
-        self.stage.theirs.canaries().assert_clean(&place, foreign.whole().as_bytes());
         let is_path = matches!(slot, Slot::Path { .. });
-        // Every tenant is the operator's: what is done to one is not done to nobody.
-        let mine_to_run = caller == Caller::Operator && foreign.is_success();
-        if !(mine_to_run && is_path) {
-            let both_made = foreign.is_success() && nothing.is_success();
-            let (one, other) = if both_made {
-                (foreign.settled(&real), nothing.settled(&absent))
-            } else {
-                (foreign.comparable(), nothing.comparable())
-            };
-            assert_eq!(one, other, "{place}");
-            assert!(!is_path || !foreign.is_success(), "{place}: {}", foreign.whole());
-            assert!(foreign.status < 500, "{place}: {}", foreign.whole());
-            self.compared += 1;
-        }
+        self.stage.theirs.canaries().assert_clean(&place, foreign.whole().as_bytes());
+        let both_made = foreign.is_success() && nothing.is_success();
+        let (one, other) = if both_made {
+            (foreign.settled(&real), nothing.settled(&absent))
+        } else {
+            (foreign.comparable(), nothing.comparable())
+        };
+        assert_eq!(one, other, "{place}");
+        assert!(!is_path || !foreign.is_success(), "{place}: {}", foreign.whole());
+        assert!(foreign.status < 500, "{place}: {}", foreign.whole());
+        self.compared += 1;
         (foreign.status, nothing.status)
     }
 
     /// All cells of one operation, as a line of the table.
     async fn drive(&mut self, operation: &Operation) -> String {
+        let tenants_are_the_subject = operation.path.starts_with("/v1/tenants");
         let mut marks = Vec::new();
         let mut granted = false;
         for caller in CALLERS {
@@ -93,15 +92,25 @@ impl Matrix {
             granted |= own.is_success();
             let mut mark = own.status.to_string();
             for slot in &operation.slots {
-                if ends_session(operation) && caller != Caller::Person("owner") {
+                let in_path = matches!(slot, Slot::Path { .. });
+                // Of those who may do it at all, the one who may do most asks with other names in
+                // the query and the body as well.
+                if !in_path && !(own.is_success() && caller == Caller::Person("owner")) {
+                    continue;
+                }
+                // Every tenant is the operator's: none is foreign.
+                if caller == Caller::Operator && tenants_are_the_subject {
                     continue;
                 }
                 let (foreign, nothing) = self.compare(operation, caller, slot).await;
-                if matches!(slot, Slot::Path { .. }) {
+                if in_path {
                     let _ = write!(mark, "/{foreign}/{nothing}");
                 }
             }
             marks.push(format!("{mark:<11}"));
+        }
+        if ends_session(operation) {
+            self.stage.renew().await;
         }
         assert!(granted, "nobody was granted {}: give it a right body", operation.name());
         let slots: Vec<String> = operation.slots.iter().map(ToString::to_string).collect();
@@ -221,7 +230,7 @@ async fn golden_every_operation_answers_about_another_tenant_as_about_nobody() {
     for operation in &operations {
         matrix.try_their_idempotency_keys(operation).await;
     }
-    assert!(matrix.compared > 1_000, "only {} answers were compared", matrix.compared);
+    assert!(matrix.compared > 300, "only {} answers were compared", matrix.compared);
     let stage = &mut matrix.stage;
     assert_eq!(state(stage).await, before, "the other tenant has what it had");
     for (place, text) in outputs(stage, folder.path(), &url).await {

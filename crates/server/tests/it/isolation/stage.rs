@@ -43,6 +43,8 @@ pub(crate) struct Stage {
     pub(crate) mine: Estate,
     pub(crate) theirs: Estate,
     bearers: BTreeMap<String, String>,
+    /// People whose sessions and passwords may come to an end.
+    spare: BTreeMap<String, (String, String)>,
     operator: String,
     /// Everything that the other tenant's own people were answered.
     pub(crate) seen_by_them: Vec<u8>,
@@ -57,8 +59,12 @@ impl Stage {
         for (role, person) in &mine.people {
             bearers.insert(role.clone(), token(&world.sign_in(person).await));
         }
+        let mut spare = BTreeMap::new();
+        for role in ROLES {
+            spare.insert(role.to_owned(), mine.person(&world, role).await);
+        }
         let operator = world.as_operator().await;
-        Self { world, mine, theirs, bearers, operator, seen_by_them: Vec::new() }
+        Self { world, mine, theirs, bearers, spare, operator, seen_by_them: Vec::new() }
     }
 
     /// The caller's credential; a fresh session where the question ends it.
@@ -69,10 +75,15 @@ impl Stage {
             Caller::Operator if fresh => Some(self.world.as_operator().await),
             Caller::Operator => Some(self.operator.clone()),
             Caller::Person(role) if fresh => {
-                Some(token(&self.world.sign_in(&self.mine.people[role]).await))
+                Some(token(&self.world.sign_in(&self.spare[role]).await))
             }
             Caller::Person(role) => Some(self.bearers[role].clone()),
         }
+    }
+
+    /// Signs the operator in again, after a question that ended all sessions.
+    pub(crate) async fn renew(&mut self) {
+        self.operator = self.world.as_operator().await;
     }
 
     /// One of the asking tenant's own; a new one where the question takes it away.
@@ -128,7 +139,7 @@ impl Stage {
     /// A right body, so that it is the names in it that decide and not its form.
     pub(crate) async fn body(&self, operation: &Operation, caller: Caller) -> Value {
         let hello = json!({ "type": "text", "text": "hello" });
-        let person = |role| &self.mine.people[role];
+        let person = |role| &self.spare[role];
         let role = if let Caller::Person(role) = caller { role } else { "owner" };
         match (operation.method.as_str(), operation.path.as_str()) {
             ("POST", "/v1/api-keys") => json!({ "name": "x", "role": "viewer" }),
