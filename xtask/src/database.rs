@@ -44,7 +44,7 @@ impl Server {
 
     /// A new one in a folder of its own, which nobody else is told of.
     pub(crate) fn of_its_own(workshop: &Workshop, folder: PathBuf, steps: &Steps) -> Result<Self> {
-        Self::start(&workshop.dev_program("misy-testdb"), &Place { folder }, steps)
+        Self::start(Program::of(workshop), &Place { folder }, steps)
     }
 
     /// Starts `misy-testdb` in a process group of its own, so that Ctrl-C ends the tests first.
