@@ -17,7 +17,7 @@ use bytes::Bytes;
 use misy_core::crypto::Key as RootKey;
 use misy_core::{Ambient, Code, Ctx, PlatformCtx, Public, TenantId};
 
-use self::redis::{Down, Redis};
+use self::redis::{Down, Identity, Redis};
 use embedded::{Embedded, Key};
 
 pub use self::redis::{key_prefix, user_name, user_rules};
@@ -122,7 +122,11 @@ impl Cache {
 
     /// The part of the context's tenant.
     pub fn of(&self, ctx: &Ctx) -> TenantCache {
-        TenantCache { cache: self.0.clone(), tenant: ctx.tenant() }
+        let tenant = ctx.tenant();
+        TenantCache(match &self.0 {
+            Backend::Embedded(cache) => Part::Embedded(Arc::clone(cache), tenant),
+            Backend::Redis(redis) => Part::Redis(Arc::clone(redis), redis.identity(tenant)),
+        })
     }
 
     /// Prepares the cache for a new tenant. Without it the first use does.
@@ -200,12 +204,15 @@ pub struct CacheReport {
 #[error("{0}")]
 pub struct Idle(String);
 
+#[derive(Clone)]
+enum Part {
+    Embedded(Arc<Embedded>, TenantId),
+    Redis(Arc<Redis>, Arc<Identity>),
+}
+
 /// The cache of one tenant.
 #[derive(Clone)]
-pub struct TenantCache {
-    cache: Backend,
-    tenant: TenantId,
-}
+pub struct TenantCache(Part);
 
 impl std::fmt::Debug for TenantCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -217,9 +224,9 @@ impl TenantCache {
     /// The value of a key, unless it has expired or made room for others, or the cache's server is
     /// away.
     pub async fn get(&self, space: Space, key: &str) -> Result<Option<Bytes>, CacheError> {
-        Ok(match &self.cache {
-            Backend::Embedded(cache) => cache.get(&Key::new(self.tenant, space, key)),
-            Backend::Redis(redis) => redis.get(self.tenant, space, key).await,
+        Ok(match &self.0 {
+            Part::Embedded(cache, tenant) => cache.get(&Key::new(*tenant, space, key)),
+            Part::Redis(redis, who) => redis.get(who, space, key).await,
         })
     }
 
@@ -233,18 +240,18 @@ impl TenantCache {
         ttl: Duration,
     ) -> Result<(), CacheError> {
         let value = value.into();
-        match &self.cache {
-            Backend::Embedded(cache) => cache.put(Key::new(self.tenant, space, key), value, ttl),
-            Backend::Redis(redis) => redis.put(self.tenant, space, key, value, ttl).await,
+        match &self.0 {
+            Part::Embedded(cache, tenant) => cache.put(Key::new(*tenant, space, key), value, ttl),
+            Part::Redis(redis, who) => redis.put(who, space, key, value, ttl).await,
         }
         Ok(())
     }
 
     /// Forgets a key.
     pub async fn remove(&self, space: Space, key: &str) -> Result<(), CacheError> {
-        match &self.cache {
-            Backend::Embedded(cache) => cache.remove(&Key::new(self.tenant, space, key)),
-            Backend::Redis(redis) => redis.remove(self.tenant, space, key).await,
+        match &self.0 {
+            Part::Embedded(cache, tenant) => cache.remove(&Key::new(*tenant, space, key)),
+            Part::Redis(redis, who) => redis.remove(who, space, key).await,
         }
         Ok(())
     }
@@ -259,26 +266,26 @@ impl TenantCache {
         by: i64,
         ttl: Duration,
     ) -> Result<i64, CacheError> {
-        match &self.cache {
-            Backend::Embedded(cache) => cache.incr(Key::new(self.tenant, space, key), by, ttl),
-            Backend::Redis(redis) => redis.incr(self.tenant, space, key, by, ttl).await,
+        match &self.0 {
+            Part::Embedded(cache, tenant) => cache.incr(Key::new(*tenant, space, key), by, ttl),
+            Part::Redis(redis, who) => redis.incr(who, space, key, by, ttl).await,
         }
     }
 
     /// Forgets all of this tenant, and of no other.
     pub async fn clear(&self) -> Result<(), CacheError> {
-        match &self.cache {
-            Backend::Embedded(cache) => cache.clear(self.tenant),
-            Backend::Redis(redis) => redis.clear(self.tenant).await,
+        match &self.0 {
+            Part::Embedded(cache, tenant) => cache.clear(*tenant),
+            Part::Redis(redis, who) => redis.clear(who).await,
         }
         Ok(())
     }
 
     /// What this tenant's values take now, in bytes, keys and bookkeeping included.
     pub async fn bytes(&self) -> Result<u64, CacheError> {
-        Ok(match &self.cache {
-            Backend::Embedded(cache) => cache.bytes(self.tenant),
-            Backend::Redis(redis) => redis.bytes(self.tenant).await,
+        Ok(match &self.0 {
+            Part::Embedded(cache, tenant) => cache.bytes(*tenant),
+            Part::Redis(redis, who) => redis.bytes(who).await,
         })
     }
 }

@@ -170,10 +170,11 @@ impl CachePasswords {
         Self(root.derive("cache-users"))
     }
 
-    /// The password of one tenant's user, 64 hexadecimal digits.
+    /// The password of one tenant's user: 256 bits in 43 characters, which are one block of the
+    /// hash that Redis makes of them at each sign-in, and not two.
     pub fn of(&self, tenant: TenantId) -> Secret {
         let key = self.0.derive(&tenant.uuid().hyphenated().to_string());
-        Secret::new(crypto::to_hex(key.expose()))
+        Secret::new(crypto::to_base64url(key.expose()))
     }
 }
 
@@ -202,7 +203,7 @@ mod tests {
         let tenant = |number| TenantId::from_uuid(uuid::Uuid::from_u128(number));
         let passwords = |byte| CachePasswords::derive(&Key::new([byte; 32]));
         let one = passwords(1).of(tenant(1));
-        assert_eq!(one.expose().len(), 64);
+        assert_eq!(one.expose().len(), 43);
         assert_eq!(one, passwords(1).of(tenant(1)));
         assert_ne!(one, passwords(1).of(tenant(2)));
         assert_ne!(one, passwords(2).of(tenant(1)));

@@ -23,9 +23,10 @@ use super::{CacheConfig, CacheError, CachePasswords, Refusal, Space};
 use debts::{Debt, Debts};
 use denials::Denials;
 use door::{Door, Slot, Trouble};
-use identity::{Identity, name};
+use identity::name;
 use scripts::Scripts;
 
+pub(super) use identity::Identity;
 pub use identity::{key_prefix, user_name, user_rules};
 pub(super) use keeper::Down;
 pub(super) use scripts::script_texts;
@@ -100,42 +101,41 @@ impl Redis {
         }))
     }
 
-    pub(super) async fn get(&self, tenant: TenantId, space: Space, key: &str) -> Option<Bytes> {
-        let who = self.identity(tenant);
+    pub(super) async fn get(&self, who: &Identity, space: Space, key: &str) -> Option<Bytes> {
         let place = who.key(&["v:", space.name(), ":", key].concat());
         let command = || {
             let mut command = redis::cmd("GET");
             command.arg(&place);
             command
         };
-        match self.run(&who, command).await {
-            Ok(Value::BulkString(found)) => self.unseal(&who, found),
+        match self.run(who, command).await {
+            Ok(Value::BulkString(found)) => self.unseal(who, found),
             Ok(_) => None,
             Err(trouble) => {
                 self.note(&trouble);
-                self.meanwhile()?.get(&Key::new(tenant, space, key))
+                self.meanwhile()?.get(&Key::new(who.tenant(), space, key))
             }
         }
     }
 
     pub(super) async fn put(
         &self,
-        tenant: TenantId,
+        who: &Identity,
         space: Space,
         key: &str,
         value: Bytes,
         ttl: Duration,
     ) {
-        let (who, name) = (self.identity(tenant), name(space, key));
+        let (tenant, name) = (who.tenant(), name(space, key));
         let weight = weight(&name, (value.len() + SEAL_BYTES) as u64);
         let sealed = [&[VALUE_MARK], &tenant.uuid().as_bytes()[..], &value].concat();
         let command = || {
-            let mut command = self.scripts.put.call(&who);
+            let mut command = self.scripts.put.call(who);
             command.arg(&name).arg(&sealed).arg(milliseconds(ttl));
             command.arg(weight).arg(self.config.max_tenant_bytes);
             command
         };
-        if let Err(trouble) = self.run(&who, command).await {
+        if let Err(trouble) = self.run(who, command).await {
             self.note(&trouble);
             // The value before this one may still be there, and it is not the value any more.
             self.debts.add(tenant, name);
@@ -145,14 +145,14 @@ impl Redis {
         }
     }
 
-    pub(super) async fn remove(&self, tenant: TenantId, space: Space, key: &str) {
-        let (who, name) = (self.identity(tenant), name(space, key));
+    pub(super) async fn remove(&self, who: &Identity, space: Space, key: &str) {
+        let (tenant, name) = (who.tenant(), name(space, key));
         let command = || {
-            let mut command = self.scripts.remove.call(&who);
+            let mut command = self.scripts.remove.call(who);
             command.arg(&name);
             command
         };
-        if let Err(trouble) = self.run(&who, command).await {
+        if let Err(trouble) = self.run(who, command).await {
             self.note(&trouble);
             self.debts.add(tenant, name);
         }
@@ -163,20 +163,20 @@ impl Redis {
 
     pub(super) async fn incr(
         &self,
-        tenant: TenantId,
+        who: &Identity,
         space: Space,
         key: &str,
         by: i64,
         ttl: Duration,
     ) -> Result<i64, CacheError> {
-        let (who, name) = (self.identity(tenant), name(space, key));
+        let (tenant, name) = (who.tenant(), name(space, key));
         let command = || {
-            let mut command = self.scripts.incr.call(&who);
+            let mut command = self.scripts.incr.call(who);
             command.arg(&name).arg(by).arg(milliseconds(ttl));
             command.arg(weight(&name, COUNT_BYTES)).arg(self.config.max_tenant_bytes);
             command
         };
-        match self.run(&who, command).await {
+        match self.run(who, command).await {
             Ok(sum) => i64::from_redis_value(sum).map_err(|_| CacheError::NotACount),
             Err(Trouble::Refused(code)) if code == "NOTACOUNT" => Err(CacheError::NotACount),
             Err(trouble) => {
@@ -186,24 +186,23 @@ impl Redis {
         }
     }
 
-    pub(super) async fn clear(&self, tenant: TenantId) {
-        if let Err(trouble) = self.clear_there(&self.identity(tenant)).await {
+    pub(super) async fn clear(&self, who: &Identity) {
+        if let Err(trouble) = self.clear_there(who).await {
             self.note(&trouble);
-            self.debts.add_all(tenant);
+            self.debts.add_all(who.tenant());
         }
         if let Some(meanwhile) = self.meanwhile() {
-            meanwhile.clear(tenant);
+            meanwhile.clear(who.tenant());
         }
     }
 
-    pub(super) async fn bytes(&self, tenant: TenantId) -> u64 {
-        let who = self.identity(tenant);
-        let answer = self.run(&who, || self.scripts.bytes.call(&who)).await;
+    pub(super) async fn bytes(&self, who: &Identity) -> u64 {
+        let answer = self.run(who, || self.scripts.bytes.call(who)).await;
         match answer.map(u64::from_redis_value) {
             Ok(bytes) => bytes.unwrap_or(0),
             Err(trouble) => {
                 self.note(&trouble);
-                self.meanwhile().map_or(0, |meanwhile| meanwhile.bytes(tenant))
+                self.meanwhile().map_or(0, |meanwhile| meanwhile.bytes(who.tenant()))
             }
         }
     }
@@ -231,7 +230,8 @@ impl Redis {
         CacheError::Away
     }
 
-    fn identity(&self, tenant: TenantId) -> Arc<Identity> {
+    /// A tenant's credentials, for as many calls as one likes.
+    pub(super) fn identity(&self, tenant: TenantId) -> Arc<Identity> {
         self.known.get_with(tenant, || Arc::new(Identity::new(tenant, &self.passwords)))
     }
 

@@ -34,7 +34,7 @@ const MAY: [&str; 16] = [
 ];
 
 /// A tenant in Redis.
-pub(super) struct Identity {
+pub(in crate::cache) struct Identity {
     tenant: TenantId,
     user: String,
     password: Secret,
@@ -59,7 +59,7 @@ impl Identity {
         [&self.prefix, name].concat()
     }
 
-    pub(super) fn tenant(&self) -> TenantId {
+    pub(in crate::cache) fn tenant(&self) -> TenantId {
         self.tenant
     }
 

@@ -58,8 +58,10 @@ async fn no_answer_reaches_another_tenant_however_calls_are_given_up() {
     assert!(found.iter().sum::<u32>() > 0, "nothing was ever found: {found:?}");
     for number in 1..=TENANTS {
         let one = cache.of(&ctx(number));
-        put(&one, "last", "word").await;
-        assert_eq!(text(&one, "last").await.as_deref(), Some("word"), "tenant {number}");
+        put(&one, "last", &format!("word of {number}")).await;
+        // A cache may lose a value at any time, but it never gives another's.
+        let last = text(&one, "last").await;
+        assert!(last.is_none_or(|it| it == format!("word of {number}")), "tenant {number}");
         let bytes = one.bytes().await.expect("it answers");
         assert!(bytes <= 30_000, "tenant {number}: {bytes}");
     }
