@@ -42,6 +42,11 @@ impl Server {
         }
     }
 
+    /// A new one in a folder of its own, which nobody else is told of.
+    pub(crate) fn of_its_own(workshop: &Workshop, folder: PathBuf, steps: &Steps) -> Result<Self> {
+        Self::start(Program::of(workshop), &Place { folder }, steps)
+    }
+
     /// Starts `misy-testdb` in a process group of its own, so that Ctrl-C ends the tests first.
     fn start(program: Program, place: &Place, steps: &Steps) -> Result<Self> {
         fs::create_dir_all(&place.folder)?;

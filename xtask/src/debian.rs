@@ -12,6 +12,8 @@ pub(crate) struct Package {
     pub(crate) name: &'static str,
     /// Lines of shell that run first; may be empty.
     pub(crate) before: String,
+    /// A line of shell that runs last; may be empty.
+    pub(crate) after: String,
     /// What to do where there is no such package.
     pub(crate) otherwise: &'static str,
 }
@@ -43,8 +45,9 @@ impl Package {
         format!(
             "set -e; export DEBIAN_FRONTEND=noninteractive; {before} \
              install='apt-get install -y -q --no-install-recommends {name}'; \
-             $install || {{ apt-get update -q && $install; }}",
+             $install || {{ apt-get update -q && $install; }}\n{after}",
             before = self.before,
+            after = self.after,
             name = self.name
         )
     }
@@ -56,8 +59,8 @@ mod tests {
 
     #[test]
     fn the_install_script_is_a_shell_script() {
-        let package =
-            Package { name: "x", before: "trap 'rm -f y' EXIT;".to_owned(), otherwise: "" };
+        let before = "trap 'rm -f y' EXIT;".to_owned();
+        let package = Package { name: "x", before, after: "true".to_owned(), otherwise: "" };
         let checked = Command::new("sh").args(["-n", "-c", &package.script()]).status().unwrap();
         assert!(checked.success());
     }

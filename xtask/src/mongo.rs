@@ -62,6 +62,7 @@ fn ensure_python(workshop: &Workshop) -> Result<()> {
     let package = Package {
         name: "python3-venv",
         before: String::new(),
+        after: String::new(),
         otherwise: "install MongoDB (`mongod` in PATH) or Python 3 with venv",
     };
     debian::install(workshop, &package)

@@ -77,7 +77,10 @@ fn install(workshop: &Workshop) -> Result<()> {
          trap 'rm -f {NO_CLUSTER}' EXIT;"
     );
     let otherwise = "install PostgreSQL 15 or newer (`postgres` and `initdb` in PATH)";
-    debian::install(workshop, &Package { name: "postgresql", before, otherwise })
+    debian::install(
+        workshop,
+        &Package { name: "postgresql", before, after: String::new(), otherwise },
+    )
 }
 
 #[cfg(test)]

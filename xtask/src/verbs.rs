@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use crate::workshop::Workshop;
-use crate::{database, gates, golden, program, suite};
+use crate::{database, gates, golden, mutants, program, suite};
 
 /// A command line that says nothing we know; exit code 2.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Verb {
 }
 
 /// Every verb, in the order of the help.
-pub(crate) const VERBS: [Verb; 10] = [
+pub(crate) const VERBS: [Verb; 11] = [
     Verb {
         name: "up",
         arguments: "[ARGS..]",
@@ -94,6 +94,19 @@ pub(crate) const VERBS: [Verb; 10] = [
                   MISYBOT_GOLDEN=write and INSTA_UPDATE=always; look at `git diff` afterwards.\nWith \
                   --check the tests with `golden` in their name run and may write nothing.",
         run: golden::golden,
+    },
+    Verb {
+        name: "mutate-isolation",
+        arguments: "[ARGS..]",
+        summary: "puts faults into a copy of the tree and sees that the proof notices each",
+        details: "--list       names the faults and does nothing\n--only NAME  this fault, or these: \
+                  names with commas between\n--kind KIND  faults of this kind: sql, code, jobs, \
+                  logs, web, keys, redis, documents\nThe faults are in xtask/mutants. Each is \
+                  applied alone, and the tests that must notice it run on a server of their own. \
+                  Ends with the score `caught/all`; exit code 1 if one went unnoticed.\nWorks in \
+                  target/mutants, which stays warm: the first run builds everything. What each \
+                  trial printed is in target/mutants/logs.",
+        run: mutants::mutate_isolation,
     },
     Verb {
         name: "bench",
@@ -160,7 +173,7 @@ pub(crate) fn overview() -> String {
     for verb in &VERBS {
         let call = format!("{} {}", verb.name, verb.arguments);
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  {call:<24}{}", verb.summary);
+        let _ = writeln!(text, "  {call:<27}{}", verb.summary);
     }
     text.push_str("\n`cargo xtask help VERB` explains one. Exit codes: 0 done, 1 failed, 2 usage.");
     text

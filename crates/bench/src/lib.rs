@@ -7,13 +7,18 @@
     reason = "rates and percentiles of counts far below 2^52"
 )]
 
+pub mod cache;
 pub mod cpu;
+mod dice;
 pub mod http;
 pub mod ingest;
 pub mod pgbench;
 pub mod queue;
 pub mod report;
+pub mod rls;
 mod sql;
+pub mod storm;
+pub mod tenants;
 
 pub use report::Report;
 

@@ -45,8 +45,8 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     registry
         .register::<inbox::jobs::Ingest>(Arc::clone(deps))
-        .register::<inbox::jobs::Archive>(Arc::clone(deps))
         .register::<inbox::jobs::Revisit>(Arc::clone(deps))
+        .register::<inbox::jobs::Archive>(Arc::clone(deps))
         .register::<responders::Respond>(Arc::clone(deps))
         .register::<messages::Deliver>(Arc::clone(deps))
         .register::<messages::MarkRead>(Arc::clone(deps))

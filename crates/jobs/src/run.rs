@@ -208,3 +208,18 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_an_error_is_its_own_text_and_never_its_causes() {
+        let cause = std::io::Error::other("the customer wrote: my number is 4711");
+        let error = misy_store::Error::Unavailable(Box::new(cause));
+        assert!(chain(&error).contains("4711"), "the log may say it");
+        assert!(!shorten(&error).contains("4711"));
+        let long = std::io::Error::other("x".repeat(5_000));
+        assert_eq!(shorten(&long).len(), ERROR_CHARS);
+    }
+}

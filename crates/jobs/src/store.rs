@@ -92,7 +92,7 @@ const RENEW: &str = "
     returning jobs.id";
 
 const COUNT_READY: &str = "
-    select count(*) as ready from (select from jobs where state = 'ready' limit $1) some";
+    select count(*) as ready from (select from jobs where state = 'ready' limit $1) as counted";
 
 /// Walks round the tenants that have something ready, from behind `$1`, one index probe a tenant,
 /// takes twice an even share from each, the first of all before the second of any, and of these

@@ -12,13 +12,13 @@ use misy_core::Secret;
 use misy_core::crypto::Key;
 use misy_egress::Gateway;
 use misy_jobs::{Registry, Worker};
-use misy_store::Documents;
+use misy_store::{Cache, Documents};
 use misy_web::{Kit, metrics::PrometheusHandle};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::commands::{Installation, platform_ctx};
-use crate::config;
+use crate::{cache, config};
 
 /// The sockets, bound before anything that must know their addresses.
 pub struct Listeners {
@@ -75,6 +75,7 @@ pub struct App {
     conversation: Arc<misy_conversation::Deps>,
     kit: Kit,
     metrics: PrometheusHandle,
+    cache: Cache,
 }
 
 impl App {
@@ -87,6 +88,7 @@ impl App {
         let Installation { config, ambient, root, db, .. } = &installation;
         let metrics = metrics()?;
         let system = platform_ctx(ambient);
+        let cache = Box::pin(Cache::open(&config.cache, root, ambient.clone())).await?;
         let settings =
             misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
         let own = root.derive("identity");
@@ -98,7 +100,10 @@ impl App {
             db: db.clone(),
             ambient: ambient.clone(),
             keys: Arc::clone(&keys),
-            steps: vec![Arc::new(misy_identity::Provisioner(Arc::clone(&identity)))],
+            steps: vec![
+                Arc::new(misy_identity::Provisioner(Arc::clone(&identity))),
+                Arc::new(cache::CacheUsers(cache.clone())),
+            ],
             directory: Arc::clone(&directory),
         });
         let conversation = Arc::new(misy_conversation::Deps {
@@ -117,14 +122,15 @@ impl App {
             writers: misy_conversation::inbox::Writers::default(),
             archives: misy_conversation::inbox::Archives::default(),
         });
-        let kit = Kit::new(
+        let mut kit = Kit::new(
             db.clone(),
             Arc::new(misy_identity::Bearers(Arc::clone(&identity))),
             directory,
             answer_key(root),
             config.web.clone(),
         );
-        Ok(Self { installation, identity, tenancy, conversation, kit, metrics })
+        kit.readiness = cache::watch(kit.readiness, &cache);
+        Ok(Self { installation, identity, tenancy, conversation, kit, metrics, cache })
     }
 
     /// Every route of every room.
@@ -134,14 +140,16 @@ impl App {
             .merge(misy_conversation::router(&self.conversation))
     }
 
+    /// Who is active, as this program knows it.
+    pub fn directory(&self) -> Arc<dyn misy_jobs::Tenants> {
+        Arc::<misy_tenancy::Directory>::clone(&self.tenancy.directory)
+    }
+
     fn registry(&self) -> Registry {
         let registry = misy_identity::jobs(Registry::new(), &self.identity);
         let registry = misy_tenancy::jobs(registry, &self.tenancy);
-        misy_conversation::jobs(registry, &self.conversation).only_active(Arc::<
-            misy_tenancy::Directory,
-        >::clone(
-            &self.tenancy.directory
-        ))
+        let registry = misy_conversation::jobs(registry, &self.conversation);
+        registry.only_active(self.directory())
     }
 
     /// The names of every job that a worker of this program runs.
@@ -201,6 +209,7 @@ impl App {
         tokio::select! {
             asked = running => asked,
             () = self.keep_views_fresh() => Ok(()),
+            () = self.keep_cache() => Ok(()),
             () = misy_jobs::worker::announce(&self.installation.db) => Ok(()),
         }
     }
@@ -222,6 +231,11 @@ impl App {
         };
         let served = misy_web::serve(listener, admin, server, until);
         tokio::join!(served, stopping).1
+    }
+
+    /// Looks after the connections of the cache; never ends. Served or not, a process needs it.
+    pub async fn keep_cache(&self) {
+        match Box::pin(self.cache.keep()).await {}
     }
 
     /// Renews what this process knows of revocations; never ends.

@@ -20,6 +20,8 @@ pub struct Config {
     pub server: Server,
     /// The database.
     pub database: Database,
+    /// The cache.
+    pub cache: misy_store::CacheConfig,
     /// Where documents live.
     pub documents: MongoConfig,
     /// Logs.

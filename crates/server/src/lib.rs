@@ -5,6 +5,7 @@
 
 pub mod ambient;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -32,7 +32,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     runtime.block_on(async {
         match &cli.command {
             Command::Up(options) => Box::pin(commands::up::run(options, file)).await,
-            Command::Serve(place) => commands::serve::run(place, file).await,
+            Command::Serve(place) => Box::pin(commands::serve::run(place, file)).await,
             Command::Work(place) => commands::work::run(place, file).await,
             Command::Migrate(place) => commands::migrate::run(place, file).await,
             Command::Sandbox(options) => commands::sandbox::run(options, file).await,

@@ -4,6 +4,7 @@
 //! key of one tenant cannot name a value of another. What is in it may be gone at any moment: it
 //! is never the only place of anything.
 
+pub mod attack;
 mod config;
 mod embedded;
 pub mod private;
@@ -19,7 +20,7 @@ use misy_core::{Ambient, Code, Ctx, PlatformCtx, Public, TenantId};
 use self::redis::{Down, Redis};
 use embedded::{Embedded, Key};
 
-pub use self::redis::{key_prefix, user_rules};
+pub use self::redis::{key_prefix, user_name, user_rules};
 pub use config::{ADMIN_RULES, CacheConfig, CachePasswords, Refusal};
 
 /// One use of the cache: keys of different spaces never meet.
@@ -112,7 +113,7 @@ impl Cache {
             return Ok(Self::embedded(config, ambient));
         };
         let redis = Redis::new(config, &url, CachePasswords::derive(root), ambient)?;
-        match redis.tend().await {
+        match Box::pin(redis.tend()).await {
             Err(Down::Refused(refusal)) => Err(refusal),
             // It was logged, and it heals.
             Ok(()) | Err(Down::Away(_)) => Ok(Self(Backend::Redis(redis))),
@@ -166,6 +167,32 @@ impl Cache {
         let health = redis.health();
         if health.up { Ok(()) } else { Err(Idle(health.why_not.clone())) }
     }
+
+    /// What it is. Asks its server.
+    pub async fn inspect(&self) -> Result<CacheReport, Idle> {
+        let Backend::Redis(redis) = &self.0 else {
+            return Ok(CacheReport { name: "in the process".to_owned(), notes: Vec::new() });
+        };
+        let notes = redis.inspect().await.map_err(|down| Idle(down.to_string()))?;
+        let name = format!("Redis {}", redis.health().version);
+        Ok(CacheReport { name, notes })
+    }
+
+    /// How often the server has refused a tenant's user since this process began: not once, unless
+    /// somebody has a tenant's password or the program is wrong.
+    pub fn denials(&self, tenant: TenantId) -> u64 {
+        let Backend::Redis(redis) = &self.0 else { return 0 };
+        redis.health().denied.get(&tenant).copied().unwrap_or(0)
+    }
+}
+
+/// What a cache is and what an operator should know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheReport {
+    /// Its kind, and its version if it is a server.
+    pub name: String,
+    /// What could be better, each with what to do.
+    pub notes: Vec<String>,
 }
 
 /// Why the program goes on without cache.

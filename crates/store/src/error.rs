@@ -51,7 +51,8 @@ impl Error {
     fn lost_connection(error: &tokio_postgres::Error) -> bool {
         let Some(state) = error.code() else { return error.is_closed() || broke(error) };
         let class = state.code().get(..2).unwrap_or_default();
-        matches!(class, "08" | "53" | "57") && *state != SqlState::QUERY_CANCELED
+        let idled = *state == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT;
+        idled || matches!(class, "08" | "53" | "57") && *state != SqlState::QUERY_CANCELED
     }
 }
 

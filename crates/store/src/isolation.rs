@@ -53,11 +53,29 @@ pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SEL
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.
-pub const DEFINERS: [Definer; 1] = [Definer {
-    name: "misy_account_of",
-    owner: "misy_owner",
-    digest: "dce5304d98d377f9670cc88e02476d4355d09e2964b221d758a84e8b7b9f06f8",
-}];
+pub const DEFINERS: [Definer; 3] = [
+    Definer {
+        name: "misy_account_of",
+        owner: "misy_owner",
+        digest: "dce5304d98d377f9670cc88e02476d4355d09e2964b221d758a84e8b7b9f06f8",
+    },
+    Definer {
+        name: "misy_find_knowledge",
+        owner: "misy_search",
+        digest: "d465b860cd91bbd5b4d46e4691aff433c7683fe67fb74508fc4bd078f5049607",
+    },
+    Definer {
+        name: "misy_find_messages",
+        owner: "misy_search",
+        digest: "f10f2f9a36fa6e864426030757f4d87e3e630d47a81f3cd6edd54db4cf597791",
+    },
+];
+
+/// Tenant tables that are searched by words, and the columns that the search may see of them.
+pub const SEARCHED: [(&str, &[&str]); 2] = [
+    ("knowledge_entries", &["id", "tenant_id", "words"]),
+    ("messages", &["id", "tenant_id", "words"]),
+];
 
 /// The only search path a function with its owner's rights may have. `pg_temp` comes last: where it
 /// is not named it comes first, and a temporary table of the caller would stand in for ours.

@@ -172,13 +172,15 @@ async fn ensure_roles(
              exception when duplicate_object or unique_violation then null; end $$"
         )
     };
-    client.batch_execute(&make("misy_owner", "nologin")).await?;
-    client
-        .batch_execute(
-            "do $$ begin execute format('grant misy_owner to %I', current_user);
-             exception when others then raise warning 'misy_owner not granted: %', sqlerrm; end $$",
-        )
-        .await?;
+    for role in ["misy_owner", "misy_search"] {
+        client.batch_execute(&make(role, "nologin")).await?;
+        client
+            .batch_execute(&format!(
+                "do $$ begin execute format('grant {role} to %I', current_user);
+                 exception when others then raise warning '{role} not granted: %', sqlerrm; end $$"
+            ))
+            .await?;
+    }
     for role in DbRole::ALL {
         client.batch_execute(&make(role.name(), "login")).await?;
         if !signs_in(admin, role, passwords).await {

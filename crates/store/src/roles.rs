@@ -1,7 +1,8 @@
-//! Room `store`: the three database roles and their passwords.
+//! Room `store`: the database roles and their passwords.
 //!
 //! `misy_owner` owns the tables and cannot sign in, `misy_tenant` sees one tenant's rows at a time,
-//! `misy_platform` sees control tables and no tenant's content.
+//! `misy_platform` sees control tables and no tenant's content. `misy_search` cannot sign in; the
+//! functions that search by words run as it, and it sees ids and words alone.
 
 use misy_core::Secret;
 use misy_core::crypto::{self, Key};

@@ -36,12 +36,10 @@ impl TestRedis {
     /// Starts one. Panics with advice if no server is installed.
     pub async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("misy-redis-").tempdir();
-        let folder = folder.expect("the system has a folder for temporary files");
+        let folder = sure(folder);
         let ambient = crate::postgres::unpredictable();
-        match PrivateRedis::start(folder.path(), &ambient).await {
-            Ok(server) => Self { server, _folder: folder },
-            Err(error) => panic!("no test Redis ({error}): run `cargo xtask test` once"),
-        }
+        let server = sure(PrivateRedis::start(folder.path(), &ambient).await);
+        Self { server, _folder: folder }
     }
 
     /// A configuration that names it, with a patience that no busy machine wears out.
@@ -65,26 +63,27 @@ impl TestRedis {
     /// The same as configured.
     pub async fn cache_with(&self, config: &CacheConfig) -> Cache {
         let root = Key::new([0x7e; 32]);
-        let opened = Cache::open(config, &root, crate::wall_ambient(1)).await;
-        opened.expect("a Redis with the right users is not refused")
+        sure(Cache::open(config, &root, crate::wall_ambient(1)).await)
     }
 
     /// A connection of one who may do everything.
     pub async fn warden(&self) -> MultiplexedConnection {
-        let client = ::redis::Client::open(self.server.warden_url().expose());
-        let client = client.expect("the address is one");
+        let client = sure(::redis::Client::open(self.server.warden_url().expose()));
         let patient = ::redis::AsyncConnectionConfig::new().set_response_timeout(None);
-        let connecting = client.get_multiplexed_async_connection_with_config(&patient);
-        connecting.await.expect("it runs")
+        sure(client.get_multiplexed_async_connection_with_config(&patient).await)
     }
 
     /// Lets time pass for every value there is, as if the server had slept.
     pub async fn age(&self, ms: u64) {
         let mut command = ::redis::cmd("EVAL");
         command.arg(AGE).arg(0).arg(ms);
-        let aged = command.exec_async(&mut self.warden().await).await;
-        aged.expect("the warden may do everything");
+        sure(command.exec_async(&mut self.warden().await).await);
     }
+}
+
+/// What must be there for a test to be one.
+fn sure<T, E: std::error::Error>(outcome: Result<T, E>) -> T {
+    outcome.unwrap_or_else(|error| panic!("no test Redis ({error}): run `cargo xtask test` once"))
 }
 
 impl Deref for TestRedis {

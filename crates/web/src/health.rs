@@ -17,14 +17,23 @@ use crate::Problem;
 use crate::problem::{PROBLEM_JSON, chain};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Check = dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
+type Ask = dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
+
+/// A dependency.
+#[derive(Clone)]
+struct Check {
+    name: &'static str,
+    /// Whether nothing works without it.
+    needed: bool,
+    ask: Arc<Ask>,
+}
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The dependencies and how to ask whether each answers.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    checks: Vec<(&'static str, Arc<Check>)>,
+    checks: Vec<Check>,
     draining: Arc<AtomicBool>,
 }
 
@@ -40,7 +49,7 @@ impl Readiness {
     /// One dependency more. A check that takes longer than two seconds has failed.
     #[must_use]
     pub fn with<F, E>(
-        mut self,
+        self,
         name: &'static str,
         check: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
@@ -48,11 +57,39 @@ impl Readiness {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        let check = move || -> BoxFuture<'static, Result<(), BoxError>> {
+        self.and(name, true, check)
+    }
+
+    /// One dependency more that the program can do without: while it is away, it is told to be
+    /// degraded, and the process stays ready.
+    #[must_use]
+    pub fn with_optional<F, E>(
+        self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.and(name, false, check)
+    }
+
+    fn and<F, E>(
+        mut self,
+        name: &'static str,
+        needed: bool,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let ask = move || -> BoxFuture<'static, Result<(), BoxError>> {
             let answer = check();
             Box::pin(async move { answer.await.map_err(Into::into) })
         };
-        self.checks.push((name, Arc::new(check)));
+        self.checks.push(Check { name, needed, ask: Arc::new(ask) });
         self
     }
 
@@ -63,28 +100,36 @@ impl Readiness {
 
     /// Asks all at once. Who is down is told; why is only logged.
     pub(crate) async fn answer(&self) -> Response {
-        let asked = self.checks.iter().map(|(name, check)| async move {
-            let outcome = tokio::time::timeout(PATIENCE, check()).await;
-            (*name, outcome.unwrap_or_else(|_| Err("it took too long".into())))
+        let asked = self.checks.iter().map(|check| async move {
+            let outcome = tokio::time::timeout(PATIENCE, (check.ask)()).await;
+            (check, outcome.unwrap_or_else(|_| Err("it took too long".into())))
         });
         let outcomes = join_all(asked).await;
         let draining = self.draining.load(Ordering::Relaxed);
-        let ready = !draining && outcomes.iter().all(|(_, outcome)| outcome.is_ok());
-        for (name, outcome) in &outcomes {
+        let ready =
+            !draining && outcomes.iter().all(|(check, outcome)| outcome.is_ok() || !check.needed);
+        for (check, outcome) in &outcomes {
             if let Err(error) = outcome {
-                tracing::warn!(dependency = name, error = chain(&**error), "not ready");
+                let (name, error) = (check.name, chain(&**error));
+                tracing::warn!(dependency = name, needed = check.needed, error, "not ready");
             }
         }
         let checks: Vec<Value> = outcomes
             .iter()
-            .map(|(name, outcome)| {
-                json!({"name": name, "status": if outcome.is_ok() { "up" } else { "down" }})
-            })
+            .map(|(check, outcome)| json!({"name": check.name, "status": status(check, outcome)}))
             .collect();
         if ready {
             return Json(json!({"status": "ready", "checks": checks})).into_response();
         }
         unready(draining, &checks)
+    }
+}
+
+fn status(check: &Check, outcome: &Result<(), BoxError>) -> &'static str {
+    match outcome {
+        Ok(()) => "up",
+        Err(_) if check.needed => "down",
+        Err(_) => "degraded",
     }
 }
 
@@ -108,6 +153,6 @@ pub(crate) async fn alive() -> Json<Value> {
 
 impl std::fmt::Debug for Readiness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.checks.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.checks.iter().map(|check| check.name)).finish()
     }
 }

@@ -32,7 +32,9 @@ fn help_lists_every_verb_and_explains_each() {
     let overview = xtask(folder.path(), &["--help"]);
     assert_eq!(code(&overview), 0);
     let overview = String::from_utf8(overview.stdout).unwrap();
-    for verb in ["up", "test", "check", "fmt", "lint", "rooms", "golden", "bench", "db"] {
+    for verb in
+        ["up", "test", "check", "fmt", "lint", "rooms", "golden", "mutate-isolation", "bench", "db"]
+    {
         assert!(overview.contains(&format!("\n  {verb} ")), "{verb}");
         let help = xtask(folder.path(), &[verb, "--help"]);
         assert_eq!(code(&help), 0);

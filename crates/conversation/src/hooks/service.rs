@@ -37,8 +37,10 @@ pub(crate) async fn deliver(
     id: ChannelId,
     delivery: &Delivery<'_>,
 ) -> Result<Outcome, Error> {
-    let (channel, route) = find(deps, ctx, id).await?;
-    let opened = open(deps, ctx, route).await?.ok_or(Error::NotFound)?;
+    let found = find(deps, ctx, id).await?;
+    let Some((channel, route, opened)) = found else {
+        return Err(Error::Signature(VerifyError::Mismatch));
+    };
     delivery.verify(channel.as_ref(), route, &opened.account)?;
     let mut known = vec![opened.account.external_id.clone()];
     known.extend(channel.more_routes(&opened.account.settings));
@@ -146,25 +148,36 @@ fn count(kind: &'static str, outcome: Outcome) {
         .increment(1);
 }
 
+/// The account behind an address of its own. An address that nobody has is refused as a wrong
+/// secret is at one that somebody has: whoever guesses learns nothing.
 async fn find(
     deps: &Deps,
     ctx: &PlatformCtx,
     id: ChannelId,
-) -> Result<(Arc<dyn Channel>, Route), Error> {
+) -> Result<Option<(Arc<dyn Channel>, Route, Arc<Opened>)>, Error> {
+    let Some((channel, route)) = find_route(deps, ctx, id).await? else { return Ok(None) };
+    Ok(open(deps, ctx, route).await?.map(|opened| (channel, route, opened)))
+}
+
+async fn find_route(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    id: ChannelId,
+) -> Result<Option<(Arc<dyn Channel>, Route)>, Error> {
     let name = id.to_string();
     let looked =
         deps.channels.iter().find_map(|channel| match deps.routes.look(channel.kind(), &name) {
             Known::Found(route) => Some((Arc::clone(channel), route)),
             Known::Absent | Known::Unknown => None,
         });
-    if let Some(found) = looked {
-        return Ok(found);
+    if looked.is_some() {
+        return Ok(looked);
     }
     let mut tx = deps.db.platform_read(ctx).await?;
-    let (kind, route) = store::find_by_channel(&mut tx, id).await?.ok_or(Error::NotFound)?;
-    let channel = deps.channels.find(&kind).ok_or(Error::NotFound)?;
+    let Some((kind, route)) = store::find_by_channel(&mut tx, id).await? else { return Ok(None) };
+    let Some(channel) = deps.channels.find(&kind) else { return Ok(None) };
     deps.routes.keep(&kind, &name, Some(route));
-    Ok((Arc::clone(channel), route))
+    Ok(Some((Arc::clone(channel), route)))
 }
 
 async fn open(deps: &Deps, ctx: &PlatformCtx, route: Route) -> Result<Option<Arc<Opened>>, Error> {
@@ -209,8 +222,8 @@ pub async fn shake_hands(
     id: ChannelId,
     query: &str,
 ) -> Result<String, Error> {
-    let (channel, route) = find(deps, ctx, id).await?;
-    answer(deps, ctx, channel.as_ref(), route, query).await
+    let (channel, _, opened) = find(deps, ctx, id).await?.ok_or(Error::Handshake)?;
+    answer(channel.as_ref(), &opened, query)
 }
 
 /// Answers the handshake for the one address of a provider's app, with any account's token.
@@ -226,19 +239,13 @@ pub async fn shake_hands_shared(
         let mut tx = deps.db.platform_read(ctx).await?;
         if let Some(route) = store::find_by_handshake(&mut tx, channel.kind(), &digest).await? {
             drop(tx);
-            return answer(deps, ctx, channel.as_ref(), route, query).await;
+            let opened = open(deps, ctx, route).await?.ok_or(Error::Handshake)?;
+            return answer(channel.as_ref(), &opened, query);
         }
     }
     Err(Error::Handshake)
 }
 
-async fn answer(
-    deps: &Deps,
-    ctx: &PlatformCtx,
-    channel: &dyn Channel,
-    route: Route,
-    query: &str,
-) -> Result<String, Error> {
-    let opened = open(deps, ctx, route).await?.ok_or(Error::NotFound)?;
+fn answer(channel: &dyn Channel, opened: &Opened, query: &str) -> Result<String, Error> {
     channel.handshake(&opened.account, query).map_err(|_| Error::Handshake)
 }

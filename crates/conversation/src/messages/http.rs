@@ -26,6 +26,7 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list, send))
         .routes(routes!(send_to))
+        .routes(routes!(search))
         .routes(routes!(get))
         .with_state(deps)
 }
@@ -219,6 +220,28 @@ async fn send_to(
     let draft = Draft { content: body.content, reply_to: None };
     let message = service::send_to(&deps, &ctx, &to, &draft).await?;
     Ok((StatusCode::ACCEPTED, Json(view(message))))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct MessageSearch {
+    /// Words that must all occur, as they are written; upper and lower case are one.
+    #[param(min_length = 1, max_length = 200)]
+    q: String,
+}
+
+/// Search the messages of all conversations, newest first.
+#[utoipa::path(get, path = "/v1/messages/search", tag = "messages",
+    operation_id = "search_messages", params(MessageSearch, Paging),
+    responses((status = 200, body = Page<MessageView>)))]
+async fn search(
+    State(deps): State<Arc<Deps>>,
+    Tenant(ctx): Tenant,
+    paging: Paging,
+    Params(wanted): Params<MessageSearch>,
+) -> Result<Json<Page<MessageView>>, Problem> {
+    let page = service::search(&deps, &ctx, &wanted.q, paging.cursor, paging.limit).await?;
+    Ok(Json(page.map(view)))
 }
 
 /// Read a message with all tries to deliver it.

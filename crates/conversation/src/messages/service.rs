@@ -32,6 +32,20 @@ pub async fn list(
     Ok(Page::cut(rows.ok_or(Error::NotFound)?, limit, |message| message.id))
 }
 
+/// A page of the tenant's messages in which all words of a phrase occur, newest first.
+pub async fn search(
+    deps: &Deps,
+    ctx: &Ctx,
+    phrase: &str,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<Message>, Error> {
+    ctx.require(Permission::MessageRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let rows = store::search(&mut tx, &crate::storable(phrase), cursor, limit).await?;
+    Ok(Page::cut(rows, limit, |message| message.id))
+}
+
 /// One message with all tries to hand it to its provider.
 pub async fn get(deps: &Deps, ctx: &Ctx, id: MessageId) -> Result<(Message, Vec<Attempt>), Error> {
     ctx.require(Permission::MessageRead)?;

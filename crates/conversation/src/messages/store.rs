@@ -80,6 +80,12 @@ const LIST_NEWEST_FIRST: &str = "
     where tenant_id = $1 and conversation_id = $2 and ($3::uuid is null or id < $3)
     order by id desc limit $4";
 
+/// The ids come from a function with the tenant's predicate of its own; the rows through the policy.
+const SEARCH: &str = "
+    select * from messages
+    where tenant_id = $1 and id = any (array(select misy_find_messages($2, $3, $4)))
+    order by id desc";
+
 const CONVERSATION_EXISTS: &str = "select from conversations where tenant_id = $1 and id = $2";
 
 const LIST_ATTEMPTS: &str = "
@@ -212,6 +218,19 @@ pub(crate) async fn list(
         return Ok(None);
     }
     rows.iter().map(message).collect::<Result<_, _>>().map(Some)
+}
+
+/// Messages of all conversations in which all words occur, newest first.
+pub(crate) async fn search(
+    tx: &mut TenantTx,
+    phrase: &str,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Vec<Message>, Error> {
+    let (tenant, before) = (tx.tenant(), cursor.map(|cursor| cursor.0));
+    let wanted = i32::try_from(limit.fetch()).unwrap_or(i32::MAX);
+    let rows = tx.query(SEARCH, &[&tenant, &phrase, &before, &wanted]).await?;
+    rows.iter().map(message).collect()
 }
 
 pub(crate) async fn list_attempts(

@@ -32,8 +32,9 @@ const FIND: &str = "
     where message.tenant_id = $1 and message.id = $2 and message.direction = 'inbound'";
 
 /// The text is cut into stems once for each language of the tenant. An entry has as many of them
-/// as its own stems become fewer when those are taken out; the query is only a quick way to the
-/// entries that have any. The first step walks the index from one language to the next, whatever
+/// as its own stems become fewer when those are taken out; the function is only a quick way to the
+/// ids of entries that have any, through an index that the policy would not let be used. The first
+/// step walks the index from one language to the next, whatever
 /// the number of entries.
 const SEARCH: &str = r"
     with recursive spoken (language) as (
@@ -61,11 +62,15 @@ const SEARCH: &str = r"
                 - length(ts_delete(near.question_words || near.answer_words, asked.words))
                 as in_either
         from (
-            select * from knowledge_entries as entry
-            where entry.tenant_id = $1 and entry.language = asked.language
-                and (entry.question_words @@ asked.any_word
-                    or entry.answer_words @@ asked.any_word
-                    or (asked.any_word is null and length(entry.question_words) = 0))
+            select * from (
+                select * from knowledge_entries as one
+                where one.tenant_id = $1 and one.language = asked.language
+                    and asked.any_word is not null
+                    and one.id = any (array(select misy_find_knowledge(asked.words)))
+                union all
+                select * from knowledge_entries as one
+                where one.tenant_id = $1 and one.language = asked.language
+                    and asked.any_word is null and length(one.question_words) = 0) as entry
             order by ts_rank(entry.question_words, asked.any_word, 2) desc, entry.id
             limit $3) as near) as best on true";
 

@@ -67,7 +67,7 @@ async fn a_handshake_with_a_wrong_token_or_mode_is_refused_at_both_addresses() {
         assert!(!answer.text.contains("1158201444"), "{path} {mode} {token}");
         assert_eq!(answer.expect(403)["code"], "hook.verification_failed");
     }
-    handshake(&house, ABSENT, "subscribe", &token).await.expect(404);
+    handshake(&house, ABSENT, "subscribe", &token).await.expect(403);
     handshake(&house, "/hooks/elsewhere", "subscribe", &token).await.expect(404);
     house.ask(SHARED).await.expect(403);
 }
@@ -185,16 +185,23 @@ async fn stored_by_anybody(house: &House) -> usize {
 }
 
 #[tokio::test]
-async fn an_address_of_nobody_is_not_found_and_a_foreign_secret_opens_no_other() {
+async fn an_address_of_nobody_answers_as_one_of_another_and_a_foreign_secret_opens_no_other() {
     let house = House::new().await;
     let (shop, other) = (house.number(NUMBER).await, house.number("2").await);
     let body = hello(NUMBER, "wamid.1");
     let signature = sign(&secret(NUMBER), &body);
     let absent = house.knock(ABSENT, &body, Some(&signature)).await;
-    let nonsense = house.knock("/hooks/cha_7", &body, Some(&signature)).await;
-    assert_eq!(absent.status, 404);
-    assert_eq!(comparable(&absent), comparable(&nonsense));
-    house.knock(&hook(&other), &body, Some(&signature)).await.expect(401);
+    let foreign = house.knock(&hook(&other), &body, Some(&signature)).await;
+    assert_eq!(absent.status, 401);
+    assert_eq!(comparable(&absent), comparable(&foreign));
+    let absent = house.knock(ABSENT, &body, None).await;
+    let foreign = house.knock(&hook(&other), &body, None).await;
+    assert_eq!(comparable(&absent), comparable(&foreign));
+    let absent = handshake(&house, ABSENT, "subscribe", "7").await;
+    let foreign = handshake(&house, &hook(&other), "subscribe", "7").await;
+    assert_eq!(absent.status, 403);
+    assert_eq!(comparable(&absent), comparable(&foreign));
+    house.knock("/hooks/cha_7", &body, Some(&signature)).await.expect(404);
     let theirs = sign(&secret("2"), &body);
     house.knock(&hook(&other), &body, Some(&theirs)).await.expect(200);
     assert_eq!(stored_by_anybody(&house).await, 0, "it names another account");
@@ -279,6 +286,26 @@ async fn a_payload_delivered_again_is_stored_once() {
     house.run().await;
     assert_eq!((house.count(&shop, "inbox").await, house.payloads(&shop, "done").await), (1, 1));
     assert_eq!(house.count(&shop, "messages where direction = 'inbound'").await, 1);
+}
+
+#[tokio::test]
+async fn deliveries_to_two_tenants_that_come_together_stay_apart() {
+    let house = House::new().await;
+    let (first, second) = (house.number("1").await, house.number("2").await);
+    let shops = [&first, &second];
+    let said: Vec<_> = (0..40)
+        .map(|n| (shops[n % 2], hello(&shops[n % 2].address, &format!("wamid.{n}"))))
+        .collect();
+    let deliveries = said.iter().map(|(shop, body)| house.meta(shop, body));
+    for answer in futures_util::future::join_all(deliveries).await {
+        answer.expect(200);
+    }
+    for shop in shops {
+        let bodies = bodies(&house, shop).await;
+        assert_eq!(bodies.len(), 20);
+        let own = format!("\"phone_number_id\":\"{}\"", shop.address);
+        assert!(bodies.iter().all(|body| body.contains(&own)), "{bodies:?}");
+    }
 }
 
 #[tokio::test]

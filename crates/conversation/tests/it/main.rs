@@ -15,5 +15,6 @@ mod documents;
 mod hooks;
 mod ingest;
 mod knowledge;
+mod searching;
 mod shapes;
 mod statuses;

@@ -69,7 +69,7 @@ pub(super) async fn insert(
 const LIST: &str = "
     select k.id, k.name, k.role, k.permissions, k.status = 'revoked' as revoked, k.created_by,
            k.created_at, k.expires_at, k.version, r.last_used_at
-    from api_keys k left join api_key_routes r on r.key_id = k.id
+    from api_keys k left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
     where k.tenant_id = $1 and ($2::uuid is null or k.id > $2) order by k.id limit $3";
 
 /// Keys after one, oldest first.
@@ -85,7 +85,7 @@ pub(super) async fn list(
 const FIND: &str = "
     select k.id, k.name, k.role, k.permissions, k.status = 'revoked' as revoked, k.created_by,
            k.created_at, k.expires_at, k.version, r.last_used_at
-    from api_keys k left join api_key_routes r on r.key_id = k.id
+    from api_keys k left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
     where k.tenant_id = $1 and k.id = $2";
 
 /// A key by id.

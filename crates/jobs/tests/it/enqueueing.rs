@@ -43,6 +43,45 @@ async fn a_job_runs_as_whoever_enqueued_it() {
 }
 
 #[tokio::test]
+async fn a_job_may_do_no_more_than_whoever_enqueued_it() {
+    let stage = Stage::new().await;
+    let viewer = misy_testkit::ctx(tenant(1), Role::Viewer);
+    let mut tx = stage.db.tenant(&viewer).await.unwrap();
+    Step::new(1).enqueue(&mut tx);
+    tx.commit().await.unwrap();
+    stage.worker().run_until_idle().await.unwrap();
+    assert_eq!(stage.diary.contexts()[0].grants(), Role::Viewer.grants());
+}
+
+#[tokio::test]
+async fn a_job_works_in_the_tenant_of_its_row_whatever_its_payload_says() {
+    let stage = Stage::new().await;
+    stage.enqueue(1, Step::new(1)).await;
+    let forged =
+        format!("update jobs set payload = '{{\"tag\": 1, \"tenant\": \"{}\"}}'", tenant(2));
+    stage.rows(&forged, &[]).await;
+    let tally = stage.worker().run_until_idle().await.unwrap();
+    assert_eq!((tally.done, stage.diary.contexts()[0].tenant()), (1, tenant(1)));
+}
+
+#[tokio::test]
+async fn a_tenants_job_without_a_tenant_and_a_platforms_job_with_one_are_buried() {
+    let stage = Stage::new().await;
+    stage.enqueue(1, Step::new(1)).await;
+    stage.rows("update jobs set tenant_id = null", &[]).await;
+    let mut tx = stage.db.platform(&platform_ctx()).await.unwrap();
+    Sweep(2).enqueue(&mut tx);
+    tx.commit().await.unwrap();
+    let somebodys = "update jobs set tenant_id = $1 where name = 'tests.sweep'";
+    stage.rows(somebodys, &[&stage.ambient.uuid()]).await;
+    let tally = stage.worker().run_until_idle().await.unwrap();
+    assert_eq!((tally.buried, stage.diary.entries()), (2, vec![]));
+    let rows = stage.rows("select distinct error from dead_letters", &[]).await;
+    let told: Vec<String> = rows.iter().map(|row| row.get("error")).collect();
+    assert_eq!(told, ["the job has the wrong kind of owner"]);
+}
+
+#[tokio::test]
 async fn a_job_may_enqueue_another() {
     let stage = Stage::new().await;
     stage.diary.script(1, [Act::Enqueue(Step::new(2))]);

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, ingest, queue};
+use misy_bench::{Failure, Report, cache, ingest, queue, rls, storm, tenants};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
+use misy_store::cache::private::PrivateRedis;
 use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use misy_store::{Db, RolePasswords, migrate};
 use serde_json::json;
@@ -23,16 +24,27 @@ use crate::config::Config;
 /// Connections that drive the load, as many as the floor has.
 const CONNECTIONS: usize = 32;
 
+const NAMES: &str = "queue, ingest, storm, tenants, cache, rls, start";
+
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("misybot-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let ambient = ambient::machine();
+    if options.name == "cache" {
+        let report = measure_cache(options, &folder, ambient).await;
+        std::fs::remove_dir_all(&folder)?;
+        return print(options, report);
+    }
     let embedded = EmbeddedConfig::new(folder.join("postgres"), ambient.clone());
     let postgres = EmbeddedPostgres::start(embedded).await?;
     let report = Box::pin(measure(options, &folder, &postgres, ambient)).await;
     postgres.stop().await?;
     std::fs::remove_dir_all(&folder)?;
+    print(options, report)
+}
+
+fn print(options: &Bench, report: Result<Report, Failure>) -> anyhow::Result<()> {
     let report = report.map_err(|error| anyhow!(error))?;
     if options.json {
         println!("{}", serde_json::to_string(&report)?);
@@ -69,9 +81,134 @@ async fn measure(
             let size = size.unwrap_or(8_000);
             Box::pin(measure_ingest(folder, postgres, ambient, size, seconds)).await
         }
+        "rls" => {
+            let settings = rls::Settings {
+                server: postgres.config("postgres"),
+                passwords: RolePasswords::derive(&Key::new(ambient.bytes())),
+                ctx: platform_ctx(&ambient),
+                ambient,
+                size: size.unwrap_or(5_000_000),
+                tenants: 1_250,
+                seconds,
+            };
+            Box::pin(rls::run(&settings)).await
+        }
+        "storm" => {
+            let settings = storm::Settings {
+                server: postgres.config("postgres"),
+                passwords: RolePasswords::derive(&Key::new(ambient.bytes())),
+                ctx: platform_ctx(&ambient),
+                seed: u64::from_be_bytes(ambient.bytes()),
+                ambient,
+                tenants: 1_000,
+                size: size.unwrap_or(100_000),
+                connections: 4,
+                at_once: CONNECTIONS,
+            };
+            Box::pin(storm::run(&settings)).await
+        }
+        "tenants" => {
+            let size = size.unwrap_or(10_000);
+            Box::pin(measure_tenants(folder, postgres, ambient, size)).await
+        }
         "start" => Ok(measure_start(folder, postgres)?),
-        other => Err(format!("there is no bench `{other}`: queue, ingest, start").into()),
+        other => Err(format!("there is no bench `{other}`: {NAMES}").into()),
     }
+}
+
+/// On a Redis of its own, which it attacks: no PostgreSQL is needed.
+async fn measure_cache(
+    options: &Bench,
+    folder: &Path,
+    ambient: Ambient,
+) -> Result<Report, Failure> {
+    let server = PrivateRedis::start(folder, &ambient).await?;
+    let settings = cache::Settings {
+        root: Key::new(ambient.bytes()),
+        ctx: platform_ctx(&ambient),
+        ambient,
+        rounds: options.size.map_or(Ok(400), usize::try_from)?,
+    };
+    cache::run(&settings, &server).await
+}
+
+/// The whole program on an empty database.
+struct House {
+    app: App,
+    listeners: Listeners,
+    admin: tokio_postgres::Config,
+    db: Db,
+    email: String,
+    password: String,
+}
+
+impl House {
+    async fn build(
+        folder: &Path,
+        postgres: &EmbeddedPostgres,
+        ambient: Ambient,
+    ) -> Result<Self, Failure> {
+        let admin = postgres.config("postgres");
+        let root = Key::new(ambient.bytes());
+        let passwords = RolePasswords::derive(&root);
+        migrate::migrate(&admin, &passwords).await?;
+        let config = settings(folder);
+        let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
+        let listeners = Listeners::bind(&config.server).await?;
+        let own = (admin.clone(), db.clone());
+        let installation = Installation { config, ambient, root, admin: own.0, db: own.1 };
+        let app = Box::pin(App::build(installation, &listeners.public_url(None)?)).await?;
+        let (email, password) = app.ensure_operator(folder).await?;
+        let password = password.context("the operator was just made")?.expose().to_owned();
+        Ok(Self { app, listeners, admin, db, email, password })
+    }
+}
+
+/// Serves until the work is over, or has failed.
+async fn serving<T>(
+    app: &App,
+    listeners: Listeners,
+    work: impl Future<Output = T>,
+) -> anyhow::Result<T> {
+    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
+    let stop = async {
+        // The work is over, or it failed: either way the end has come.
+        let _ = ended.await;
+        Ok(())
+    };
+    let work = async {
+        let done = work.await;
+        drop(ending);
+        done
+    };
+    let (served, done) = tokio::join!(app.serve(listeners, stop), work);
+    served?;
+    Ok(done)
+}
+
+async fn measure_tenants(
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    ambient: Ambient,
+    size: usize,
+) -> Result<Report, Failure> {
+    let ctx = platform_ctx(&ambient);
+    let house = House::build(folder, postgres, ambient).await?;
+    let House { app, listeners, admin, db, email, password } = house;
+    let sample = size.min(200);
+    let load = tenants::Settings {
+        api: listeners.api_address()?.to_string(),
+        email,
+        password,
+        server: admin,
+        db,
+        directory: app.directory(),
+        ctx,
+        size,
+        sample,
+    };
+    let metrics = Box::pin(serving(&app, listeners, tenants::run(&load))).await??;
+    Ok(Report::new("tenants", json!({ "size": size, "provisioned": sample }), metrics))
 }
 
 async fn measure_ingest(
@@ -81,24 +218,15 @@ async fn measure_ingest(
     size: usize,
     seconds: u64,
 ) -> Result<Report, Failure> {
-    let admin = postgres.config("postgres");
-    let root = Key::new(ambient.bytes());
-    let passwords = RolePasswords::derive(&root);
-    migrate::migrate(&admin, &passwords).await?;
-    let config = settings(folder);
-    let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
-    let listeners = Listeners::bind(&config.server).await?;
     let sandbox = Sandbox::start(misy_sandbox::Config::default(), ambient.clone()).await?;
-    let server = admin.clone();
-    let installation = Installation { config, ambient, root, admin, db };
-    let app = App::build(installation, &listeners.public_url(None)?).await?;
-    let (email, password) = app.ensure_operator(folder).await?;
+    let house = House::build(folder, postgres, ambient).await?;
+    let House { app, listeners, admin: server, email, password, .. } = house;
     let worker = app.start_worker();
     let load = ingest::Settings {
         api: listeners.api_address()?.to_string(),
         sandbox: sandbox.address().to_string(),
         email,
-        password: password.context("the operator was just made")?.expose().to_owned(),
+        password,
         size,
         connections: CONNECTIONS,
         tenants: 8,
@@ -109,19 +237,7 @@ async fn measure_ingest(
         let (pgbench, server) = (pgbench.clone(), server.clone());
         Floor { pgbench, server, connections, duration }.measure().await
     };
-    let (ending, ended) = tokio::sync::oneshot::channel::<()>();
-    let stop = async {
-        // The load is over, or it failed: either way the end has come.
-        let _ = ended.await;
-        Ok(())
-    };
-    let driven = async {
-        let metrics = ingest::run(&load, floor).await;
-        drop(ending);
-        metrics
-    };
-    let (served, metrics) = tokio::join!(app.serve(listeners, stop), driven);
-    served?;
+    let metrics = Box::pin(serving(&app, listeners, ingest::run(&load, floor))).await?;
     worker.stop().await;
     sandbox.stop().await;
     let settings = json!({ "size": size, "connections": CONNECTIONS, "tenants": load.tenants });

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use misy_store::documents::mongo::MongoReport;
 use misy_store::isolation::{self, CONTROL, Catalog, Relation, Report, Weight};
-use misy_store::{Error, RolePasswords};
+use misy_store::{Cache, Error, RolePasswords};
 
 use super::Installation;
 use crate::cli::Doctor;
@@ -20,7 +20,8 @@ pub async fn run(options: &Doctor, file: Option<&Path>) -> anyhow::Result<()> {
         findings.fine("the configuration is valid and the root key is private");
         installation.db.ping().await?;
         findings.fine("the database answers");
-        look_at_documents(&installation, &mut findings).await?;
+        check_cache(&installation, &mut findings).await?;
+        check_documents(&installation, &mut findings).await?;
     }
     examine(&installation, options.isolation, &mut findings).await?;
     print!("{}", findings.text);
@@ -30,8 +31,23 @@ pub async fn run(options: &Doctor, file: Option<&Path>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A Redis that is away is no failure: the program goes on without it.
+async fn check_cache(installation: &Installation, findings: &mut Findings) -> anyhow::Result<()> {
+    let Installation { config, ambient, root, .. } = installation;
+    let cache = Cache::open(&config.cache, root, ambient.clone()).await?;
+    match cache.inspect().await {
+        Ok(report) => {
+            findings.fine(format_args!("the cache is {}", report.name));
+            report.notes.iter().for_each(|note| findings.line("note", note));
+        }
+        Err(reason) => findings
+            .line("note", format_args!("the cache is away, the program goes on without: {reason}")),
+    }
+    Ok(())
+}
+
 /// Where documents live, and what the document server should be told.
-async fn look_at_documents(
+async fn check_documents(
     installation: &Installation,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {

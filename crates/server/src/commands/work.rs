@@ -15,7 +15,10 @@ pub async fn run(place: &Place, file: Option<&Path>) -> anyhow::Result<()> {
     let app = App::build(installation, &public_url).await?;
     let worker = app.start_worker();
     println!("metrics: http://{}/metrics", admin.local_addr()?);
-    let watched = app.serve_metrics(admin, super::stop_asked()).await;
+    let stopped = tokio::select! {
+        stopped = app.serve_metrics(admin, super::stop_asked()) => stopped,
+        () = app.keep_cache() => Ok(()),
+    };
     worker.stop().await;
-    watched
+    stopped
 }

@@ -1,9 +1,11 @@
 //! Room `server`: the whole program, as its users meet it.
 #![cfg(test)]
 
+mod cache;
 mod crash;
 mod documents;
 mod golden;
+mod isolation;
 mod program;
 mod refusals;
 mod story;

@@ -52,6 +52,14 @@ impl Program {
         Self::start(folder, &["up", "--data", data, "--listen", "127.0.0.1:0"]).await
     }
 
+    /// `up` on a database of its own, with the settings in the folder.
+    pub(crate) async fn up_on(folder: &Path, url: &str) -> Self {
+        let (data, settings) = (folder.join("data"), folder.join("misybot.toml"));
+        let (data, settings) = (data.to_str().expect("UTF-8"), settings.to_str().expect("UTF-8"));
+        let place = ["up", "--data", data, "--config", settings, "--listen", "127.0.0.1:0"];
+        Self::start(folder, &[&place[..], &["--database-url", url]].concat()).await
+    }
+
     /// `host:port` of one of its parts.
     pub(crate) fn host(&self, part: &str) -> String {
         let url = self.ready[part].as_str().expect("an address");

@@ -145,7 +145,7 @@ async fn bad_deliveries_get_the_answer_of_the_contract_and_leave_nothing() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, _) =
         deliver("/hooks/cha_01k8zq5m3ge0r8v0w1x2y3z4a5", own.clone(), sign(&own)).await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "like an address of somebody else");
     assert!(messages(&program, &acme).await.is_empty());
     let (status, _) = deliver("/hooks/meta", own.clone(), sign(&own)).await;
     assert_eq!(status, StatusCode::OK);

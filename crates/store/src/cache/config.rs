@@ -96,14 +96,14 @@ pub enum Refusal {
     },
     /// The address has no form that is known.
     #[error(
-        "`cache.url` cannot be read: it is redis://USER:PASSWORD@HOST[:PORT], rediss:// for TLS, or \
-         redis+unix:///PATH?user=USER&pass=PASSWORD"
+        "`cache.url` cannot be read: it is redis://USER:PASSWORD@HOST[:PORT], rediss:// for \
+         TLS, or redis+unix:///PATH?user=USER&pass=PASSWORD"
     )]
     Url,
     /// Nobody signs in.
     #[error(
-        "`cache.url` names no user and password. As Redis' administrator: ACL SETUSER misy_admin on \
-         '>PASSWORD' {ADMIN_RULES}; then redis://misy_admin:PASSWORD@HOST"
+        "`cache.url` names no user and password. As Redis' administrator: ACL SETUSER \
+         misy_admin on '>PASSWORD' {ADMIN_RULES}; then redis://misy_admin:PASSWORD@HOST"
     )]
     NoUser,
     /// Databases are no wall: `RESET` goes back to the first.
@@ -111,14 +111,14 @@ pub enum Refusal {
     Numbered,
     /// Too old.
     #[error(
-        "Redis is {0}, and 7.0 or newer is needed (permissions on keys inside scripts): run a newer \
-         redis-server or Valkey, or remove `cache.url`"
+        "Redis is {0}, and 7.0 or newer is needed (permissions on keys inside scripts): run a \
+         newer redis-server or Valkey, or remove `cache.url`"
     )]
     Version(String),
     /// Everybody is let in.
     #[error(
-        "Redis lets in whoever connects: its user `default` is on and has no password. Switch it off \
-         (ACL SETUSER default off, and in the aclfile or redis.conf: user default off)"
+        "Redis lets in whoever connects: its user `default` is on and has no password. Switch \
+         it off (ACL SETUSER default off, and in the aclfile or redis.conf: user default off)"
     )]
     DefaultUser,
     /// The user of the address is not let in.
@@ -129,15 +129,16 @@ pub enum Refusal {
     SignIn,
     /// The user of the address may not do what it must.
     #[error(
-        "the user of `cache.url` may not {0}. As Redis' administrator: ACL SETUSER misy_admin {rules}",
+        "the user of `cache.url` may not {0}. As Redis' administrator: ACL SETUSER misy_admin \
+         {rules}",
         rules = ADMIN_RULES
     )]
     AdminRights(String),
 }
 
 /// What the administrator of the cache's users needs, and no key.
-pub const ADMIN_RULES: &str = "resetkeys resetchannels -@all +acl|setuser +acl|deluser +acl|getuser \
-                               +acl|log +script|load +info +ping";
+pub const ADMIN_RULES: &str = "resetkeys resetchannels -@all +acl|setuser +acl|deluser \
+                               +acl|getuser +acl|log +script|load +info +ping";
 
 impl Public for Refusal {
     fn code(&self) -> Code {

@@ -1,5 +1,5 @@
-//! Room `store`: a Redis of our own, for benches and tests: on a socket in a folder of its own, with
-//! the users that an operator is told to make, without a file of data, gone with its owner.
+//! Room `store`: a Redis of our own, for benches and tests: on a socket in a folder of its own,
+//! with the users that an operator is told to make, without a file of data, gone with its owner.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -98,6 +98,11 @@ impl PrivateRedis {
     /// The address for one who may do everything, to see from outside what happened.
     pub fn warden_url(&self) -> Secret {
         self.url_of("warden")
+    }
+
+    /// The address for one who has not signed in yet.
+    pub fn nobodys_url(&self) -> Secret {
+        Secret::new(format!("redis+unix://{}", self.path("redis.sock").display()))
     }
 
     fn url_of(&self, user: &str) -> Secret {

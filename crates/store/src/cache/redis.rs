@@ -26,8 +26,9 @@ use door::{Door, Slot, Trouble};
 use identity::{Identity, name};
 use scripts::Scripts;
 
-pub use identity::{key_prefix, user_rules};
+pub use identity::{key_prefix, user_name, user_rules};
 pub(super) use keeper::Down;
+pub(super) use scripts::script_texts;
 
 /// What an entry costs in Redis beside its value: key, ledger and both indexes; about, and rather
 /// too much.
@@ -312,7 +313,7 @@ impl Redis {
         }
         self.door(who.tenant()).slot.shut();
         metrics::counter!("misy_cache_foreign_values_total").increment(1);
-        tracing::error!(tenant = %who.tenant(), "a value of another tenant came back and was dropped");
+        tracing::error!(tenant = %who.tenant(), "a value of another came back and was dropped");
         self.trouble.notify_one();
         None
     }

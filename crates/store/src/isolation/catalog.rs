@@ -33,8 +33,7 @@ select json_build_object(
     'indexes', (select coalesce(json_agg(json_build_object('name', x.indexrelid::regclass::text,
             'primary', x.indisprimary, 'method', (select amname from pg_class i
                 join pg_am on pg_am.oid = i.relam where i.oid = x.indexrelid),
-            'first', (select attname from pg_attribute
-                where attrelid = c.oid and attnum = x.indkey[0]))
+            'first', pg_get_indexdef(x.indexrelid, 1, true))
             order by x.indexrelid::regclass::text), '[]')
         from pg_index x where x.indrelid = c.oid),
     'foreign_keys', (select coalesce(json_agg(json_build_object('name', f.conname,
@@ -101,8 +100,10 @@ select json_build_object(
                 (select oid from pg_database where datname = current_database()))),
         'may_create', has_schema_privilege(r.oid, 'public', 'create')
             or has_database_privilege(r.oid, current_database(), 'create')) order by r.rolname)
-    from pg_roles r where r.rolname in ('misy_owner', 'misy_tenant', 'misy_platform')),
+    from pg_roles r where r.rolname in ('misy_owner', 'misy_tenant', 'misy_platform',
+        'misy_search')),
 'default_grants', (select count(*) from pg_default_acl),
+'publications', (select count(*) from pg_publication),
 'session', json_build_object('user', current_user, 'signed_in_as', session_user,
     'database', current_database(),
     'version', current_setting('server_version_num')::int,
@@ -120,6 +121,8 @@ pub struct Catalog {
     pub roles: Vec<Role>,
     /// Grants that new objects would get by themselves.
     pub default_grants: i64,
+    /// What is copied to other servers, past every policy.
+    pub publications: i64,
     /// The session that looked.
     pub session: Session,
 }
@@ -182,8 +185,8 @@ pub struct Index {
     pub name: String,
     /// Whether it is the primary key's.
     pub primary: bool,
-    /// The first column; an expression is none.
-    pub first: Option<String>,
+    /// The first column, or the first expression as PostgreSQL writes it.
+    pub first: String,
     /// How it is built: `btree`, `gin` and others.
     pub method: String,
 }

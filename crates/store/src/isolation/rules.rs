@@ -2,12 +2,15 @@
 //! one [`Fault`] that says what breaks it and what to do.
 
 use super::catalog::{Catalog, Function, Policy, Relation, Role, Session};
-use super::{CONTROL, DEFINERS, Fault, PINNED_PATH, RESTRICTED, Weight};
+use super::{CONTROL, DEFINERS, Fault, PINNED_PATH, RESTRICTED, SEARCHED, Weight};
 
 const ALL_RIGHTS: [&str; 4] = ["DELETE", "INSERT", "SELECT", "UPDATE"];
 
 /// What is to be done about something that no migration of this program has made.
 const STRANGER: &str = "tables come from migrations alone: drop it, or move it to another database";
+
+/// An index of words leads with the tenant in every single entry.
+const WORDS: &str = "misy_tenant_words(tenant_id, ";
 
 const REMAKE: &str = "restore it from a backup; migrations run once and do not mend it";
 
@@ -27,13 +30,20 @@ pub(super) fn faults(catalog: &Catalog) -> Vec<Fault> {
     }
     catalog.functions.iter().for_each(|function| of_function(function, &mut faults));
     catalog.roles.iter().for_each(|role| of_role(role, &mut faults));
-    if catalog.roles.len() != 3 {
+    if catalog.roles.len() != 4 {
         let remedy = "run `misybot migrate`, which makes the missing one";
-        faults.push(fault("roles", "misy_owner, misy_tenant, misy_platform must exist", remedy));
+        let broken = "misy_owner, misy_tenant, misy_platform, misy_search must exist";
+        faults.push(fault("roles", broken, remedy));
     }
     if catalog.default_grants != 0 {
         let remedy = "look at pg_default_acl and `alter default privileges .. revoke ..` each";
         faults.push(fault("default grants", "new tables must start without any", remedy));
+    }
+    if catalog.publications != 0 {
+        let remedy = "`drop publication` what nobody here has made; replication asks no policy";
+        let broken = "rows of all tenants are copied to whoever subscribes";
+        let fault = fault("publications", broken, remedy);
+        faults.push(Fault { weight: Weight::Weakens, ..fault });
     }
     faults
 }
@@ -135,8 +145,14 @@ fn of_every_relation(relation: &Relation, say: &mut Complaints<'_>) {
         let drop = format!("drop trigger {name} on {{t}}");
         say.statement(format!("trigger {name} does what no statement says"), &drop);
     }
+    let searched = SEARCHED.iter().any(|(name, _)| *name == relation.name);
     for grant in &relation.grants {
-        if !matches!(grant.to.as_str(), "misy_tenant" | "misy_platform") {
+        let known = match grant.to.as_str() {
+            "misy_tenant" | "misy_platform" => true,
+            "misy_search" => searched,
+            _ => false,
+        };
+        if !known {
             let revoke = format!("revoke all on {{t}} from {}", grant.to);
             say.statement(format!("{} is granted to {}", grant.may, grant.to), &revoke);
         }
@@ -156,7 +172,10 @@ fn of_tenant_table(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>
         let force = "alter table {t} force row level security";
         say.statement("row-level security is not forced", force);
     }
-    if !matches!(table.policies.as_slice(), [only] if is_the_policy(only)) {
+    let searched = SEARCHED.iter().find(|(name, _)| *name == table.name);
+    let policies: Vec<&Policy> =
+        table.policies.iter().filter(|one| searched.is_none() || !is_of_search(one)).collect();
+    if !matches!(policies.as_slice(), [only] if is_the_policy(only)) {
         let remedy = "`drop policy` each that it has, then as misy_owner `select \
                       misy_protect_tenant_table('{t}')`";
         let remedy = remedy.replace("{t}", &table.name);
@@ -169,6 +188,15 @@ fn of_tenant_table(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>
         let sql =
             format!("revoke all on {{t}} from misy_tenant; grant {grant} on {{t}} to misy_tenant");
         say.statement("misy_tenant has other rights than it should", &sql);
+    }
+    if let Some((_, columns)) = searched
+        && table.rights_of("misy_search") != [format!("SELECT ({})", columns.join(", "))]
+    {
+        let columns = columns.join(", ");
+        let sql = format!(
+            "revoke all on {{t}} from misy_search; grant select ({columns}) on {{t}} to misy_search"
+        );
+        say.statement("misy_search has other rights than it should", &sql);
     }
     if table.grants.iter().any(|grant| grant.to == "misy_platform") {
         let revoke = "revoke all on {t} from misy_platform";
@@ -191,7 +219,8 @@ fn of_its_form(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>) {
         say.statement("has no primary key", "alter table {t} add primary key (tenant_id, id)");
     }
     for index in &table.indexes {
-        if index.first.as_deref() != Some("tenant_id") {
+        let of_words = index.method == "gin" && index.first.starts_with(WORDS);
+        if index.first != "tenant_id" && !of_words {
             let broken = format!("index {} does not lead with tenant_id", index.name);
             say.say(broken, format!("`drop index {}`, or the constraint behind it", index.name));
         }
@@ -204,6 +233,16 @@ fn of_its_form(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>) {
             say.statement(broken, &format!("alter table {{t}} drop constraint {}", key.name));
         }
     }
+}
+
+/// The search reads all tenants' words, because its functions add the tenant themselves.
+fn is_of_search(policy: &Policy) -> bool {
+    policy.name == "search_reads"
+        && policy.permissive
+        && policy.command == "r"
+        && policy.roles == ["misy_search"]
+        && policy.using.as_deref() == Some("true")
+        && policy.check.is_none()
 }
 
 fn is_the_policy(policy: &Policy) -> bool {
@@ -273,7 +312,7 @@ fn of_function(function: &Function, faults: &mut Vec<Fault>) {
         let remedy = format!("`alter function {name} owner to {}`", known.owner);
         say(format!("has the rights of {owner}"), &remedy);
     }
-    if function.settings != [PINNED_PATH] {
+    if !function.settings.iter().any(|one| one == PINNED_PATH) {
         let remedy = format!("`alter function {name} set {}`", PINNED_PATH.replacen('=', " = ", 1));
         say("runs with its owner's rights without the pinned search_path".to_owned(), &remedy);
     }
@@ -301,13 +340,14 @@ fn of_role(role: &Role, faults: &mut Vec<Fault>) {
         let remedy = format!("`alter role {name} reset all`, also `in database`");
         say("begins its sessions with a tenant or another role", remedy);
     }
+    if matches!(name.as_str(), "misy_owner" | "misy_search") && role.signs_in {
+        say("can sign in", format!("`alter role {name} nologin`"));
+    }
     if name == "misy_owner" {
-        if role.signs_in {
-            say("can sign in", "`alter role misy_owner nologin`".to_owned());
-        }
         return;
     }
-    if *owns > 0 {
+    let lent = DEFINERS.iter().filter(|one| one.owner == name.as_str()).count();
+    if usize::try_from(*owns) != Ok(lent) {
         let remedy = format!("`reassign owned by {name} to misy_owner`");
         say("owns what policies cannot bind it on", remedy);
     }

@@ -201,3 +201,27 @@ async fn an_operators_key_is_kept_apart() {
     assert!(matches!(again, Begun::Replay(kept) if kept == answer(201)));
     assert!(is_fresh(&stage).await, "a tenant's key of the same name is another");
 }
+
+#[tokio::test]
+async fn a_key_of_another_tenant_is_another_key_also_while_it_runs() {
+    let stage = Stage::wide().await;
+    let first = fresh(&stage).await;
+    let other = begun(&stage, 2, KEY, REQUEST).await;
+    assert!(matches!(other, Begun::Fresh(_)), "{other:?}");
+    drop(first);
+}
+
+#[tokio::test]
+async fn work_for_another_tenant_gets_a_transaction_of_its_own() {
+    let stage = Stage::wide().await;
+    let pending = fresh(&stage).await;
+    let across = async {
+        let mut tx = stage.tenant(2).await;
+        add(&mut tx, 1).await;
+        tx.commit().await.expect("it is kept");
+    };
+    pending.run(across).await;
+    pending.finish(answer(201)).await.expect("it is kept");
+    assert_eq!((stage.contacts(1).await, stage.contacts(2).await), (0, 1));
+    assert_eq!(replayed(&stage).await, Some(201), "the key is the first tenant's");
+}

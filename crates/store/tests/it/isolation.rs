@@ -3,4 +3,5 @@
 mod behaviour;
 mod ledger;
 mod mutations;
+mod searches;
 mod starts;

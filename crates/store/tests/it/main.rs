@@ -7,6 +7,8 @@ mod encryption;
 mod idempotency;
 mod isolation;
 mod migrations;
+mod redis;
 mod stage;
 mod transactions;
+mod walls;
 mod wire;

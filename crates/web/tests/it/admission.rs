@@ -145,3 +145,15 @@ async fn sign_in_needs_none_and_ignores_a_stale_one() {
     assert_eq!(answer.json()["known"], true, "{answer}");
     assert_eq!(app.post::<Anonymous>("/v1/auth/login", body).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_tenant_that_the_caller_names_changes_nothing() {
+    let app = TestApp::new();
+    let named = crate::kit::tenant(2).to_string();
+    let headers = ["x-tenant-id", "x-tenant", "tenant", "x-misy-tenant"];
+    let headers = headers.map(|name| (name, named.as_str()));
+    let plain = app.get::<Admin>("/v1/auth/me").await;
+    let naming = app.send::<Admin>(Method::GET, "/v1/auth/me", &headers, "").await;
+    assert_eq!(naming.json()["tenant"], crate::kit::tenant(1).to_string());
+    assert_eq!(naming.body, plain.body);
+}

@@ -6,10 +6,13 @@ use axum::Router;
 use http::Method;
 use insta::assert_snapshot;
 use misy_testkit::{TestDatabase, wall_ambient};
-use misy_web::Config;
+use misy_web::{Config, Kit, Readiness};
 use tokio_postgres::NoTls;
 
-use crate::kit::{Admin, Agent, Answer, JSON, OtherAdmin, Platform, TestApp, User, call, router};
+use crate::kit::{
+    Admin, Agent, Answer, JSON, OtherAdmin, Platform, TestApp, Twin, User, call, no_database,
+    router, router_with,
+};
 
 const NOTE: &str = r#"{"title": "a", "colour": "red", "stars": 2}"#;
 
@@ -92,6 +95,18 @@ async fn a_key_belongs_to_its_actor() {
         assert_eq!((answer.status.as_u16(), replayed(&answer)), (201, false), "{answer}");
     }
     assert_eq!(keyed.notes().await, 3);
+}
+
+#[tokio::test]
+async fn an_answer_pasted_into_another_tenants_row_opens_for_nobody() {
+    let keyed = Keyed::new().await;
+    keyed.post::<Admin>("k1", NOTE).await;
+    let paste = "with pasted as (
+        update idempotency_keys set tenant_id = '00000000-0000-0000-0000-000000000002' returning 1)
+        select count(*) from pasted";
+    assert_eq!(keyed.count(paste).await, 1);
+    let answer = keyed.post::<Twin>("k1", NOTE).await;
+    assert_eq!((answer.status.as_u16(), replayed(&answer)), (500, false), "{answer}");
 }
 
 #[tokio::test]
@@ -214,12 +229,35 @@ async fn a_database_that_is_down_is_503_before_anything_is_done() {
     assert_eq!(answer.status, 503, "{answer}");
 }
 
+async fn ready(router: &Router) -> Answer {
+    let request = http::Request::get("/readyz").body(axum::body::Body::empty());
+    call(router, request.expect("a request")).await
+}
+
+#[tokio::test]
+async fn what_the_program_can_do_without_does_not_make_it_unready() {
+    let readiness = |is_up: bool| {
+        Readiness::default()
+            .with("database", || std::future::ready(Ok::<(), std::fmt::Error>(())))
+            .with_optional("cache", move || {
+                std::future::ready(is_up.then_some(()).ok_or(std::fmt::Error))
+            })
+    };
+    let asked = async |is_up| {
+        let db = no_database(&wall_ambient(1));
+        let change = |kit| Kit { readiness: readiness(is_up), ..kit };
+        ready(&router_with(db, Config::default(), change)).await
+    };
+    let (up, away) = (asked(true).await, asked(false).await);
+    assert_eq!((up.status.as_u16(), away.status.as_u16()), (200, 200), "{away}");
+    assert_eq!(up.json()["checks"][1]["status"], "up");
+    assert_eq!(away.json()["status"], "ready");
+    assert_eq!(away.json()["checks"][0]["status"], "up");
+    assert_eq!(away.json()["checks"][1]["status"], "degraded");
+}
+
 #[tokio::test]
 async fn readiness_follows_the_database() {
-    let ready = async |router: &Router| {
-        let request = http::Request::get("/readyz").body(axum::body::Body::empty());
-        call(router, request.expect("a request")).await
-    };
     let keyed = Keyed::new().await;
     assert_snapshot!(ready(&keyed.app.router).await, @r#"
     200 application/json

@@ -32,7 +32,7 @@ pub(crate) trait User {
 /// One of them, by their place in [`BEARERS`].
 pub(crate) struct Someone<const N: usize>;
 
-const BEARERS: [Option<&str>; 9] = [
+const BEARERS: [Option<&str>; 10] = [
     None,
     Some("agent"),
     Some("admin"),
@@ -42,6 +42,7 @@ const BEARERS: [Option<&str>; 9] = [
     Some("expired"),
     Some("guess"),
     Some("broken"),
+    Some("twin"),
 ];
 
 impl<const N: usize> User for Someone<N> {
@@ -67,6 +68,9 @@ pub(crate) type Guesser = Someone<7>;
 /// Calls while the database of credentials is down.
 pub(crate) type Unlucky = Someone<8>;
 
+/// In the second tenant under the very id that the first one's administrator has.
+pub(crate) type Twin = Someone<9>;
+
 struct Credentials;
 
 fn person(of: u128, role: Role) -> Principal {
@@ -86,6 +90,11 @@ impl Authenticator for Credentials {
                 actor: Actor::Operator(OperatorId::from_uuid(Uuid::from_u128(9))),
                 grants: Role::Operator.grants(),
             }),
+            "twin" => {
+                let user = UserId::from_uuid(Uuid::from_u128(1 << 8 | Role::Admin as u128));
+                let (actor, grants) = (Actor::User(user), Role::Admin.grants());
+                Ok(Principal::Tenant { tenant: tenant(2), actor, grants })
+            }
             "expired" => Err(AuthError::Expired),
             "broken" => Err(misy_store::Error::Unavailable("secret-host refused".into()).into()),
             _ => Err(AuthError::Invalid),
@@ -172,9 +181,15 @@ pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The sample routes on this database.
 pub(crate) fn router(db: Db, config: Config) -> Router {
+    router_with(db, config, |kit| kit)
+}
+
+/// The same with a kit that was changed.
+pub(crate) fn router_with(db: Db, config: Config, change: impl FnOnce(Kit) -> Kit) -> Router {
     let api = sample::router(db.clone());
     let answer_key = Key::new([3; 32]);
-    misy_web::app(api, Kit::new(db, Arc::new(Credentials), Arc::new(Tenants), answer_key, config))
+    let kit = Kit::new(db, Arc::new(Credentials), Arc::new(Tenants), answer_key, config);
+    misy_web::app(api, change(kit))
 }
 
 pub(crate) async fn call(router: &Router, request: Request<Body>) -> Answer {

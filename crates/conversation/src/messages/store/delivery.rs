@@ -65,14 +65,16 @@ const RECORD_SENT: &str = "
     returning (select jsonb_agg(to_jsonb(early)) from early) as early";
 
 /// The message is locked before its try, as whoever takes a status in does.
+/// The attempt is looked up by its id alone: `is not distinct from` is a condition that no index
+/// answers, so that no other one can be chosen.
 const RECORD_FAILURE: &str = "
     with message as (
         select id from messages where tenant_id = $1 and id = $2 for no key update),
     ended as (
         update message_attempts as attempt set state = $4, failure = $5,
             ended_at = case when $4 = 'unknown' then null else $6::timestamptz end
-        from message
-        where attempt.tenant_id = $1 and attempt.id = $3 and attempt.message_id = message.id
+        where attempt.tenant_id = $1 and attempt.id = $3
+            and attempt.message_id is not distinct from (select id from message)
             and attempt.state in ('sending', 'unknown')
         returning attempt.id)
     update messages set status = 'failed', failure = $5, version = version + 1, updated_at = $6,

@@ -46,8 +46,7 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn new(tenant: TenantId, passwords: &CachePasswords) -> Self {
-        let id = tenant.uuid().hyphenated();
-        let (user, password) = (format!("{USERS}{id}"), passwords.of(tenant));
+        let (user, password) = (user_name(tenant), passwords.of(tenant));
         let mut sign_in = redis::cmd("AUTH");
         sign_in.arg(&user).arg(password.expose());
         let prefix = key_prefix(tenant);
@@ -105,6 +104,11 @@ pub fn user_rules(tenant: TenantId) -> Vec<String> {
     let keys = format!("~{}*", key_prefix(tenant));
     let fixed = ["resetchannels", "-@all"].into_iter().chain(MAY);
     std::iter::once(keys).chain(fixed.map(str::to_owned)).collect()
+}
+
+/// The tenant's user.
+pub fn user_name(tenant: TenantId) -> String {
+    format!("{USERS}{}", tenant.uuid().hyphenated())
 }
 
 /// Whose user this is; `None` if it is none of ours.

@@ -1,10 +1,12 @@
-//! Room `store`: keeps the connections to Redis: makes them, finds out whether that Redis is safe to
-//! use, and makes them anew when they break. While one is away nobody waits for it.
+//! Room `store`: keeps the connections to Redis: makes them, finds out whether that Redis is safe
+//! to use, and makes them anew when they break. While one is away nobody waits for it.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use misy_core::TenantId;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, ProtocolVersion,
@@ -28,6 +30,8 @@ pub(in crate::cache) struct Health {
     pub(in crate::cache) up: bool,
     pub(in crate::cache) why_not: String,
     pub(in crate::cache) version: String,
+    /// Refusals of tenants' users since this process began.
+    pub(in crate::cache) denied: HashMap<TenantId, u64>,
     /// Which start of the server this is.
     run: String,
 }
@@ -55,6 +59,15 @@ impl From<Trouble> for Down {
             Trouble::Refused(code) => code,
             other => other.kind().to_owned(),
         })
+    }
+}
+
+impl From<Down> for Trouble {
+    fn from(down: Down) -> Self {
+        match down {
+            Down::Away(_) => Self::Away,
+            Down::Refused(_) => Self::Refused("NOPERM".to_owned()),
+        }
     }
 }
 
@@ -125,7 +138,7 @@ impl Redis {
         let run = field("run_id");
         self.admin.open(connection);
         self.note_run(version, run);
-        Ok(self.load_scripts().await?)
+        self.load_scripts().await
     }
 
     /// A server that was started anew knows none of our users.
@@ -135,6 +148,8 @@ impl Redis {
         if health.run != run {
             health.run = run;
             self.starts.fetch_add(1, Ordering::AcqRel);
+            // What is connected to the one before may not have noticed.
+            self.doors.iter().for_each(|door| door.slot.shut());
         }
     }
 
@@ -157,7 +172,7 @@ impl Redis {
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(self.config.answer()));
         let client = Client::open(server).map_err(|_| Refusal::Url)?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let connecting = Box::pin(client.get_multiplexed_async_connection_with_config(&config));
         match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) if error.kind() == ErrorKind::AuthenticationFailed => {
@@ -178,12 +193,49 @@ impl Redis {
     async fn read_denials(&self) -> Result<(), Down> {
         let log = self.ask_admin_for(words("ACL LOG 128")).await?;
         let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
-        for (tenant, count) in denials.count(&log, Instant::now()) {
+        let counted = denials.count(&log, Instant::now());
+        drop(denials);
+        for (tenant, count) in counted {
+            *self.health().denied.entry(tenant).or_default() += count;
             let label = tenant.to_string();
             metrics::counter!("misy_cache_denials_total", "tenant" => label).increment(count);
             tracing::error!(%tenant, count, "Redis refused a tenant's user: see ACL LOG there");
         }
         Ok(())
+    }
+
+    /// What an operator should know about this Redis, beside that it is fit to be used.
+    pub(in crate::cache) async fn inspect(&self) -> Result<Vec<String>, Down> {
+        let user = self.ask_admin_for(words("ACL GETUSER default")).await?;
+        let info = self.ask_admin_for(words("INFO memory")).await?;
+        let info = String::from_redis_value(info).unwrap_or_default();
+        let says = |line: &str| info.lines().any(|it| it.trim_end() == line);
+        let mut notes = Vec::new();
+        if default_user(&user).0 {
+            notes.push(
+                "the user `default` of Redis is on, with a password: ACL SETUSER default off,   \
+                                unless something else needs it"
+                    .to_owned(),
+            );
+        }
+        if says("maxmemory:0") {
+            notes.push(
+                "Redis has no bound (maxmemory 0): set one above the sum of what tenants may \
+                 use,                  with maxmemory-policy volatile-ttl"
+                    .to_owned(),
+            );
+        }
+        if info.contains("maxmemory_policy:allkeys") {
+            notes.push(
+                "Redis may evict tenants' accounts (maxmemory-policy allkeys-..): use \
+                 volatile-ttl                  or volatile-lru"
+                    .to_owned(),
+            );
+        }
+        if let redis::ConnectionAddr::Tcp(host, _) = self.server.addr() {
+            notes.push(format!("passwords go to {host} in plain text: rediss:// encrypts"));
+        }
+        Ok(notes)
     }
 
     /// Makes a tenant's user, once for each start of the server.
@@ -194,23 +246,21 @@ impl Redis {
         Ok(())
     }
 
-    pub(super) async fn load_scripts(&self) -> Result<(), Trouble> {
+    pub(super) async fn load_scripts(&self) -> Result<(), Down> {
         for script in self.scripts.all() {
-            let digest = self.ask_admin(script.load()).await?;
-            script.loaded(String::from_redis_value(digest).map_err(|_| Trouble::Away)?);
+            let digest = self.ask_admin_for(script.load()).await?;
+            let digest = String::from_redis_value(digest);
+            script.loaded(digest.map_err(|error| Down::Away(error.to_string()))?);
         }
         Ok(())
     }
 
     pub(super) async fn ask_admin(&self, command: Cmd) -> Result<Value, Trouble> {
-        self.ask_admin_for(command).await.map_err(|down| match down {
-            Down::Away(_) => Trouble::Away,
-            Down::Refused(_) => Trouble::Refused("NOPERM".to_owned()),
-        })
+        Ok(self.ask_admin_for(command).await?)
     }
 
     /// Asks as the administrator. A connection that does not answer is not used again.
-    pub(in crate::cache) async fn ask_admin_for(&self, command: Cmd) -> Result<Value, Down> {
+    async fn ask_admin_for(&self, command: Cmd) -> Result<Value, Down> {
         let gone = || Down::Away("there is no connection".to_owned());
         let mut connection = self.admin.connection().ok_or_else(gone)?;
         let answer = ask(&mut connection, command).await;
@@ -247,7 +297,7 @@ impl Redis {
 }
 
 /// Whether the user that every connection begins as is on, and needs no password.
-pub(in crate::cache) fn default_user(answer: &Value) -> (bool, bool) {
+fn default_user(answer: &Value) -> (bool, bool) {
     let Value::Array(fields) = answer else { return (true, true) };
     let flags = fields.get(1).and_then(|it| Vec::<String>::from_redis_value_ref(it).ok());
     let flags = flags.unwrap_or_default();

@@ -29,8 +29,9 @@ impl Old {
         let second: Bson = bson::Uuid::from_bytes(*ctx(2).tenant().uuid().as_bytes()).into();
         let mut all = Vec::new();
         for number in 0..25_u32 {
-            all.push(doc! { "tenant": &first, "contact": format!("c{}", number % 3), "n": i64::from(number),
-            "seen": bson::DateTime::from_millis(number.into()), "price": 0.5 });
+            let (n, seen) = (i64::from(number), bson::DateTime::from_millis(number.into()));
+            all.push(doc! { "tenant": &first, "contact": format!("c{}", number % 3), "n": n,
+                "seen": seen, "price": 0.5 });
             let id = bson::Uuid::from_bytes(id(7_000 + u128::from(number)).into_bytes());
             all.push(doc! { "_id": id, "tenant": second.clone(), "contact": "other", "$odd": 1 });
         }

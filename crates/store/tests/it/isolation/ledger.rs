@@ -21,6 +21,9 @@ policy compares `tenant_id` with the transaction's tenant, and every key and ind
 `tenant_id`. A *control* table holds ids and settings and no tenant's content; where a tenant's role
 may touch it, it sees the rows whose named column is its own id.
 
+`misy_search`, whom the functions that search by words run as, sees ids and words of the tables that
+`SEARCHED` names, and cannot sign in.
+
 | table | class | tenant is | misy_tenant may | misy_platform may |
 |---|---|---|---|---|
 ";
@@ -51,7 +54,7 @@ fn written(catalog: &Catalog) -> String {
     catalog.relations.iter().for_each(|relation| text += &row(relation));
     text += FUNCTIONS;
     for function in &catalog.functions {
-        let rights = if function.definer { "its owner" } else { "its caller" };
+        let rights = if function.definer { function.owner.as_str() } else { "its caller" };
         let callers = function.callers.join(", ");
         let callers = if callers.is_empty() { "misy_owner" } else { &callers };
         writeln!(text, "| {} | {rights} | {callers} |", function.name).expect("memory takes it");

@@ -44,7 +44,8 @@ const OF_FORMS: [(&str, &str); 8] = [
 ];
 
 /// What is done beside the tenant tables.
-const OF_OTHERS: [(&str, &str); 29] = [
+const OF_OTHERS: [(&str, &str); 43] = [
+    ("publications", "create publication everything for all tables"),
     ("stray", "create table stray (id uuid primary key); grant select on stray to misy_tenant"),
     ("stray", "create table stray (id uuid primary key)"),
     ("wide", "create view wide as select * from contacts"),
@@ -84,6 +85,24 @@ const OF_OTHERS: [(&str, &str); 29] = [
         "contacts",
         "create function spy() returns trigger language plpgsql as 'begin return new; end';
          create trigger spy before insert on contacts for each row execute function spy()",
+    ),
+    ("messages", "alter policy search_reads on messages to misy_tenant"),
+    ("messages", "alter policy search_reads on messages to misy_search, misy_platform"),
+    ("contacts", "create policy search_reads on contacts for select to misy_search using (true)"),
+    ("messages", "create policy more on messages for update to misy_search using (true)"),
+    ("messages", "grant select on messages to misy_search"),
+    ("messages", "grant select (content) on messages to misy_search"),
+    ("users", "grant select (id) on users to misy_search"),
+    ("messages", "create index leak on messages using gin (words)"),
+    ("messages", "create index leak on messages (words, tenant_id)"),
+    ("misy_search", "alter role misy_search login"),
+    ("misy_search", "alter role misy_search bypassrls"),
+    ("misy_tenant", "grant misy_search to misy_tenant"),
+    (
+        "misy_find_messages",
+        "create or replace function misy_find_messages(phrase text, before uuid, wanted integer)
+            returns setof uuid language sql security definer
+            set search_path = pg_catalog, public, pg_temp as 'select id from public.messages'",
     ),
     ("default grants", "alter default privileges grant select on tables to misy_tenant"),
 ];

@@ -53,6 +53,21 @@ async fn a_dropped_transaction_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_carries_no_tenant_between_its_transactions() {
+    let stage = Stage::narrow().await;
+    let mut tx = stage.tenant(1).await;
+    add(&mut tx, 1).await;
+    tx.commit().await.expect("it is kept");
+    let mut tx = stage.tenant(1).await;
+    tx.query(CONTEXT, &[]).await.expect("it answers");
+    // Ends the transaction under the program's feet: what follows is on the bare connection.
+    tx.execute("commit", &[]).await.expect("it ends");
+    let bare = "select coalesce(current_setting('misy.tenant', true), '') as tenant";
+    let rows = tx.query(bare, &[]).await.expect("it answers");
+    assert_eq!(rows[0].get::<_, String>("tenant"), "");
+}
+
+#[tokio::test]
 async fn an_untouched_transaction_leaves_nothing() {
     let stage = Stage::narrow().await;
     let used = pid(&stage, 1).await;

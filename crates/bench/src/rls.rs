@@ -1,0 +1,153 @@
+//! Room `bench`: what row-level security costs. The same statements, over the same driver in the
+//! same shape, as `misy_tenant` under the policies and as a role that bypasses them, turn by turn; on
+//! as many rows as a large installation has.
+//!
+//! The floor's transactions are begun and committed like ours and in the same flight; what they lack
+//! is `SET LOCAL misy.tenant` and the policies. Its tenant is the statement's own parameter.
+
+pub mod plans;
+mod proxy;
+pub mod rows;
+mod stage;
+pub mod statements;
+mod turns;
+
+use std::time::Duration;
+
+use misy_core::{Ambient, PlatformCtx};
+use misy_store::{DbRole, RolePasswords};
+use serde_json::json;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::{Failure, Report, sql};
+use plans::{Comparison, Planners};
+use stage::Stage;
+
+/// What is run, and where.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The way in for the superuser of a server of the bench's own: for the floor a role of the whole
+    /// server is let around the policies.
+    pub server: Config,
+    /// The passwords that the program's roles have there.
+    pub passwords: RolePasswords,
+    /// Clock and randomness.
+    pub ambient: Ambient,
+    /// On whose behalf tenants are entered.
+    pub ctx: PlatformCtx,
+    /// Messages, of all tenants together.
+    pub size: usize,
+    /// Tenants.
+    pub tenants: usize,
+    /// How long each kind of work is measured.
+    pub seconds: u64,
+}
+
+const DATABASE: &str = "misy_bench_rls";
+
+/// How long the proxy holds each answer back.
+const DELAY: Duration = Duration::from_millis(5);
+
+/// Runs the bench in a database of its own, which it removes.
+pub async fn run(settings: &Settings) -> Result<Report, Failure> {
+    let mut server = settings.server.clone();
+    sql::run(&server, &format!("drop database if exists {DATABASE} with (force)")).await?;
+    sql::run(&server, &format!("create database {DATABASE}")).await?;
+    server.dbname(DATABASE);
+    let report = measure(settings, &server).await;
+    sql::run(&settings.server, &format!("drop database {DATABASE} with (force)")).await?;
+    report
+}
+
+async fn measure(settings: &Settings, server: &Config) -> Result<Report, Failure> {
+    let mut stage = Stage::set(settings, server).await?;
+    let mut reads = Vec::new();
+    for size in [settings.size / 4, settings.size / 2, settings.size] {
+        stage.grow(size).await?;
+        reads.push((size, turns::read_time(&stage, settings.seconds).await?));
+    }
+    stage.index_words().await?;
+    let point = turns::point_read(&stage, settings.seconds).await?;
+    let range = turns::range_read(&stage, settings.seconds).await?;
+    let write = turns::write4(&stage, settings.seconds).await?;
+    let searches = turns::searches(&stage, settings.seconds).await?;
+    let trips = turns::round_trips(settings, server, &stage, DELAY).await?;
+    let compared = compare_plans(settings, server).await?;
+    let changed = compared.differences.len() + compared.failed.len();
+    let slowest =
+        searches.iter().max_by(|one, other| one.policies_ms.total_cmp(&other.policies_ms));
+    let slowest = slowest.ok_or("nothing was searched for")?;
+    let mut metrics = json!({
+        "point_read_overhead_pct": point.overhead_pct(),
+        "point_read_us": point.policies_ms * 1e3,
+        "point_read_floor_us": point.floor_ms * 1e3,
+        "range_read_overhead_pct": range.overhead_pct(),
+        "range_read_us": range.policies_ms * 1e3,
+        "range_read_floor_us": range.floor_ms * 1e3,
+        "write4_overhead_pct": write.overhead_pct(),
+        "write4_us": write.policies_ms * 1e3,
+        "write4_floor_us": write.floor_ms * 1e3,
+        "fulltext_ms": slowest.policies_ms,
+        "fulltext_floor_ms": slowest.floor_ms,
+        "round_trips_per_read": trips,
+        "plans_changed": changed,
+        "plans_compared": compared.of_tenants.len() + compared.of_platform.len(),
+        "growth_exponent": exponent(&reads),
+    });
+    for search in &searches {
+        metrics[format!("fulltext_{}_ms", search.name)] = search.policies_ms.into();
+        metrics[format!("fulltext_{}_floor_ms", search.name)] = search.floor_ms.into();
+    }
+    let settings = json!({
+        "size": settings.size, "tenants": settings.tenants, "seconds": settings.seconds,
+        "largest_tenant": stage.largest(), "synchronous_commit": "off",
+    });
+    Ok(Report::new("rls", settings, metrics))
+}
+
+/// Compares the plans of every statement of the application on these rows.
+async fn compare_plans(settings: &Settings, server: &Config) -> Result<Comparison, Failure> {
+    let role = |role: DbRole| {
+        let mut config = server.clone();
+        config.user(role.name()).password(settings.passwords.of(role).expose());
+        config
+    };
+    let tenant = connect(&role(DbRole::Tenant)).await?;
+    let platform = connect(&role(DbRole::Platform)).await?;
+    let superuser = connect(server).await?;
+    let planners = Planners { tenant: &tenant, platform: &platform, superuser: &superuser };
+    let compared = plans::compare(&planners, &statements::all(), rows::tenant(2)).await?;
+    for one in &compared.differences {
+        let (with, without) = (&one.with_policies, &one.without);
+        eprintln!("{} ({})\nwith policies:\n{with}without:\n{without}", one.statement, one.mode);
+    }
+    for one in &compared.failed {
+        eprintln!("not planned: {one}");
+    }
+    Ok(compared)
+}
+
+/// The slope of time over rows on logarithmic scales: 0 is independent of them, 1 is linear.
+fn exponent(reads: &[(usize, f64)]) -> f64 {
+    let (Some(first), Some(last)) = (reads.first(), reads.last()) else { return 0.0 };
+    (last.1 / first.1).ln() / (last.0 as f64 / first.0 as f64).ln()
+}
+
+/// A connection outside the pools that lives as long as its client.
+pub async fn connect(server: &Config) -> Result<Client, tokio_postgres::Error> {
+    let (client, connection) = server.connect(NoTls).await?;
+    // It ends by itself when the client is dropped; an error then reaches the client's next call.
+    drop(tokio::spawn(async move { connection.await.unwrap_or_default() }));
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponent_tells_growth_from_its_absence() {
+        assert!(exponent(&[(1, 2.0), (2, 2.0), (4, 2.0)]).abs() < 1e-9);
+        assert!((exponent(&[(1, 2.0), (2, 4.0), (4, 8.0)]) - 1.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,271 @@
+//! Room `bench`: the same work by the program's door and by the floor's, turn by turn.
+
+use std::time::{Duration, Instant};
+
+use misy_store::{Config, Db, ToSql};
+use tokio_postgres::Config as Server;
+
+use super::proxy::Proxy;
+use super::stage::{Spot, Stage};
+use super::{Settings, statements};
+use crate::Failure;
+
+const MESSAGES: &str = "conversation/src/messages/store.rs";
+
+/// Turns of one side before the other is asked again; whoever is first alternates.
+const BLOCK: usize = 16;
+
+/// What stands for the four statements of a write: a customer's row, a message, its conversation and
+/// a try to send it.
+const WRITE: [&str; 4] = [
+    "update contacts set version = version + 1, updated_at = now()
+        where tenant_id = $1 and id = $2",
+    "insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
+        content, status) values ($1, $2, $3, $1, 'outbound', 'user',
+        '{\"type\": \"text\", \"text\": \"Your parcel is on its way\"}', 'queued')",
+    "update conversations set last_message_at = now(), version = version + 1
+        where tenant_id = $1 and id = $2",
+    "insert into message_attempts (tenant_id, id, message_id, state) values ($1, $2, $3, 'sent')",
+];
+
+/// The search without policies: the same index, asked directly, with the tenant as a parameter.
+const SEARCH_FLOOR: &str = "
+    with hit as materialized (
+        select id from messages where tenant_id = $1 and words @@ plainto_tsquery('simple', $2)
+            and misy_tenant_words(tenant_id, words)
+                @> misy_tenant_words($1, to_tsvector('simple', $2)))
+    select messages.* from messages join (select id from hit order by id desc limit 51) as newest
+        using (id) where tenant_id = $1 order by id desc";
+
+/// Medians of both sides.
+pub(super) struct Pair {
+    pub(super) policies_ms: f64,
+    pub(super) floor_ms: f64,
+}
+
+impl Pair {
+    /// How much longer the program's side takes, in percent.
+    pub(super) fn overhead_pct(&self) -> f64 {
+        (self.policies_ms / self.floor_ms - 1.0) * 100.0
+    }
+}
+
+/// A search for words of one frequency.
+pub(super) struct Search {
+    pub(super) name: &'static str,
+    pub(super) policies_ms: f64,
+    pub(super) floor_ms: f64,
+}
+
+/// Numbers that look like chance and repeat.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 20
+    }
+}
+
+/// Does the work on both sides in blocks, each block on the same rows, for so long; the medians.
+async fn compare(
+    stage: &Stage,
+    seconds: u64,
+    policies: impl AsyncFn(Spot) -> Result<(), Failure>,
+    floor: impl AsyncFn(Spot) -> Result<(), Failure>,
+) -> Result<Pair, Failure> {
+    let mut numbers = Numbers(7);
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut round = 0_usize;
+    while Instant::now() < until || round < 8 {
+        let spots: Vec<Spot> = (0..BLOCK).map(|_| stage.spot(numbers.next())).collect();
+        // Whoever comes first finds the rows cold: the first pass of each block is not counted.
+        for spot in &spots {
+            floor(*spot).await?;
+        }
+        for side in [round % 2, (round + 1) % 2] {
+            for spot in &spots {
+                let begun = Instant::now();
+                if side == 0 {
+                    policies(*spot).await?;
+                } else {
+                    floor(*spot).await?;
+                }
+                let taken = begun.elapsed();
+                // The first block also prepares the statements.
+                if round > 0 {
+                    if side == 0 { ours.push(taken) } else { theirs.push(taken) }
+                }
+            }
+        }
+        round += 1;
+    }
+    Ok(Pair { policies_ms: median_ms(&mut ours), floor_ms: median_ms(&mut theirs) })
+}
+
+fn median_ms(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+}
+
+async fn read(
+    stage: &Stage,
+    spot: Spot,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<(), Failure> {
+    stage.db.read(&stage.ctx(spot.tenant)).await?.query(sql, params).await?;
+    Ok(())
+}
+
+async fn read_freely(
+    stage: &Stage,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<(), Failure> {
+    stage.db.platform_read(&stage.floor).await?.query(sql, params).await?;
+    Ok(())
+}
+
+/// One message by its id.
+pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Pair, Failure> {
+    let sql = statements::get(MESSAGES, "FIND")?;
+    compare(
+        stage,
+        seconds,
+        async |spot| read(stage, spot, &sql, &[&spot.tenant, &spot.message]).await,
+        async |spot| read_freely(stage, &sql, &[&spot.tenant, &spot.message]).await,
+    )
+    .await
+}
+
+/// A page of a conversation's messages.
+pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Pair, Failure> {
+    let sql = statements::get(MESSAGES, "LIST_NEWEST_FIRST")?;
+    let (from, limit) = (None::<uuid::Uuid>, 51_i64);
+    compare(
+        stage,
+        seconds,
+        async |spot| {
+            let params: [&(dyn ToSql + Sync); 4] =
+                [&spot.tenant, &spot.conversation, &from, &limit];
+            read(stage, spot, &sql, &params).await
+        },
+        async |spot| {
+            let params: [&(dyn ToSql + Sync); 4] =
+                [&spot.tenant, &spot.conversation, &from, &limit];
+            read_freely(stage, &sql, &params).await
+        },
+    )
+    .await
+}
+
+/// A transaction of four statements.
+pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Pair, Failure> {
+    compare(
+        stage,
+        seconds,
+        async |spot| {
+            let mut tx = stage.db.tenant(&stage.ctx(spot.tenant)).await?;
+            let (message, attempt) = (stage.id(), stage.id());
+            for (sql, params) in WRITE.iter().zip(writes(&spot, &message, &attempt)) {
+                tx.execute(sql, &params).await?;
+            }
+            Ok(tx.commit().await?)
+        },
+        async |spot| {
+            let mut tx = stage.db.platform(&stage.floor).await?;
+            let (message, attempt) = (stage.id(), stage.id());
+            for (sql, params) in WRITE.iter().zip(writes(&spot, &message, &attempt)) {
+                tx.execute(sql, &params).await?;
+            }
+            Ok(tx.commit().await?)
+        },
+    )
+    .await
+}
+
+fn writes<'a>(
+    spot: &'a Spot,
+    message: &'a uuid::Uuid,
+    attempt: &'a uuid::Uuid,
+) -> [Vec<&'a (dyn ToSql + Sync)>; 4] {
+    let Spot { tenant, conversation, .. } = spot;
+    [
+        vec![tenant, conversation],
+        vec![tenant, message, conversation],
+        vec![tenant, conversation],
+        vec![tenant, attempt, message],
+    ]
+}
+
+/// Searches of the largest tenant, for words that one, a few, some, many and all messages have.
+pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>, Failure> {
+    let sql = statements::get(MESSAGES, "SEARCH")?;
+    let large = Stage::large();
+    let mut found = Vec::new();
+    for (name, words) in [
+        ("one", "order25"),
+        ("seldom", "seldom"),
+        ("sometimes", "sometimes"),
+        ("often", "often"),
+        ("all", "hello"),
+        ("two_words", "seldom hello"),
+    ] {
+        let (before, wanted) = (None::<uuid::Uuid>, 51_i32);
+        let pair = compare(
+            stage,
+            seconds.div_ceil(3),
+            async |spot| {
+                let params: [&(dyn ToSql + Sync); 4] = [&large, &words, &before, &wanted];
+                read(stage, Spot { tenant: large, ..spot }, &sql, &params).await
+            },
+            async |_| read_freely(stage, SEARCH_FLOOR, &[&large, &words]).await,
+        )
+        .await?;
+        let Pair { policies_ms, floor_ms } = pair;
+        found.push(Search { name, policies_ms, floor_ms });
+    }
+    Ok(found)
+}
+
+/// The median of a read of both kinds, in milliseconds.
+pub(super) async fn read_time(stage: &Stage, seconds: u64) -> Result<f64, Failure> {
+    let point = point_read(stage, seconds.div_ceil(2)).await?;
+    let range = range_read(stage, seconds.div_ceil(2)).await?;
+    Ok(point.policies_ms + range.policies_ms)
+}
+
+/// How often a tenant's read waits for the network: what it takes longer behind a proxy that holds
+/// each answer back, in such delays.
+pub(super) async fn round_trips(
+    settings: &Settings,
+    server: &Server,
+    stage: &Stage,
+    delay: Duration,
+) -> Result<f64, Failure> {
+    let proxy = Proxy::before(server, delay).await?;
+    let pools = Config { tenant_connections: 1, platform_connections: 1, ..Config::default() };
+    let behind =
+        Db::open(&proxy.config(server), &settings.passwords, &pools, settings.ambient.clone());
+    let sql = statements::get(MESSAGES, "FIND")?;
+    let mut medians = [0.0, 0.0];
+    for (db, median) in [&stage.db, &behind].into_iter().zip(&mut medians) {
+        let mut numbers = Numbers(11);
+        let mut times = Vec::new();
+        for round in 0..60 {
+            let spot = stage.spot(numbers.next());
+            let begun = Instant::now();
+            let mut tx = db.read(&stage.ctx(spot.tenant)).await?;
+            tx.query(&sql, &[&spot.tenant, &spot.message]).await?;
+            // The first ones connect and prepare.
+            if round >= 10 {
+                times.push(begun.elapsed());
+            }
+        }
+        *median = median_ms(&mut times);
+    }
+    Ok((medians[1] - medians[0]) / proxy.held_back_ms())
+}

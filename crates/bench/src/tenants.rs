@@ -1,0 +1,178 @@
+//! Room `bench`: many tenants. How fast they are provisioned, what one that does nothing costs in
+//! memory, and whether reading among ten thousand takes longer than reading among one.
+//!
+//! A sample is provisioned by the API, with all that a tenant gets. The rest of those that are read
+//! is written by one statement, for reading needs only their rows. A read is what every request of
+//! a tenant does: ask whether the tenant is active, then list twenty contacts in one round trip.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use http::Method;
+use misy_core::id::TypedId;
+use misy_core::{Ctx, Grants, PlatformCtx, TenantId};
+use misy_jobs::Tenants;
+use misy_store::Db;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::dice::Dice;
+use crate::http::Connection;
+use crate::{Failure, sql};
+
+/// What is read, and how much.
+pub struct Settings {
+    /// `host:port` of the API.
+    pub api: String,
+    /// The operator's address.
+    pub email: String,
+    /// The operator's password.
+    pub password: String,
+    /// The database's administrator.
+    pub server: tokio_postgres::Config,
+    /// The program's door to it.
+    pub db: Db,
+    /// Who is active, as the program knows it.
+    pub directory: Arc<dyn Tenants>,
+    /// On whose behalf tenants are entered.
+    pub ctx: PlatformCtx,
+    /// Tenants among which is read.
+    pub size: usize,
+    /// Tenants that are provisioned by the API.
+    pub sample: usize,
+}
+
+/// Reads of one round.
+const READS: usize = 4_000;
+
+/// Rounds with one tenant, and as many in between with all.
+const ROUNDS: usize = 5;
+
+/// Who reads and who provisions at once.
+const AT_ONCE: usize = 4;
+
+const SEED: &str = "
+    with made as (
+        insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone)
+        select ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
+            'idle-' || number, 'site_idle_' || number, 'Idle', 'active', 'unlimited', 'en', 'UTC'
+        from generate_series(0, $1::bigint - 1) number returning id)
+    insert into contacts (tenant_id, id, display_name)
+    select made.id, gen_random_uuid(), 'somebody' from made, generate_series(1, 20)";
+
+const LIST: &str = "
+    select id, display_name from contacts where tenant_id = $1 order by id limit 20";
+
+/// Runs all of it.
+pub async fn run(settings: &Settings) -> Result<Value, Failure> {
+    let provisioned_per_s = provision(settings).await?;
+    let size = i64::try_from(settings.size)?;
+    let seeded = async |client: &tokio_postgres::Client| Ok(client.execute(SEED, &[&size]).await?);
+    sql::with(&settings.server, seeded).await?;
+    for table in ["tenants", "contacts"] {
+        sql::run(&settings.server, &format!("vacuum (analyze) {table}")).await?;
+    }
+    let bytes = bytes_per_idle_tenant(settings).await?;
+    let (mut one, mut all) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        one.push(p99_ms(settings, 1, round).await?);
+        all.push(p99_ms(settings, settings.size, round).await?);
+    }
+    let (one, all) = (median(one), median(all));
+    Ok(json!({
+        "provisioned_per_s": provisioned_per_s,
+        "bytes_per_idle_tenant": bytes,
+        "read_p99_ms_1_tenant": one,
+        "read_p99_ms_10000_tenants": all,
+        "ratio": all / one,
+    }))
+}
+
+async fn provision(settings: &Settings) -> Result<f64, Failure> {
+    let mut api = Connection::open(&settings.api).await?;
+    let login = json!({ "email": settings.email, "password": settings.password });
+    let signed_in = api.json(Method::POST, "/v1/auth/login", None, &login).await?;
+    let operator = signed_in["access_token"].as_str().ok_or("no access token")?;
+    let some = async |first: usize| -> Result<(), Failure> {
+        let mut api = Connection::open(&settings.api).await?;
+        for number in (first..settings.sample).step_by(AT_ONCE) {
+            let made = api.json(Method::POST, "/v1/tenants", Some(operator), &new(number)).await?;
+            if made["status"] != "active" {
+                return Err(format!("not provisioned: {made}").into());
+            }
+        }
+        Ok(())
+    };
+    let begun = Instant::now();
+    try_join_all((0..AT_ONCE).map(some)).await?;
+    Ok(settings.sample as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn new(number: usize) -> Value {
+    let slug = format!("bench-{}-{number}", std::process::id());
+    let owner = json!({
+        "email": format!("owner@{slug}.example"), "name": "Owner",
+        "password": format!("bench-{slug}-Passw0rd!"),
+    });
+    json!({ "slug": slug, "name": slug, "owner": owner, "plan": "unlimited" })
+}
+
+/// What this process holds more after it has served every tenant once and then rested.
+async fn bytes_per_idle_tenant(settings: &Settings) -> Result<f64, Failure> {
+    let mut dice = Dice::new(1);
+    for _ in 0..READS {
+        read(settings, dice.below(8)).await?;
+    }
+    let before = resident_bytes()?;
+    for number in 0..settings.size {
+        read(settings, number as u64).await?;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let more = resident_bytes()?.saturating_sub(before);
+    Ok(more as f64 / settings.size as f64)
+}
+
+fn resident_bytes() -> Result<u64, Failure> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
+}
+
+fn ctx(settings: &Settings, number: u64) -> Ctx {
+    let id = Uuid::from_u128(0x7000_8000_0000_0000_0000 | u128::from(number));
+    settings.ctx.enter(TenantId::from_uuid(id), Grants::NONE)
+}
+
+async fn read(settings: &Settings, number: u64) -> Result<(), Failure> {
+    let ctx = ctx(settings, number);
+    if !settings.directory.is_active(ctx.tenant()).await? {
+        return Err("the tenant is not active".into());
+    }
+    let mut tx = settings.db.read(&ctx).await?;
+    let rows = tx.query(LIST, &[&ctx.tenant().uuid()]).await?;
+    if rows.len() == 20 { Ok(()) } else { Err(format!("{} contacts", rows.len()).into()) }
+}
+
+/// The slowest of a hundred reads among so many tenants.
+async fn p99_ms(settings: &Settings, tenants: usize, round: usize) -> Result<f64, Failure> {
+    let some = async |reader: usize| -> Result<Vec<Duration>, Failure> {
+        let mut dice = Dice::new((round * AT_ONCE + reader) as u64);
+        let mut times = Vec::with_capacity(READS / AT_ONCE);
+        for _ in 0..READS / AT_ONCE {
+            let begun = Instant::now();
+            read(settings, dice.below(tenants as u64)).await?;
+            times.push(begun.elapsed());
+        }
+        Ok(times)
+    };
+    let mut times = try_join_all((0..AT_ONCE).map(some)).await?.concat();
+    times.sort_unstable();
+    let slow = times.get(times.len() * 99 / 100).ok_or("nothing was read")?;
+    Ok(slow.as_secs_f64() * 1e3)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}

@@ -1,0 +1,343 @@
+//! Room `server`: a tenant with one of everything that the API can make, each with a word in it
+//! that stands nowhere else.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use misy_core::crypto::{hmac_sha256, to_hex};
+use misy_core::{Ambient, Cursor};
+use serde_json::{Value, json};
+
+use super::asks::{Answer, Ask};
+use super::canaries::Scanner;
+use crate::program::{Program, until};
+
+/// The roles of a tenant, from the least to the most.
+pub(crate) const ROLES: [&str; 5] = ["viewer", "agent", "supervisor", "admin", "owner"];
+
+/// The program and the sandbox, and who runs them.
+pub(crate) struct World {
+    pub(crate) api: String,
+    pub(crate) admin: String,
+    pub(crate) sandbox: String,
+    pub(crate) operator: (String, String),
+    ambient: Ambient,
+}
+
+impl World {
+    /// Where a program that was started is reached.
+    pub(crate) fn of(program: &Program) -> Self {
+        let operator =
+            |name: &str| program.ready["operator"][name].as_str().expect("told").to_owned();
+        Self {
+            api: program.host("api"),
+            admin: program.host("admin"),
+            sandbox: program.host("sandbox"),
+            operator: (operator("email"), operator("password")),
+            ambient: misy_testkit::postgres::unpredictable(),
+        }
+    }
+
+    /// Twenty letters and digits that nobody has used.
+    pub(crate) fn word(&self) -> String {
+        format!("w{}", &to_hex(&self.ambient.bytes::<10>())[1..])
+    }
+
+    fn phone(&self) -> String {
+        let number = u32::from_le_bytes(self.ambient.bytes()) % 90_000_000 + 10_000_000;
+        format!("+49151{number}")
+    }
+
+    /// Signs in.
+    pub(crate) async fn sign_in(&self, (email, password): &(String, String)) -> Value {
+        let login = json!({ "email": email, "password": password });
+        must(&self.api, Ask::new("POST", "/v1/auth/login").with(login)).await.json()
+    }
+
+    /// A fresh session of the operator.
+    pub(crate) async fn as_operator(&self) -> String {
+        token(&self.sign_in(&self.operator).await)
+    }
+
+    /// A number at the emulated provider.
+    pub(crate) async fn account(&self) -> Value {
+        let ask = Ask::new("POST", "/sandbox/accounts").with(json!({}));
+        must(&self.sandbox, ask).await.json()
+    }
+}
+
+/// Puts a question that has to be answered with a success.
+pub(crate) async fn must(host: &str, ask: Ask) -> Answer {
+    let answer = ask.put(host).await;
+    assert!(answer.is_success(), "{} {}: {}", ask.method, ask.path, answer.whole());
+    answer
+}
+
+pub(crate) fn token(pair: &Value) -> String {
+    pair["access_token"].as_str().expect("a token").to_owned()
+}
+
+/// A tenant and what it has.
+pub(crate) struct Estate {
+    pub(crate) bearer: String,
+    /// Who signs in as what: address and password.
+    pub(crate) people: BTreeMap<String, (String, String)>,
+    pub(crate) account: Value,
+    /// Ids and other names of its things, by what they are.
+    pub(crate) named: BTreeMap<String, String>,
+    /// Its canaries by name: those that its own people are shown, and those that nobody is.
+    shown: BTreeMap<String, String>,
+    hidden: BTreeMap<String, String>,
+    canaries: OnceLock<Scanner>,
+    ids: OnceLock<Scanner>,
+}
+
+impl Estate {
+    /// Makes a tenant and one of everything.
+    pub(crate) async fn furnish(world: &World) -> Self {
+        let mut estate = Self::found(world).await;
+        estate.connect(world).await;
+        estate.fill(world).await;
+        estate.hire(world).await;
+        estate.converse(world).await;
+        estate
+    }
+
+    /// Notes a canary that the tenant's own people can see somewhere.
+    fn canary(&mut self, world: &World, name: &str) -> String {
+        let word = world.word();
+        self.shown.insert(name.to_owned(), word.clone());
+        word
+    }
+
+    fn secret(&mut self, name: &str, text: &str) {
+        self.hidden.insert(name.to_owned(), text.to_owned());
+    }
+
+    fn name(&mut self, kind: &str, answer: &Value) -> String {
+        let id = answer["id"].as_str().expect("an id").to_owned();
+        self.named.insert(kind.to_owned(), id.clone());
+        id
+    }
+
+    async fn found(world: &World) -> Self {
+        let mut estate = Self {
+            bearer: String::new(),
+            people: BTreeMap::new(),
+            account: Value::Null,
+            named: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            hidden: BTreeMap::new(),
+            canaries: OnceLock::new(),
+            ids: OnceLock::new(),
+        };
+        let slug = estate.canary(world, "slug");
+        let password = format!("{}-A-long-one", world.word());
+        estate.secret("the owner's password", &password);
+        let email = format!("{}@canary.example", estate.canary(world, "the owner's address"));
+        let new = json!({
+            "slug": slug, "name": estate.canary(world, "the tenant's name"),
+            "business": { "about": estate.canary(world, "metadata") },
+            "owner": { "email": email, "name": estate.canary(world, "the owner's name"),
+                "password": password },
+        });
+        let operator = world.as_operator().await;
+        let ask = Ask::new("POST", "/v1/tenants").by(Some(&operator)).with(new);
+        let tenant = must(&world.api, ask).await.json();
+        estate.name("TenantId", &tenant);
+        estate.named.insert("slug".to_owned(), slug);
+        estate.people.insert("owner".to_owned(), (email, password));
+        let pair = world.sign_in(&estate.people["owner"]).await;
+        estate.bearer = token(&pair);
+        let session = pair["session_id"].as_str().expect("an id").to_owned();
+        estate.named.insert("SessionId".to_owned(), session);
+        estate
+    }
+
+    /// Asks as the owner; it must be granted.
+    pub(crate) async fn own(&self, world: &World, method: &str, path: &str, body: Value) -> Value {
+        let ask = Ask::new(method, path).by(Some(&self.bearer)).with(body);
+        must(&world.api, ask).await.json()
+    }
+
+    /// Says something to the sandbox about the tenant's number.
+    pub(crate) async fn at_provider(
+        &self,
+        world: &World,
+        method: &str,
+        what: &str,
+        body: Value,
+    ) -> Answer {
+        let number = self.account["phone_number_id"].as_str().expect("an id");
+        let path = format!("/sandbox/accounts/{number}/{what}");
+        must(&world.sandbox, Ask::new(method, path).with(body)).await
+    }
+
+    async fn connect(&mut self, world: &World) {
+        self.account = world.account().await;
+        for name in ["access_token", "app_secret", "verify_token"] {
+            let text = self.account[name].as_str().expect("a text").to_owned();
+            self.secret(name, &text);
+        }
+        let number = self.account["phone_number_id"].as_str().expect("an id").to_owned();
+        self.shown.insert("the number's id".to_owned(), number);
+        let name = self.canary(world, "the channel's name");
+        let new = channel(&self.account, &name, &world.sandbox);
+        let made = self.own(world, "POST", "/v1/channels", new).await;
+        let id = self.name("ChannelId", &made);
+        self.named.insert("hook".to_owned(), id);
+        let hook = json!({ "url": made["webhook_url"] });
+        self.at_provider(world, "PUT", "webhook", hook).await;
+    }
+
+    async fn fill(&mut self, world: &World) {
+        let (question, answer) =
+            (self.canary(world, "a question"), self.canary(world, "an answer"));
+        let tag = self.canary(world, "a tag");
+        let entry = json!({
+            "question": format!("What are your opening hours, {question}?"), "language": "en",
+            "answer": format!("From 9 to 18, {answer}."), "tags": [tag],
+        });
+        let made = self.own(world, "POST", "/v1/knowledge-entries", entry).await;
+        self.name("KnowledgeEntryId", &made);
+        self.named.extend([("tag".to_owned(), tag), ("q".to_owned(), question)]);
+        let name = self.canary(world, "an API key's name");
+        let key = json!({ "name": name, "role": "agent" });
+        let made = self.own(world, "POST", "/v1/api-keys", key).await;
+        self.name("ApiKeyId", &made);
+        let secret = made["secret"].as_str().expect("shown once").to_owned();
+        self.named.insert("key".to_owned(), secret.clone());
+        self.secret("an API key", &secret);
+    }
+
+    /// People of every role. The agent's address is one that others may come to know.
+    async fn hire(&mut self, world: &World) {
+        for role in &ROLES[..4] {
+            let name = self.canary(world, &format!("the {role}'s name"));
+            let email = format!("{}@people.example", world.word());
+            let password = format!("{}-A-long-one", world.word());
+            self.secret(&format!("the {role}'s password"), &password);
+            let new = json!({ "email": email, "name": name, "role": role, "password": password });
+            let made = self.own(world, "POST", "/v1/users", new).await;
+            if *role == "agent" {
+                self.name("UserId", &made);
+                self.named.insert("email".to_owned(), email.clone());
+            }
+            self.people.insert((*role).to_owned(), (email, password));
+        }
+    }
+
+    /// One more person, about whom nothing is a canary.
+    pub(crate) async fn person(&self, world: &World, role: &str) -> (String, String) {
+        let email = format!("{}@people.example", world.word());
+        let password = format!("{}-A-long-one", world.word());
+        let new = json!({ "email": email, "name": "x", "role": role, "password": password });
+        self.own(world, "POST", "/v1/users", new).await;
+        (email, password)
+    }
+
+    async fn converse(&mut self, world: &World) {
+        let phone = world.phone();
+        self.shown.insert("the customer's phone".to_owned(), phone[1..].to_owned());
+        let (name, text) =
+            (self.canary(world, "the customer's name"), self.canary(world, "what they wrote"));
+        let said = json!({ "from": phone, "name": name,
+            "text": format!("what are your opening hours? {text}") });
+        self.at_provider(world, "POST", "messages", said).await;
+        let first = async |path: &str| {
+            let page = self.own(world, "GET", path, Value::Null).await;
+            page["data"][0].clone()
+        };
+        let mut conversation = Value::Null;
+        until("a conversation", 30, async || {
+            conversation = first("/v1/conversations").await;
+            conversation["id"].as_str().map(drop).ok_or_else(|| "none yet".to_owned())
+        })
+        .await;
+        let contact = first("/v1/contacts").await;
+        let id = self.name("ConversationId", &conversation);
+        self.name("ContactId", &contact);
+        let reply = self.canary(world, "what we wrote");
+        let reply = json!({ "content": { "type": "text", "text": reply } });
+        let path = format!("/v1/conversations/{id}/messages");
+        let made = self.own(world, "POST", &path, reply).await;
+        let message = self.name("MessageId", &made);
+        let path = format!("/v1/messages/{message}");
+        until("a message read", 30, async || {
+            let now = self.own(world, "GET", &path, Value::Null).await;
+            if now["status"] == "read" { Ok(()) } else { Err(now.to_string()) }
+        })
+        .await;
+        self.give_other_names(phone);
+    }
+
+    /// The names under which query parameters and bodies know its things.
+    fn give_other_names(&mut self, phone: String) {
+        let of = |kind: &str| self.named[kind].clone();
+        let position = of("MessageId").rsplit('_').next().expect("after the prefix").to_owned();
+        assert!(Cursor::decode(&position).is_some(), "a cursor is an id without its kind");
+        let others = [
+            ("identity", format!("phone:{phone}")),
+            ("cursor", position),
+            ("contact_id", of("ContactId")),
+            ("channel_id", of("ChannelId")),
+            ("assignee_id", of("UserId")),
+            ("resource_id", of("ChannelId")),
+            ("actor", of("UserId")),
+            ("phone", phone),
+        ];
+        self.named.extend(others.map(|(name, text)| (name.to_owned(), text)));
+    }
+
+    /// What nobody but its own people may ever be shown, with what even they are not.
+    pub(crate) fn canaries(&self) -> &Scanner {
+        self.canaries.get_or_init(|| {
+            let all = self.shown.iter().chain(&self.hidden);
+            Scanner::of(all.map(|(name, text)| (name.as_str(), text.as_str())))
+        })
+    }
+
+    /// What its own people are shown.
+    pub(crate) fn shown(&self) -> Scanner {
+        Scanner::of(self.shown.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+    }
+
+    /// Its ids, which operators may read in a log and other tenants nowhere.
+    pub(crate) fn ids(&self) -> &Scanner {
+        self.ids.get_or_init(|| {
+            let ids = self.named.iter().filter(|(kind, _)| kind.ends_with("Id"));
+            Scanner::of(ids.map(|(name, text)| (name.as_str(), &text["ten_".len()..])))
+        })
+    }
+
+    /// Something of the same form as one of its names, that nobody has.
+    pub(crate) fn absent(&self, kind: &str) -> String {
+        let real = self.named.get(kind);
+        let real = real.unwrap_or_else(|| panic!("say in the estate what a `{kind}` is"));
+        let last = real.chars().last().expect("not empty");
+        let other = if last == '0' { '1' } else { '0' };
+        match real.split_once('@') {
+            Some((name, host)) => format!("{name}0@{host}"),
+            None => format!("{}{other}", &real[..real.len() - 1]),
+        }
+    }
+
+    /// The tag by which the provider signs.
+    pub(crate) fn signature(&self, body: &Value) -> String {
+        let secret = self.account["app_secret"].as_str().expect("a secret");
+        let body = serde_json::to_vec(body).expect("JSON");
+        format!("sha256={}", to_hex(&hmac_sha256(secret.as_bytes(), &body)))
+    }
+}
+
+/// A channel of this account at the provider.
+pub(crate) fn channel(account: &Value, name: &str, sandbox: &str) -> Value {
+    json!({
+        "kind": "whatsapp", "name": name, "external_id": account["phone_number_id"],
+        "credentials": {
+            "access_token": account["access_token"], "app_secret": account["app_secret"],
+            "verify_token": account["verify_token"],
+        },
+        "settings": { "api_host": format!("http://{sandbox}") },
+    })
+}

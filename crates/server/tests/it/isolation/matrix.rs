@@ -1,0 +1,246 @@
+//! Room `server`: the matrix. Every operation of the document, by everybody, about what is their
+//! own, another tenant's and nobody's: the last two are answered alike to the byte.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
+use serde_json::Value;
+
+use super::asks::Ask;
+use super::estate::must;
+use super::operations::{self, Operation, Slot};
+use super::stage::{CALLERS, Caller, Stage, ends_session};
+use crate::golden;
+use crate::program::{Program, folder, read_log};
+
+/// No limit stands in the way, and the log says everything it can.
+const SETTINGS: &str = r#"
+[log]
+filter = "trace"
+format = "json"
+[web.rates]
+read = { each = { requests = 1000000, window_s = 1 }, tenant = { requests = 1000000, window_s = 1 } }
+write = { each = { requests = 1000000, window_s = 1 }, tenant = { requests = 1000000, window_s = 1 } }
+sign_in = { each = { requests = 1000000, window_s = 1 }, tenant = { requests = 1000000, window_s = 1 } }
+bad_credentials = { requests = 1000000, window_s = 1 }
+[identity]
+per_address = { burst = 1000000, refill_ms = 1 }
+per_account = { burst = 1000000, refill_ms = 1 }
+access_token_s = 3600
+"#;
+
+/// What the columns of the table are.
+const HEAD: &str = "\
+Every operation, asked by nobody, viewer, agent, supervisor, admin, owner, an agent's API key and an
+operator. Where the path names something: the status for one's own, another tenant's, nobody's. In
+brackets the places where another tenant's name was put; each answer was the one about nobody.
+
+";
+
+/// The matrix as far as it was asked.
+struct Matrix {
+    stage: Stage,
+    compared: usize,
+}
+
+impl Matrix {
+    /// Asks with another tenant's name in the slot and with nobody's, and compares.
+    async fn compare(&mut self, operation: &Operation, caller: Caller, slot: &Slot) -> (u16, u16) {
+        let kind = match slot {
+            Slot::Path { kind, .. } | Slot::Body { kind, .. } => kind.clone(),
+            Slot::Query { name } => name.clone(),
+            Slot::Smuggled { .. } => "TenantId".to_owned(),
+        };
+        let absent = self.stage.theirs.absent(&kind);
+        let real = self.stage.theirs.named[&kind].clone();
+        if matches!(slot, Slot::Path { .. }) {
+            self.stage.warm_up(operation).await;
+        }
+        let foreign = self.stage.ask(operation, caller, Some((slot, &real))).await;
+        let nothing = self.stage.ask(operation, caller, Some((slot, &absent))).await;
+        let place = format!("{} by {caller:?}, {slot}", operation.name());
+        let is_path = matches!(slot, Slot::Path { .. });
+        self.stage.theirs.canaries().assert_clean(&place, foreign.whole().as_bytes());
+        let both_made = foreign.is_success() && nothing.is_success();
+        let (one, other) = if both_made {
+            (foreign.settled(&real), nothing.settled(&absent))
+        } else {
+            (foreign.comparable(), nothing.comparable())
+        };
+        assert_eq!(one, other, "{place}");
+        assert!(!is_path || !foreign.is_success(), "{place}: {}", foreign.whole());
+        assert!(foreign.status < 500, "{place}: {}", foreign.whole());
+        self.compared += 1;
+        (foreign.status, nothing.status)
+    }
+
+    /// All cells of one operation, as a line of the table.
+    async fn drive(&mut self, operation: &Operation) -> String {
+        let tenants_are_the_subject = operation.path.starts_with("/v1/tenants");
+        let mut marks = Vec::new();
+        let mut granted = false;
+        for caller in CALLERS {
+            let own = self.stage.ask(operation, caller, None).await;
+            let place = format!("{} by {caller:?}", operation.name());
+            if caller != Caller::Operator {
+                self.stage.theirs.canaries().assert_clean(&place, own.whole().as_bytes());
+                self.stage.theirs.ids().assert_clean(&place, own.whole().as_bytes());
+            }
+            assert!(own.status < 500, "{place}: {}", own.whole());
+            granted |= own.is_success();
+            let mut mark = own.status.to_string();
+            for slot in &operation.slots {
+                let in_path = matches!(slot, Slot::Path { .. });
+                // Of those who may do it at all, the one who may do most asks with other names in
+                // the query and the body as well.
+                if !in_path && !(own.is_success() && caller == Caller::Person("owner")) {
+                    continue;
+                }
+                // Every tenant is the operator's: none is foreign.
+                if caller == Caller::Operator && tenants_are_the_subject {
+                    continue;
+                }
+                let (foreign, nothing) = self.compare(operation, caller, slot).await;
+                if in_path {
+                    let _ = write!(mark, "/{foreign}/{nothing}");
+                }
+            }
+            marks.push(format!("{mark:<11}"));
+        }
+        if ends_session(operation) {
+            self.stage.renew().await;
+        }
+        assert!(granted, "nobody was granted {}: give it a right body", operation.name());
+        let slots: Vec<String> = operation.slots.iter().map(ToString::to_string).collect();
+        format!("{} {}  [{}]\n", marks.join(" "), operation.name(), slots.join(", "))
+    }
+
+    /// A key that another tenant has used makes nothing of what is new here.
+    async fn try_their_idempotency_keys(&mut self, operation: &Operation) {
+        if !operation.is_keyed || operation.path_slots().count() > 0 || ends_session(operation) {
+            return;
+        }
+        let caller = Caller::Person("owner");
+        let (used, unused) = (self.stage.world.word(), self.stage.world.word());
+        let body = self.stage.body(operation, caller).await;
+        let ask = |bearer: &str, key: &str| {
+            let ask = Ask::new(&operation.method, operation.path.clone()).by(Some(bearer));
+            ask.with(body.clone()).header("idempotency-key", key)
+        };
+        let mut first = ask(&self.stage.theirs.bearer, &used);
+        if operation.path == "/v1/messages" {
+            first.body["contact_id"] = self.stage.theirs.named["ContactId"].clone().into();
+        }
+        first.put(&self.stage.world.api).await;
+        let again = ask(&self.stage.mine.bearer, &used).put(&self.stage.world.api).await;
+        assert!(!again.whole().contains("idempotency-replayed"), "{}", operation.name());
+        assert_ne!(again.status, 422, "{}: {}", operation.name(), again.whole());
+        self.stage.theirs.canaries().assert_clean(&operation.name(), again.whole().as_bytes());
+        if operation.path != "/v1/channels" {
+            let fresh = ask(&self.stage.mine.bearer, &unused).put(&self.stage.world.api).await;
+            let alike = again.status == fresh.status || operation.path == "/v1/users";
+            assert!(alike, "{}: {}", operation.name(), again.whole());
+        }
+    }
+}
+
+/// What the command line prints of an installation that both tenants live in.
+fn command(folder: &Path, url: &str, arguments: &[&str]) -> Vec<u8> {
+    let settings = folder.join("misybot.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_misybot"))
+        .args(arguments)
+        .arg("--data")
+        .arg(folder.join("data"))
+        .arg("--config")
+        .arg(settings)
+        .args(["--database-url", url])
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    [output.stdout, output.stderr].concat()
+}
+
+/// The other tenant's things as they are now.
+async fn state(stage: &Stage) -> Vec<String> {
+    let theirs = &stage.theirs;
+    let at = |path: &str, kind: &str| format!("{path}/{}", theirs.named[kind]);
+    let paths = [
+        at("/v1/channels", "ChannelId"),
+        at("/v1/contacts", "ContactId"),
+        at("/v1/conversations", "ConversationId"),
+        at("/v1/messages", "MessageId"),
+        at("/v1/knowledge-entries", "KnowledgeEntryId"),
+        at("/v1/users", "UserId"),
+        "/v1/users".to_owned(),
+        "/v1/tenant".to_owned(),
+        "/v1/roles".to_owned(),
+        "/v1/knowledge-entries".to_owned(),
+        format!("{}/messages", at("/v1/conversations", "ConversationId")),
+    ];
+    let mut all = Vec::new();
+    for path in paths {
+        all.push(theirs.own(&stage.world, "GET", &path, Value::Null).await.to_string());
+    }
+    all
+}
+
+/// Everything that leaves the program beside its answers.
+async fn outputs(stage: &Stage, folder: &Path, url: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let world = &stage.world;
+    let get =
+        async |host: &str, path: &str| must(host, Ask::new("GET", path)).await.whole().into_bytes();
+    let provider = async |what: &str| {
+        stage.mine.at_provider(world, "GET", what, Value::Null).await.whole().into_bytes()
+    };
+    let tenant = &stage.theirs.named["TenantId"];
+    vec![
+        ("the log", read_log(folder).into_bytes()),
+        ("/metrics", get(&world.admin, "/metrics").await),
+        ("what the provider was sent", provider("outbound").await),
+        ("what the provider has of the number", provider("phones").await),
+        ("what was delivered", provider("deliveries").await),
+        ("misybot doctor", command(folder, url, &["doctor"])),
+        (
+            "misybot dead-letters",
+            command(folder, url, &["dead-letters", "replay", "--tenant", tenant]),
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn golden_every_operation_answers_about_another_tenant_as_about_nobody() {
+    let folder = folder();
+    std::fs::write(folder.path().join("misybot.toml"), SETTINGS).expect("written");
+    let postgres = folder.path().join("postgres");
+    let ambient = misy_testkit::postgres::unpredictable();
+    let postgres = EmbeddedPostgres::start(EmbeddedConfig::new(postgres, ambient)).await;
+    let postgres = postgres.expect("a database");
+    let url = postgres.url("postgres").expose().to_owned();
+    let program = Program::up_on(folder.path(), &url).await;
+    let mut matrix = Matrix { stage: Stage::set_up(&program).await, compared: 0 };
+    let before = state(&matrix.stage).await;
+    let document = must(&matrix.stage.world.api, Ask::new("GET", "/openapi.json")).await.json();
+    let operations = operations::read(&document);
+    let mut table = HEAD.to_owned();
+    for operation in &operations {
+        table += &matrix.drive(operation).await;
+    }
+    for operation in &operations {
+        matrix.try_their_idempotency_keys(operation).await;
+    }
+    assert!(matrix.compared > 300, "only {} answers were compared", matrix.compared);
+    let stage = &mut matrix.stage;
+    assert_eq!(state(stage).await, before, "the other tenant has what it had");
+    for (place, text) in outputs(stage, folder.path(), &url).await {
+        assert!(!text.is_empty(), "{place} is empty");
+        stage.theirs.canaries().assert_clean(place, &text);
+    }
+    stage.seen_by_them.extend(before.concat().into_bytes());
+    let unseen = stage.theirs.shown().missing(&stage.seen_by_them);
+    assert_eq!(unseen, Vec::<String>::new(), "canaries that nobody could have found");
+    golden::compare("crates/server/tests/it/isolation/matrix.txt", &table);
+    program.stop();
+    postgres.stop().await.expect("stopped");
+}

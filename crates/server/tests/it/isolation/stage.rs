@@ -1,0 +1,282 @@
+//! Room `server`: who asks in the matrix, and how a question is made right in everything but the
+//! one name that it is about.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::asks::{Answer, Ask};
+use super::estate::{Estate, ROLES, World, channel, must, token};
+use super::operations::{Operation, Slot};
+use crate::program::Program;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Nobody,
+    Person(&'static str),
+    Key,
+    Operator,
+}
+
+pub(crate) const CALLERS: [Caller; 8] = [
+    Caller::Nobody,
+    Caller::Person(ROLES[0]),
+    Caller::Person(ROLES[1]),
+    Caller::Person(ROLES[2]),
+    Caller::Person(ROLES[3]),
+    Caller::Person(ROLES[4]),
+    Caller::Key,
+    Caller::Operator,
+];
+
+/// Operations that end the session or use the secret they are asked with: each time another one.
+pub(crate) fn ends_session(operation: &Operation) -> bool {
+    let path = operation.path.as_str();
+    matches!(path, "/v1/auth/logout" | "/v1/auth/password" | "/v1/auth/refresh")
+        || (path == "/v1/auth/sessions" && operation.method == "DELETE")
+}
+
+/// The asking tenant, the other one, and what was seen so far.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) mine: Estate,
+    pub(crate) theirs: Estate,
+    bearers: BTreeMap<String, String>,
+    /// People whose sessions and passwords may come to an end.
+    spare: BTreeMap<String, (String, String)>,
+    operator: String,
+    /// Everything that the other tenant's own people were answered.
+    pub(crate) seen_by_them: Vec<u8>,
+}
+
+impl Stage {
+    pub(crate) async fn set_up(program: &Program) -> Self {
+        let world = World::of(program);
+        let mine = Estate::furnish(&world).await;
+        let theirs = Estate::furnish(&world).await;
+        let mut bearers = BTreeMap::new();
+        for (role, person) in &mine.people {
+            bearers.insert(role.clone(), token(&world.sign_in(person).await));
+        }
+        let mut spare = BTreeMap::new();
+        for role in ROLES {
+            spare.insert(role.to_owned(), mine.person(&world, role).await);
+        }
+        let operator = world.as_operator().await;
+        Self { world, mine, theirs, bearers, spare, operator, seen_by_them: Vec::new() }
+    }
+
+    /// The caller's credential; a fresh session where the question ends it.
+    async fn bearer(&self, caller: Caller, fresh: bool) -> Option<String> {
+        match caller {
+            Caller::Nobody => None,
+            Caller::Key => Some(self.mine.named["key"].clone()),
+            Caller::Operator if fresh => Some(self.world.as_operator().await),
+            Caller::Operator => Some(self.operator.clone()),
+            Caller::Person(role) if fresh => {
+                Some(token(&self.world.sign_in(&self.spare[role]).await))
+            }
+            Caller::Person(role) => Some(self.bearers[role].clone()),
+        }
+    }
+
+    /// Signs the operator in again, after a question that ended all sessions.
+    pub(crate) async fn renew(&mut self) {
+        self.operator = self.world.as_operator().await;
+    }
+
+    /// One of the asking tenant's own; a new one where the question takes it away.
+    async fn own(&self, operation: &Operation, kind: &str, caller: Caller) -> String {
+        let made = |answer: Value| answer["id"].as_str().expect("an id").to_owned();
+        let post = async |path: &str, body: Value| {
+            made(self.mine.own(&self.world, "POST", path, body).await)
+        };
+        match kind {
+            "SessionId" => self.session(caller).await,
+            "TenantId" if caller == Caller::Operator => self.tenant(operation).await,
+            _ if !operation.uses_up() => self.mine.named[kind].clone(),
+            "ApiKeyId" => post("/v1/api-keys", json!({ "name": "x", "role": "viewer" })).await,
+            "UserId" => {
+                let email = format!("{}@people.example", self.world.word());
+                let new = json!({ "email": email, "name": "x", "role": "viewer" });
+                post("/v1/users", new).await
+            }
+            "ChannelId" => {
+                let account = self.world.account().await;
+                post("/v1/channels", channel(&account, "x", &self.world.sandbox)).await
+            }
+            "KnowledgeEntryId" => post("/v1/knowledge-entries", entry()).await,
+            _ => self.mine.named[kind].clone(),
+        }
+    }
+
+    async fn session(&self, caller: Caller) -> String {
+        let person = match caller {
+            Caller::Person(role) => &self.mine.people[role],
+            Caller::Operator => &self.world.operator,
+            Caller::Nobody | Caller::Key => return self.mine.named["SessionId"].clone(),
+        };
+        let pair = self.world.sign_in(person).await;
+        pair["session_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A tenant that the operator may do anything with.
+    async fn tenant(&self, operation: &Operation) -> String {
+        let owner = json!({ "email": format!("{}@x.example", self.world.word()), "name": "x" });
+        let new = json!({ "slug": self.world.word(), "name": "x", "owner": owner });
+        let ask = Ask::new("POST", "/v1/tenants").by(Some(&self.operator)).with(new);
+        let made = must(&self.world.api, ask).await.json();
+        let id = made["id"].as_str().expect("an id").to_owned();
+        if operation.path.ends_with("/activate") {
+            let path = format!("/v1/tenants/{id}/suspend");
+            let ask = Ask::new("POST", path).by(Some(&self.operator));
+            must(&self.world.api, ask.with(json!({ "reason": "billing" }))).await;
+        }
+        id
+    }
+
+    /// A right body, so that it is the names in it that decide and not its form.
+    pub(crate) async fn body(&self, operation: &Operation, caller: Caller) -> Value {
+        let hello = json!({ "type": "text", "text": "hello" });
+        let person = |role| &self.spare[role];
+        let role = if let Caller::Person(role) = caller { role } else { "owner" };
+        match (operation.method.as_str(), operation.path.as_str()) {
+            ("POST", "/v1/api-keys") => json!({ "name": "x", "role": "viewer" }),
+            ("POST", "/v1/auth/login") => {
+                json!({ "email": person(role).0, "password": person(role).1 })
+            }
+            ("POST", "/v1/auth/refresh") => {
+                let pair = self.world.sign_in(person(role)).await;
+                json!({ "refresh_token": pair["refresh_token"] })
+            }
+            ("POST", "/v1/auth/password") => {
+                let secret =
+                    if caller == Caller::Operator { &self.world.operator } else { person(role) };
+                json!({ "current_password": secret.1, "new_password": secret.1 })
+            }
+            ("POST", "/v1/channels") => {
+                channel(&self.world.account().await, "x", &self.world.sandbox)
+            }
+            ("POST", "/v1/conversations/{conversation}/assign") => json!({ "assignee_id": null }),
+            ("POST", "/v1/conversations/{conversation}/messages") => json!({ "content": hello }),
+            ("POST", "/v1/knowledge-entries") => entry(),
+            ("POST", "/v1/messages") => {
+                json!({ "contact_id": self.mine.named["ContactId"], "content": hello })
+            }
+            ("POST", "/v1/tenants") => {
+                let owner =
+                    json!({ "email": format!("{}@x.example", self.world.word()), "name": "x" });
+                json!({ "slug": self.world.word(), "name": "x", "owner": owner })
+            }
+            ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+            ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
+            ("POST", "/v1/users") => {
+                let email = format!("{}@people.example", self.world.word());
+                json!({ "email": email, "name": "x", "role": "viewer" })
+            }
+            ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
+            _ if operation.has_body => json!({}),
+            _ => Value::Null,
+        }
+    }
+
+    /// The question with everything in it the caller's own, but for one slot.
+    pub(crate) async fn ask(
+        &self,
+        operation: &Operation,
+        caller: Caller,
+        other: Option<(&Slot, &str)>,
+    ) -> Answer {
+        let mut path = operation.path.clone();
+        for (name, kind) in operation.path_slots() {
+            let value = match other {
+                Some((Slot::Path { name: asked, .. }, value)) if asked == name => value.to_owned(),
+                _ => self.own(operation, kind, caller).await,
+            };
+            path = path.replace(&format!("{{{name}}}"), &value);
+        }
+        let bearer = self.bearer(caller, ends_session(operation)).await;
+        let body = self.body(operation, caller).await;
+        let mut ask = Ask::new(&operation.method, path).by(bearer.as_deref()).with(body);
+        if let Some((slot, value)) = other {
+            ask = placed(ask, slot, value);
+        }
+        if operation.path == "/hooks/{hook}" {
+            ask = self.as_provider(ask);
+        }
+        ask.put(&self.world.api).await
+    }
+
+    /// What a provider adds: the token of the handshake, or the signature.
+    fn as_provider(&self, ask: Ask) -> Ask {
+        if ask.body.is_null() {
+            let token = self.mine.account["verify_token"].as_str().expect("a token");
+            let ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
+            return ask.query("hub.verify_token", token);
+        }
+        let signature = self.mine.signature(&ask.body);
+        ask.header("x-hub-signature-256", signature)
+    }
+
+    /// The other tenant asks about its own first, so that whatever is kept of it is at hand.
+    pub(crate) async fn warm_up(&mut self, operation: &Operation) {
+        let verifies = operation.path.ends_with("/verify");
+        if operation.method != "GET" && !verifies {
+            return;
+        }
+        let mut path = operation.path.clone();
+        for (name, kind) in operation.path_slots() {
+            path = path.replace(&format!("{{{name}}}"), &self.theirs.named[kind]);
+        }
+        let mut ask = Ask::new(&operation.method, path).by(Some(&self.theirs.bearer));
+        if operation.path == "/hooks/{hook}" {
+            let token = self.theirs.account["verify_token"].as_str().expect("a token");
+            ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
+            ask = ask.query("hub.verify_token", token);
+        }
+        let answer = ask.put(&self.world.api).await;
+        self.seen_by_them.extend(answer.whole().into_bytes());
+    }
+}
+
+fn entry() -> Value {
+    json!({ "question": "Where are you?", "answer": "Here.", "language": "en" })
+}
+
+/// A payload of the provider that names this account and says nothing new.
+fn delivery(account: &Value) -> Value {
+    json!({ "object": "whatsapp_business_account", "entry": [{ "id": account["waba_id"],
+        "changes": [{ "field": "messages", "value": { "messaging_product": "whatsapp",
+            "metadata": { "display_phone_number": "1",
+                "phone_number_id": account["phone_number_id"] } } }] }] })
+}
+
+/// The question with another value in one slot.
+fn placed(mut ask: Ask, slot: &Slot, value: &str) -> Ask {
+    match slot {
+        Slot::Path { .. } => ask,
+        Slot::Query { name } => ask.query(name, value),
+        Slot::Smuggled { into: "header" } => {
+            let ask = ask.header("x-tenant-id", value).header("x-tenant", value);
+            ask.header("x-misy-tenant", value).header("baggage", format!("tenant={value}"))
+        }
+        Slot::Smuggled { into: "query" } => ask.query("tenant_id", value),
+        Slot::Smuggled { .. } => {
+            ask.body["tenant_id"] = value.into();
+            ask
+        }
+        Slot::Body { pointer, .. } if pointer == "/identity/value" => {
+            ask.body["identity"] = json!({ "namespace": "phone", "value": value });
+            ask.body.as_object_mut().expect("an object").remove("contact_id");
+            ask
+        }
+        Slot::Body { pointer, .. } => {
+            let name = pointer.rsplit('/').next().expect("a name");
+            let parent = &pointer[..pointer.len() - name.len() - 1];
+            let parent = ask.body.pointer_mut(parent).expect("a right body has it");
+            parent[name] = value.into();
+            ask
+        }
+    }
+}
