@@ -31,7 +31,7 @@ impl Old {
         for number in 0..25_u32 {
             let (n, seen) = (i64::from(number), bson::DateTime::from_millis(number.into()));
             all.push(doc! { "tenant": &first, "contact": format!("c{}", number % 3), "n": n,
-                "seen": seen, "price": 0.5 });
+            "seen": seen, "price": 0.5 });
             let id = bson::Uuid::from_bytes(id(7_000 + u128::from(number)).into_bytes());
             all.push(doc! { "_id": id, "tenant": second.clone(), "contact": "other", "$odd": 1 });
         }
