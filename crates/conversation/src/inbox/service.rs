@@ -163,6 +163,7 @@ async fn one_by_one(
         }
     }
     let mut tx = deps.db.tenant(ctx).await?;
+    deps.archives.schedule(&mut tx, id);
     Ingest { channel: id }.enqueue(&mut tx);
     Ok(tx.commit().await?)
 }

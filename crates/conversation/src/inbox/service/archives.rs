@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, Code, Ctx, Public};
+use misy_core::{ChannelId, Code, Ctx, Public, Timestamp};
 use misy_jobs::Job;
 use misy_store::TenantTx;
 use moka::sync::Cache;
@@ -16,15 +16,17 @@ use crate::{Below, Deps};
 
 /// How long after a payload the archiving of its account is due.
 const DUE_AFTER: SignedDuration = SignedDuration::from_secs(60);
-/// For so long an archiving that is planned will come late enough for what is taken in now.
-const PLANNED: Duration = Duration::from_secs(45);
+/// An archiving that is due later than this comes late enough for what is taken in now.
+const LATE_ENOUGH: SignedDuration = SignedDuration::from_secs(15);
+/// For so long a plan is remembered at most.
+const PLANNED: Duration = Duration::from_mins(1);
 const KEPT_MAX: u64 = 50_000;
 /// Payloads in one run of the job.
 const BATCH: usize = 100;
 
-/// Accounts for which this process has planned an archiving lately.
+/// Accounts for which this process has planned an archiving lately, and when that is due.
 #[derive(Debug, Clone)]
-pub struct Archives(Cache<ChannelId, ()>);
+pub struct Archives(Cache<ChannelId, Timestamp>);
 
 impl Default for Archives {
     fn default() -> Self {
@@ -37,11 +39,12 @@ impl Archives {
     /// that is planned already. Should a plan be lost with its transaction, the account's next
     /// payload makes another.
     pub(crate) fn schedule(&self, tx: &mut TenantTx, channel: ChannelId) {
-        if self.0.contains_key(&channel) {
+        let now = tx.ambient().now();
+        if self.0.get(&channel).is_some_and(|due_at| due_at > now + LATE_ENOUGH) {
             return;
         }
-        self.0.insert(channel, ());
-        let due_at = tx.ambient().now() + DUE_AFTER;
+        let due_at = now + DUE_AFTER;
+        self.0.insert(channel, due_at);
         Archive { channel }.enqueue_at(tx, due_at);
     }
 }
