@@ -17,6 +17,9 @@ use crate::tenants::{self, Status};
 const FRESH: Duration = Duration::from_millis(500);
 const KEPT_MAX: u64 = 50_000;
 
+/// A look for changes counts for so long: what it cannot know yet bites within a second.
+const WATCHED: Duration = Duration::from_millis(900);
+
 /// What is watched is remembered for so long at most.
 const KEPT: Duration = Duration::from_mins(1);
 
@@ -28,6 +31,7 @@ const LOOK_BACK: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Debug)]
 struct Standing {
     loaded: Instant,
+    version: i64,
     active: bool,
     allowed_origins: Vec<String>,
 }
@@ -63,8 +67,10 @@ impl Directory {
         let began = Instant::now();
         let mut tx = self.db.platform_read(&self.ctx).await?;
         let since = self.db.ambient().now() - LOOK_BACK;
-        for tenant in tenants::store::list_changed(&mut tx, since).await? {
-            self.known.invalidate(&tenant).await;
+        for (tenant, version) in tenants::store::list_changed(&mut tx, since).await? {
+            if self.known.get(&tenant).await.is_some_and(|known| known.version != version) {
+                self.known.invalidate(&tenant).await;
+            }
         }
         *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
         Ok(())
@@ -73,7 +79,7 @@ impl Directory {
     /// Whether what is remembered still counts: it is young, or every change since is known.
     fn is_fresh(&self, standing: &Standing) -> bool {
         let watched = *self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        standing.loaded.elapsed() < FRESH || watched.is_some_and(|at| at.elapsed() < FRESH)
+        standing.loaded.elapsed() < FRESH || watched.is_some_and(|at| at.elapsed() < WATCHED)
     }
 
     /// Forgets a tenant whose row was just changed here.
@@ -88,10 +94,11 @@ impl Directory {
         Ok(Arc::new(match found {
             Some(tenant) => Standing {
                 loaded,
+                version: tenant.version,
                 active: tenant.status == Status::Active,
                 allowed_origins: tenant.allowed_origins,
             },
-            None => Standing { loaded, active: false, allowed_origins: Vec::new() },
+            None => Standing { loaded, version: 0, active: false, allowed_origins: Vec::new() },
         }))
     }
 

@@ -177,15 +177,15 @@ pub(crate) async fn update_own(tx: &mut TenantTx, new: &Tenant) -> Result<Option
     tx.query_opt(UPDATE, &params).await?.as_ref().map(tenant).transpose()
 }
 
-const CHANGED: &str = "select id from tenants where updated_at > $1";
+const CHANGED: &str = "select id, version from tenants where updated_at > $1";
 
-/// The tenants whose rows were written since.
+/// The tenants whose rows were written since, and the versions they have now.
 pub(crate) async fn list_changed(
     tx: &mut PlatformTx,
     since: Timestamp,
-) -> Result<Vec<TenantId>, Error> {
+) -> Result<Vec<(TenantId, i64)>, Error> {
     let rows = tx.query(CHANGED, &[&since]).await?;
-    Ok(rows.iter().map(|row| TenantId::from_uuid(row.get("id"))).collect())
+    Ok(rows.iter().map(|row| (TenantId::from_uuid(row.get("id")), row.get("version"))).collect())
 }
 
 /// Whether any tenant allows the origin.
