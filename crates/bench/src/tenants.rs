@@ -54,9 +54,11 @@ const AT_ONCE: usize = 4;
 
 const SEED: &str = "
     with made as (
-        insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone)
+        insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone,
+            updated_at)
         select ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
-            'idle-' || number, 'site_idle_' || number, 'Idle', 'active', 'unlimited', 'en', 'UTC'
+            'idle-' || number, 'site_idle_' || number, 'Idle', 'active', 'unlimited', 'en', 'UTC',
+            now() - interval '1 hour'
         from generate_series(0, $1::bigint - 1) number returning id)
     insert into contacts (tenant_id, id, display_name)
     select made.id, gen_random_uuid(), 'somebody' from made, generate_series(1, 20)";

@@ -238,7 +238,7 @@ impl App {
         match Box::pin(self.cache.keep()).await {}
     }
 
-    /// Renews what this process knows of revocations; never ends.
+    /// Renews what this process knows of revocations and of tenants; never ends.
     async fn keep_views_fresh(&self) {
         let mut pulse = tokio::time::interval(Duration::from_millis(400));
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -246,6 +246,9 @@ impl App {
             pulse.tick().await;
             if let Err(error) = self.identity.tick().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "views are not fresh");
+            }
+            if let Err(error) = self.tenancy.directory.tick().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "tenants are not watched");
             }
         }
     }

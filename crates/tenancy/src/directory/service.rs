@@ -1,9 +1,11 @@
-//! Room `tenancy`: who is active and from where, remembered for half a second.
+//! Room `tenancy`: who is active and from where: remembered for half a second, or, where changes are
+//! watched, until the tenant is changed.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use misy_core::{PlatformCtx, TenantId};
 use misy_store::{Db, Error};
 use misy_web::TenantDirectory;
@@ -15,9 +17,21 @@ use crate::tenants::{self, Status};
 const FRESH: Duration = Duration::from_millis(500);
 const KEPT_MAX: u64 = 50_000;
 
+/// A look for changes counts for so long: what it cannot know yet bites within a second.
+const WATCHED: Duration = Duration::from_millis(900);
+
+/// What is watched is remembered for so long at most.
+const KEPT: Duration = Duration::from_mins(1);
+
+/// How far back every look for changes goes: further than clocks of processes differ, and longer
+/// than a transaction takes from its time stamp to its commit.
+const LOOK_BACK: SignedDuration = SignedDuration::from_mins(2);
+
 /// What is remembered of a tenant.
 #[derive(Debug)]
 struct Standing {
+    loaded: Instant,
+    version: i64,
     active: bool,
     allowed_origins: Vec<String>,
 }
@@ -27,6 +41,8 @@ pub struct Directory {
     db: Db,
     ctx: PlatformCtx,
     known: Cache<TenantId, Arc<Standing>>,
+    /// When changes were last looked for with success.
+    watched: Mutex<Option<Instant>>,
     origins: Cache<String, bool>,
 }
 
@@ -39,9 +55,31 @@ impl std::fmt::Debug for Directory {
 impl Directory {
     /// Reads with this context, which the server makes at its start.
     pub fn new(db: Db, ctx: PlatformCtx) -> Self {
-        let known = Cache::builder().max_capacity(KEPT_MAX).time_to_live(FRESH).build();
+        let known = Cache::builder().max_capacity(KEPT_MAX).time_to_live(KEPT).build();
         let origins = Cache::builder().max_capacity(KEPT_MAX).time_to_live(FRESH).build();
-        Self { db, ctx, known, origins }
+        Self { db, ctx, known, watched: Mutex::default(), origins }
+    }
+
+    /// Forgets the tenants that any process has changed lately. Called again and again, at least
+    /// twice a second, this spares a look-up for each tenant and half second; without, nothing is
+    /// wrong.
+    pub async fn tick(&self) -> Result<(), Error> {
+        let began = Instant::now();
+        let mut tx = self.db.platform_read(&self.ctx).await?;
+        let since = self.db.ambient().now() - LOOK_BACK;
+        for (tenant, version) in tenants::store::list_changed(&mut tx, since).await? {
+            if self.known.get(&tenant).await.is_some_and(|known| known.version != version) {
+                self.known.invalidate(&tenant).await;
+            }
+        }
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        Ok(())
+    }
+
+    /// Whether what is remembered still counts: it is young, or every change since is known.
+    fn is_fresh(&self, standing: &Standing) -> bool {
+        let watched = *self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.loaded.elapsed() < FRESH || watched.is_some_and(|at| at.elapsed() < WATCHED)
     }
 
     /// Forgets a tenant whose row was just changed here.
@@ -50,18 +88,27 @@ impl Directory {
     }
 
     async fn load(&self, tenant: TenantId) -> Result<Arc<Standing>, Error> {
+        let loaded = Instant::now();
         let mut tx = self.db.platform_read(&self.ctx).await?;
         let found = tenants::store::find(&mut tx, tenant).await?;
         Ok(Arc::new(match found {
             Some(tenant) => Standing {
+                loaded,
+                version: tenant.version,
                 active: tenant.status == Status::Active,
                 allowed_origins: tenant.allowed_origins,
             },
-            None => Standing { active: false, allowed_origins: Vec::new() },
+            None => Standing { loaded, version: 0, active: false, allowed_origins: Vec::new() },
         }))
     }
 
     async fn standing(&self, tenant: TenantId) -> Result<Arc<Standing>, Error> {
+        if let Some(known) = self.known.get(&tenant).await {
+            if self.is_fresh(&known) {
+                return Ok(known);
+            }
+            self.known.invalidate(&tenant).await;
+        }
         let found = self.known.try_get_with(tenant, self.load(tenant)).await;
         found.map_err(|error| Error::Unavailable(Box::new(error)))
     }

@@ -1,7 +1,7 @@
 //! Room `tenancy`: rows of `tenants` and `plans`.
 
 use misy_core::id::TypedId;
-use misy_core::{Cursor, Limit, TenantId};
+use misy_core::{Cursor, Limit, TenantId, Timestamp};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
 use serde_json::Value;
 
@@ -176,6 +176,17 @@ pub(crate) async fn update_own(tx: &mut TenantTx, new: &Tenant) -> Result<Option
         &now,
     ];
     tx.query_opt(UPDATE, &params).await?.as_ref().map(tenant).transpose()
+}
+
+const CHANGED: &str = "select id, version from tenants where updated_at > $1";
+
+/// The tenants whose rows were written since, and the versions they have now.
+pub(crate) async fn list_changed(
+    tx: &mut PlatformTx,
+    since: Timestamp,
+) -> Result<Vec<(TenantId, i64)>, Error> {
+    let rows = tx.query(CHANGED, &[&since]).await?;
+    Ok(rows.iter().map(|row| (TenantId::from_uuid(row.get("id")), row.get("version"))).collect())
 }
 
 /// Whether any tenant allows the origin.

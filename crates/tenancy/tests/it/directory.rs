@@ -67,3 +67,19 @@ async fn nobody_is_active_who_does_not_exist() {
     assert_eq!(refused.refusal(), (403, "tenant.inactive"));
     assert_eq!(house.get(&Operator, "/v1/tenants").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn who_watches_for_changes_looks_a_tenant_up_once_and_sees_a_suspension_all_the_same() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    let other = house.second_process();
+    let directory = &other.deps.directory;
+    directory.tick().await.expect("the database answers");
+    assert!(directory.is_active(tenant).await.expect("it is known"));
+    house.suspend(tenant).await;
+    directory.tick().await.expect("the database answers");
+    assert!(!directory.is_active(tenant).await.expect("it was looked up again"));
+    house.activate(tenant).await;
+    directory.tick().await.expect("the database answers");
+    assert!(directory.is_active(tenant).await.expect("it was looked up again"));
+}
