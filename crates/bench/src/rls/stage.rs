@@ -128,11 +128,6 @@ impl Stage {
         self.floor.enter(TenantId::from_uuid(tenant), Grants::NONE)
     }
 
-    /// The largest tenant.
-    pub(super) fn large(&self) -> Uuid {
-        rows::tenant(1)
-    }
-
     /// How many messages the largest tenant has.
     pub(super) fn largest(&self) -> usize {
         self.size * LARGE_OF_25 / 25

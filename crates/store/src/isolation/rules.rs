@@ -142,7 +142,8 @@ fn of_every_relation(relation: &Relation, say: &mut Complaints<'_>) {
     let searched = SEARCHED.iter().any(|(name, _)| *name == relation.name);
     for grant in &relation.grants {
         let known = matches!(grant.to.as_str(), "misy_tenant" | "misy_platform");
-        if !known && !(searched && grant.to == "misy_search") {
+        let of_search = searched && grant.to == "misy_search";
+        if !known && !of_search {
             let revoke = format!("revoke all on {{t}} from {}", grant.to);
             say.statement(format!("{} is granted to {}", grant.may, grant.to), &revoke);
         }
