@@ -15,8 +15,8 @@ const MESSAGES: &str = "conversation/src/messages/store.rs";
 /// Turns of one side before the other is asked again; whoever is first alternates.
 const BLOCK: usize = 16;
 
-/// What stands for the four statements of a write: a customer's row, a message, its conversation and
-/// a try to send it.
+/// What stands for the four statements of a write: a customer's row, a message, its conversation
+/// and a try to send it.
 const WRITE: [&str; 4] = [
     "update contacts set version = version + 1, updated_at = now()
         where tenant_id = $1 and id = $2",

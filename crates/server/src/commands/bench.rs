@@ -1,4 +1,5 @@
-//! Room `server`: `misybot bench`: makes what a bench needs, on a durable embedded server of its own.
+//! Room `server`: `misybot bench`: makes what a bench needs, on a durable embedded server of its
+//! own.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
