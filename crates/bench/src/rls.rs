@@ -1,9 +1,9 @@
 //! Room `bench`: what row-level security costs. The same statements, over the same driver in the
-//! same shape, as `misy_tenant` under the policies and as a role that bypasses them, turn by turn; on
-//! as many rows as a large installation has.
+//! same shape, as `misy_tenant` under the policies and as a role that bypasses them, turn by
+//! turn; on as many rows as a large installation has.
 //!
-//! The floor's transactions are begun and committed like ours and in the same flight; what they lack
-//! is `SET LOCAL misy.tenant` and the policies. Its tenant is the statement's own parameter.
+//! The floor's transactions are begun and committed like ours and in the same flight; what they
+//! lack is `SET LOCAL misy.tenant` and the policies. Its tenant is the statement's own parameter.
 
 pub mod plans;
 mod proxy;
@@ -26,8 +26,8 @@ use stage::Stage;
 /// What is run, and where.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The way in for the superuser of a server of the bench's own: for the floor a role of the whole
-    /// server is let around the policies.
+    /// The way in for the superuser of a server of the bench's own: for the floor a role of the
+    /// whole server is let around the policies.
     pub server: Config,
     /// The passwords that the program's roles have there.
     pub passwords: RolePasswords,

@@ -17,7 +17,8 @@ const LIST: &str = "
     where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3";
 
 const FIND: &str = "
-    select id, name, lane, attempts, error, died_at from dead_letters where tenant_id = $1 and id = $2";
+    select id, name, lane, attempts, error, died_at from dead_letters
+    where tenant_id = $1 and id = $2";
 
 const REVIVE: &str = "
     with revived as (

@@ -87,8 +87,8 @@ pub struct Up {
 /// Options of `doctor`.
 #[derive(Debug, Args, Clone)]
 pub struct Doctor {
-    /// Only, and in full, whether tenants are apart: every table, function and role is looked at and
-    /// what the tenants' role gets is tried. Reads only.
+    /// Only, and in full, whether tenants are apart: every table, function and role is looked at
+    /// and what the tenants' role gets is tried. Reads only.
     #[arg(long)]
     pub isolation: bool,
     /// Where the installation is.

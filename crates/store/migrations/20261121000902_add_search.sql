@@ -1,11 +1,12 @@
--- Search by words. Under row-level security a condition on words could not use an index, because its
--- operators are not leakproof. So an index is asked by functions that run as misy_search, a role that
--- cannot sign in, sees ids and words of these two tables and nothing else, and belongs to nobody. The
--- functions take the tenant from the transaction and give ids only; the rows themselves come through
--- the policies as ever.
+-- Search by words. Under row-level security a condition on words could not use an index, because
+-- its operators are not leakproof. So an index is asked by functions that run as misy_search, a
+-- role that cannot sign in, sees ids and words of these two tables and nothing else, and belongs
+-- to nobody. The functions take the tenant from the transaction and give ids only; the rows
+-- themselves come through the policies as ever.
 
--- What an index of words holds: a number for each pair of tenant and word. No two tenants share an
--- entry, however often both use a word; two words that came to one number are told apart by the words.
+-- What an index of words holds: a number for each pair of tenant and word. No two tenants share
+-- an entry, however often both use a word; two words that came to one number are told apart by
+-- the words.
 create function misy_tenant_words(tenant uuid, words tsvector) returns bigint[]
     language sql immutable strict parallel safe as $$
     select array(select hashtextextended(word, uuid_hash_extended(tenant, 0))
@@ -39,10 +40,11 @@ reset role;
 grant create, usage on schema public to misy_search;
 set local role misy_search;
 
--- The newest messages in which all words occur, older than `before` if that is given. Words that are
--- in one message of 250 or more are found faster by walking back from the newest than by fetching all
--- that the index names; both come to about the same there, with 400,000 messages of a tenant. Plans are
--- made for the tenant at hand: one for all would treat the largest as if it were the average.
+-- The newest messages in which all words occur, older than `before` if that is given. Words that
+-- are in one message of 250 or more are found faster by walking back from the newest than by
+-- fetching all that the index names; both come to about the same there, with 400,000 messages of
+-- a tenant. Plans are made for the tenant at hand: one for all would treat the largest as if it
+-- were the average.
 create function misy_find_messages(phrase text, before uuid, wanted integer) returns setof uuid
     language plpgsql stable security definer
     set search_path = pg_catalog, public, pg_temp set plan_cache_mode = force_custom_plan as $$

@@ -2,9 +2,9 @@
 //!
 //! Every statement is planned twice: as the role that the application runs it as, and as the
 //! superuser, whom no policy binds. Both the plan for all values and the one for given values are
-//! looked at. What is compared is every access: its kind, table, index, direction and the conditions
-//! that the index answers, and every sort; the policy's own condition, which is there twice, counts
-//! once.
+//! looked at. What is compared is every access: its kind, table, index, direction and the
+//! conditions that the index answers, and every sort; the policy's own condition, which is there
+//! twice, counts once.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -147,8 +147,8 @@ async fn plan_both(
     Ok(plans)
 }
 
-/// The text that a statement compares a parameter with, if it does: other values would only show the
-/// plan of a statement that does nothing.
+/// The text that a statement compares a parameter with, if it does: other values would only show
+/// the plan of a statement that does nothing.
 fn compared_with(sql: &str, number: usize) -> Option<&str> {
     let (_, after) = sql.rsplit_once(&format!("${number} = '"))?;
     Some(after.split_once('\'')?.0)
@@ -173,9 +173,10 @@ fn sample(type_name: &str, tenant: Uuid) -> String {
     if is_array { format!("array[{value}]::{name}[]") } else { format!("{value}::{name}") }
 }
 
-/// What a plan does with tables, as lines in alphabetical order: every access to a table or an index
-/// with the conditions that the index answers, every sort, every write. Left out is what only names
-/// things (aliases, numbers of parameters, values) and in which order single rows are joined.
+/// What a plan does with tables, as lines in alphabetical order: every access to a table or an
+/// index with the conditions that the index answers, every sort, every write. Left out is what
+/// only names things (aliases, numbers of parameters, values) and in which order single rows are
+/// joined.
 fn described(plan: &Value) -> String {
     let mut steps = Vec::new();
     if let Some(root) = plan.get(0).and_then(|one| one.get("Plan")) {

@@ -1,5 +1,5 @@
-//! Room `bench`: rows for every table, made by the database itself, so that plans are chosen as they
-//! are in an installation that is in use.
+//! Room `bench`: rows for every table, made by the database itself, so that plans are chosen as
+//! they are in an installation that is in use.
 
 /// Fills every table that is empty with `$rows` rows for each of `$tenants` tenants, as superuser.
 /// Values follow from types and constraints; ids are such that rows refer to each other.

@@ -18,7 +18,8 @@ const LARGE_OF_25: usize = 2;
 /// The numbers of messages begin here, so that ids of one length sort by number.
 const FIRST: usize = 1;
 
-/// Words of every message: one that all have, some that many, few and very few have, one of its own.
+/// Words of every message: one that all have, some that many, few and very few have, one of its
+/// own.
 const INSERT: &str = "
     set session_replication_role = replica; set synchronous_commit = off;
     insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
@@ -107,12 +108,13 @@ impl Stage {
         self.settle().await
     }
 
-    /// Makes the index of words, which is faster over all rows than row by row, and fills what other
-    /// statements read.
+    /// Makes the index of words, which is faster over all rows than row by row, and fills what
+    /// other statements read.
     pub(super) async fn index_words(&self) -> Result<(), Failure> {
         let index = "set maintenance_work_mem = '1GB';
             create index messages_words_idx on messages
-                using gin (misy_tenant_words(tenant_id, words)) with (gin_pending_list_limit = 256)";
+                using gin (misy_tenant_words(tenant_id, words))
+                with (gin_pending_list_limit = 256)";
         sql::run(&self.server, index).await?;
         sql::run(&self.server, &rows::fill(self.tenants, 20.max(8_000 / self.tenants))).await?;
         self.settle().await
@@ -126,11 +128,6 @@ impl Stage {
     /// The context of a tenant.
     pub(super) fn ctx(&self, tenant: Uuid) -> Ctx {
         self.floor.enter(TenantId::from_uuid(tenant), Grants::NONE)
-    }
-
-    /// The largest tenant.
-    pub(super) fn large() -> Uuid {
-        rows::tenant(1)
     }
 
     /// How many messages the largest tenant has.

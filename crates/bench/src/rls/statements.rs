@@ -1,5 +1,5 @@
-//! Room `bench`: every statement of the application, read out of its own source, so that none can be
-//! forgotten when plans are compared.
+//! Room `bench`: every statement of the application, read out of its own source, so that none can
+//! be forgotten when plans are compared.
 
 use crate::Failure;
 

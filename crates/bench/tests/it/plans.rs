@@ -14,7 +14,8 @@ use tokio_postgres::Client;
 /// and emulation.
 const OTHER_ROOMS: [&str; 3] = ["bench", "sandbox", "testkit"];
 
-/// Statements of the store that run before there is a tenant: migrations and the look at the catalog.
+/// Statements of the store that run before there is a tenant: migrations and the look at the
+/// catalog.
 const ADMINISTRATION: [&str; 4] = [
     "store/src/isolation.rs",
     "store/src/isolation/catalog.rs",

@@ -80,7 +80,8 @@ const LIST_NEWEST_FIRST: &str = "
     where tenant_id = $1 and conversation_id = $2 and ($3::uuid is null or id < $3)
     order by id desc limit $4";
 
-/// The ids come from a function with the tenant's predicate of its own; the rows through the policy.
+/// The ids come from a function with the tenant's predicate of its own; the rows through the
+/// policy.
 const SEARCH: &str = "
     select * from messages
     where tenant_id = $1 and id = any (array(select misy_find_messages($2, $3, $4)))

@@ -147,12 +147,9 @@ fn of_every_relation(relation: &Relation, say: &mut Complaints<'_>) {
     }
     let searched = SEARCHED.iter().any(|(name, _)| *name == relation.name);
     for grant in &relation.grants {
-        let known = match grant.to.as_str() {
-            "misy_tenant" | "misy_platform" => true,
-            "misy_search" => searched,
-            _ => false,
-        };
-        if !known {
+        let known = matches!(grant.to.as_str(), "misy_tenant" | "misy_platform");
+        let of_search = searched && grant.to == "misy_search";
+        if !known && !of_search {
             let revoke = format!("revoke all on {{t}} from {}", grant.to);
             say.statement(format!("{} is granted to {}", grant.may, grant.to), &revoke);
         }
