@@ -74,7 +74,9 @@ pub(crate) fn mutate_isolation(workshop: &Workshop, arguments: &[String]) -> Res
         return Err(Usage("no fault is named so; `--list` names them".to_owned()).into());
     }
     if wish.list {
-        chosen.iter().for_each(|mutant| println!("{}", verdict::listed(mutant)));
+        for mutant in &chosen {
+            println!("{}", verdict::listed(mutant));
+        }
         println!("{} faults", chosen.len());
         return Ok(());
     }
@@ -84,7 +86,10 @@ pub(crate) fn mutate_isolation(workshop: &Workshop, arguments: &[String]) -> Res
     println!("in {:.1} minutes", begun.elapsed().as_secs_f64() / 60.0);
     println!("{}", verdict::score(&judged));
     let alive = judged.iter().filter(|one| !one.verdict.is_caught()).count();
-    if alive > 0 { bail!("{alive} of the faults went unnoticed") } else { Ok(()) }
+    if alive > 0 {
+        bail!("{alive} of the faults went unnoticed");
+    }
+    Ok(())
 }
 
 fn judge_all(workshop: &Workshop, chosen: &[&Mutant]) -> Result<Vec<Judged>> {

@@ -92,7 +92,7 @@ fn of(document: &Value, method: &str, path: &str, operation: &Value) -> Operatio
         let name = parameter["name"].as_str().expect("a name").to_owned();
         match parameter["in"].as_str() {
             Some("path") => {
-                slots.push(Slot::Path { kind: kind(&parameter["schema"], &name), name })
+                slots.push(Slot::Path { kind: kind(&parameter["schema"], &name), name });
             }
             Some("query") if !COMMON.contains(&name.as_str()) => slots.push(Slot::Query { name }),
             Some("header") => is_keyed |= name == "Idempotency-Key",
