@@ -74,7 +74,9 @@ pub(crate) fn mutate_isolation(workshop: &Workshop, arguments: &[String]) -> Res
         return Err(Usage("no fault is named so; `--list` names them".to_owned()).into());
     }
     if wish.list {
-        chosen.iter().for_each(|mutant| println!("{}", verdict::listed(mutant)));
+        for mutant in &chosen {
+            println!("{}", verdict::listed(mutant));
+        }
         println!("{} faults", chosen.len());
         return Ok(());
     }

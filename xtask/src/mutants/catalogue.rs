@@ -73,7 +73,7 @@ impl Mutant {
         if self.says.is_empty() || self.tests.is_empty() {
             faults.push("must say what could happen and which tests notice".to_owned());
         }
-        if self.sql.is_some() == !self.edit.is_empty() {
+        if self.sql.is_some() != self.edit.is_empty() {
             faults.push("is either statements or a change of files".to_owned());
         }
         if !matches!(self.target.as_str(), "it" | "lib") {

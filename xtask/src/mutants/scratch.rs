@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -76,8 +75,9 @@ fn renew(root: &Path, file: &str) -> Result<()> {
     if !file.starts_with("crates/store/migrations/") {
         return Ok(());
     }
-    let reader = fs::File::options().append(true).open(root.join("crates/store/src/migrate.rs"));
-    Ok(reader?.set_modified(SystemTime::now())?)
+    let reader = root.join("crates/store/src/migrate.rs");
+    let text = fs::read(&reader)?;
+    Ok(fs::write(reader, text)?)
 }
 
 /// What belongs to the tree: known to Git, or new and not ignored.

@@ -122,7 +122,7 @@ impl Answer {
             "\"(secret|prefix|access_token|refresh_token)\":\"[^\"]*\"",
             "<secret>",
         );
-        let text = replaced(&text, "\"(external_id|slug|site_id)\":\"[^\"]*\"", "<new>");
+        let text = replaced(&text, "\"(external_id|slug|site_id|email)\":\"[^\"]*\"", "<new>");
         replaced(&text, r"(?m)^content-length: .*$", "content-length: <length>")
     }
 }

@@ -123,14 +123,13 @@ mod tests {
     #[test]
     fn a_leak_is_found_in_every_writing() {
         let bytes = CANARY.as_bytes();
-        let escaped = CANARY.chars().map(|one| format!("\\u{:04x}", one as u32));
-        let escaped = escaped.collect::<Vec<_>>().concat();
-        let percent = bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
+        let escaped: Vec<String> = bytes.iter().map(|byte| format!("\\u{byte:04x}")).collect();
+        let percent: Vec<String> = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
         for (leak, form) in [
             (format!("{{\"name\":\"{CANARY}\"}}"), "as it is"),
             (CANARY.to_uppercase(), "as it is"),
-            (escaped, "JSON escapes"),
-            (percent, "escapes of a URL"),
+            (escaped.concat(), "JSON escapes"),
+            (percent.concat(), "escapes of a URL"),
             (format!("0x{}", to_hex(bytes).to_uppercase()), "hexadecimal"),
             (format!("{bytes:?}"), "decimal"),
             (serde_json::to_string(bytes).expect("JSON"), "decimal without spaces"),

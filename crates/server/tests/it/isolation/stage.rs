@@ -97,11 +97,7 @@ impl Stage {
             "TenantId" if caller == Caller::Operator => self.tenant(operation).await,
             _ if !operation.uses_up() => self.mine.named[kind].clone(),
             "ApiKeyId" => post("/v1/api-keys", json!({ "name": "x", "role": "viewer" })).await,
-            "UserId" => {
-                let email = format!("{}@people.example", self.world.word());
-                let new = json!({ "email": email, "name": "x", "role": "viewer" });
-                post("/v1/users", new).await
-            }
+            "UserId" => post("/v1/users", self.newcomer()).await,
             "ChannelId" => {
                 let account = self.world.account().await;
                 post("/v1/channels", channel(&account, "x", &self.world.sandbox)).await
@@ -109,6 +105,13 @@ impl Stage {
             "KnowledgeEntryId" => post("/v1/knowledge-entries", entry()).await,
             _ => self.mine.named[kind].clone(),
         }
+    }
+
+    /// A person to be added.
+    fn newcomer(&self) -> Value {
+        let email = format!("{}@people.example", self.world.word());
+        let password = format!("{}-A-long-one", self.world.word());
+        json!({ "email": email, "name": "x", "role": "viewer", "password": password })
     }
 
     async fn session(&self, caller: Caller) -> String {
@@ -171,10 +174,7 @@ impl Stage {
             }
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
-            ("POST", "/v1/users") => {
-                let email = format!("{}@people.example", self.world.word());
-                json!({ "email": email, "name": "x", "role": "viewer" })
-            }
+            ("POST", "/v1/users") => self.newcomer(),
             ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
             _ if operation.has_body => json!({}),
             _ => Value::Null,
