@@ -76,9 +76,13 @@ async fn a_tenants_job_without_a_tenant_and_a_platforms_job_with_one_are_buried(
     stage.rows(somebodys, &[&stage.ambient.uuid()]).await;
     let tally = stage.worker().run_until_idle().await.unwrap();
     assert_eq!((tally.buried, stage.diary.entries()), (2, vec![]));
-    let rows = stage.rows("select distinct error from dead_letters", &[]).await;
-    let told: Vec<String> = rows.iter().map(|row| row.get("error")).collect();
-    assert_eq!(told, ["the job has the wrong kind of owner"]);
+    let rows = stage.rows("select name, error from dead_letters order by error", &[]).await;
+    let told: Vec<(String, String)> =
+        rows.iter().map(|row| (row.get("name"), row.get("error"))).collect();
+    let told: Vec<_> = told.iter().map(|(name, error)| (name.as_str(), error.as_str())).collect();
+    let wanted =
+        [("tests.sweep", "context.ambiguous_tenant"), ("tests.step", "context.missing_tenant")];
+    assert_eq!(told, wanted);
 }
 
 #[tokio::test]

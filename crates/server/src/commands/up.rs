@@ -33,8 +33,9 @@ pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
 
 fn configure(options: &Up, file: Option<&Path>) -> anyhow::Result<Config> {
     let mut config = options.place.over(file)?;
-    // The sandbox is a provider on this very machine; real ones never are.
-    if !options.no_sandbox {
+    // The sandbox is a provider on this very machine, real ones never are; and real ones find no
+    // installation that has no public address.
+    if !options.no_sandbox || config.server.public_url.is_none() {
         config.conversation.private_hosts_allowed = true;
         config.egress.private_hosts_allowed = true;
     }

@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use crate::{Db, Error, TenantTx};
 
+/// Whether the connection that holds the lock is still there.
+const STILL_THERE: &str = "select 1";
+
 const STATE: &str = "
     select home, other, phase, at_kind, at_id, copied from document_homes where tenant_id = $1";
 
@@ -192,7 +195,7 @@ impl Hold {
     /// Fails if the lock was lost with its connection; keeps the transaction from being idle for
     /// too long.
     pub(super) async fn still(&mut self) -> Result<(), Error> {
-        self.0.query("select 1", &[]).await.map(drop)
+        self.0.query(STILL_THERE, &[]).await.map(drop)
     }
 
     /// Gives the lock back before this returns.

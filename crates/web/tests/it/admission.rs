@@ -153,7 +153,14 @@ async fn a_tenant_that_the_caller_names_changes_nothing() {
     let headers = ["x-tenant-id", "x-tenant", "tenant", "x-misy-tenant"];
     let headers = headers.map(|name| (name, named.as_str()));
     let plain = app.get::<Admin>("/v1/auth/me").await;
+    assert_eq!(plain.json()["tenant"], crate::kit::tenant(1).to_string());
+    for header in headers {
+        let naming = app.send::<Admin>(Method::GET, "/v1/auth/me", &[header], "").await;
+        let refused = naming.json()["code"] == "context.ambiguous_tenant";
+        assert!(refused || naming.body == plain.body, "{}: {naming}", header.0);
+    }
+    let own = crate::kit::tenant(1).to_string();
+    let headers = headers.map(|(name, _)| (name, own.as_str()));
     let naming = app.send::<Admin>(Method::GET, "/v1/auth/me", &headers, "").await;
-    assert_eq!(naming.json()["tenant"], crate::kit::tenant(1).to_string());
     assert_eq!(naming.body, plain.body);
 }

@@ -10,6 +10,9 @@ use super::estate::{Estate, ROLES, World, channel, must, token};
 use super::operations::{Operation, Slot};
 use crate::program::Program;
 
+/// The one operation that does nothing without a parameter of its query.
+const SEARCH: &str = "/v1/messages/search";
+
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caller {
@@ -199,6 +202,10 @@ impl Stage {
         let bearer = self.bearer(caller, ends_session(operation)).await;
         let body = self.body(operation, caller).await;
         let mut ask = Ask::new(&operation.method, path).by(bearer.as_deref()).with(body);
+        let names_words = matches!(other, Some((Slot::Query { name }, _)) if name == "q");
+        if operation.path == SEARCH && !names_words {
+            ask = ask.query("q", "hours");
+        }
         if let Some((slot, value)) = other {
             ask = placed(ask, slot, value);
         }
@@ -230,6 +237,9 @@ impl Stage {
             path = path.replace(&format!("{{{name}}}"), &self.theirs.named[kind]);
         }
         let mut ask = Ask::new(&operation.method, path).by(Some(&self.theirs.bearer));
+        if operation.path == SEARCH {
+            ask = ask.query("q", "hours");
+        }
         if operation.path == "/hooks/{hook}" {
             let token = self.theirs.account["verify_token"].as_str().expect("a token");
             ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
