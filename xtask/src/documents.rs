@@ -50,8 +50,9 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
 /// Names after `cargo xtask`.
 fn verbs(line: &str) -> impl Iterator<Item = &str> {
     line.split("cargo xtask ").skip(1).filter_map(|rest| {
-        let end = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
-        (end > 0).then(|| &rest[..end])
+        let in_name = |c: char| c.is_ascii_lowercase() || c == '-';
+        let end = rest.find(|c: char| !in_name(c)).unwrap_or(rest.len());
+        (end > 0).then(|| rest[..end].trim_end_matches('-'))
     })
 }
 
@@ -94,6 +95,7 @@ mod tests {
     #[test]
     fn a_verb_that_does_not_exist_is_named() {
         assert_eq!(found("`cargo xtask rooms`, `cargo xtask --help`"), []);
+        assert_eq!(found("`cargo xtask mutate-isolation`"), []);
         assert_eq!(found("`cargo xtask fly`")[0].1, "there is no `cargo xtask fly`");
     }
 }

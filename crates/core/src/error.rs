@@ -46,7 +46,8 @@ codes! {
     UnknownParameter = "request.unknown_parameter", 400, "A query parameter is not known",
         "Remove the parameter or correct its name; the reference lists those each operation takes.";
     TenantAmbiguous = "context.ambiguous_tenant", 400, "It names another tenant than the one it comes from",
-        "The credential names the tenant. Leave `X-Misy-Tenant` and `misy.tenant` in `baggage` out, or send the same tenant.";
+        "The credential names the tenant. Leave `X-Misy-Tenant` and `misy.tenant` in `baggage` out, \
+         or send the same tenant.";
     Unauthenticated = "auth.unauthenticated", 401, "No valid credential",
         "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh \
          it.";
@@ -63,7 +64,8 @@ codes! {
     VerificationFailed = "hook.verification_failed", 403, "The verify token does not match",
         "Set the same verify token at the provider and in the channel account.";
     TenantMissing = "context.missing_tenant", 403, "It works inside a tenant and comes from none",
-        "Send a credential of a tenant; an operator exchanges his for one at `POST /v1/auth/token`, with a reason.";
+        "Send a credential of a tenant; an operator exchanges his for one at `POST /v1/auth/token`, \
+         with a reason.";
     TenantInactive = "tenant.inactive", 403, "The tenant is not active",
         "Ask the operator of the platform why, and to activate it.";
     NotFound = "request.not_found", 404, "Nothing is here",

@@ -1,6 +1,6 @@
 //! Room `egress`: every outgoing HTTP call of the program goes through [`Egress::call`], which is
-//! had for a context only ([`Gateway::of`]) and knows for each (tenant, connection, host) how fast it may go, how many calls are in flight and
-//! whether the other side is well.
+//! had for a context only ([`Gateway::of`]) and knows for each (tenant, connection, host) how fast
+//! it may go, how many calls are in flight and whether the other side is well.
 //!
 //! The layers, from the outside in: the guard against requests to inner networks ([`guard`]), the
 //! circuit breaker, the in-flight limit, the pace, the client, and the record that is written of
@@ -34,8 +34,8 @@ use client::Clients;
 use lane::{Key, Lanes};
 use origins::Origins;
 
-/// Where every way out begins. Cheap to clone; one a process, so that its limits hold for all of it.
-/// It makes no call by itself: [`Gateway::of`] leads out on behalf of somebody.
+/// Where every way out begins. Cheap to clone; one a process, so that its limits hold for all of
+/// it. It makes no call by itself: [`Gateway::of`] leads out on behalf of somebody.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
 

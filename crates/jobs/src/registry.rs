@@ -20,8 +20,8 @@ pub(crate) enum Unreadable {
     /// Its payload or envelope was written by a program too different from this one.
     #[error("the payload or envelope does not have the expected form")]
     Form,
-    /// A tenant's job without a tenant, a job with two, a job of the platform with one. Named by its
-    /// code, which is what a dead letter shows.
+    /// A tenant's job without a tenant, a job with two, a job of the platform with one. Named by
+    /// its code, which is what a dead letter shows.
     #[error("{}", .0.code().slug())]
     Misplaced(#[source] Misplaced),
 }

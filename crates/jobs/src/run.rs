@@ -62,8 +62,8 @@ pub(crate) async fn attempt(job: Claimed, registry: &Registry, ambient: &Ambient
     Settled { hold: job.hold, outcome }
 }
 
-/// Until when the job of a tenant that is not active has to wait. It counts no attempt: a tenant that
-/// is let in again finds its work where it was.
+/// Until when the job of a tenant that is not active has to wait. It counts no attempt: a tenant
+/// that is let in again finds its work where it was.
 async fn wait(job: &Claimed, registry: &Registry, ambient: &Ambient) -> Option<Timestamp> {
     let (tenant, tenants) = (job.tenant?, registry.tenants()?);
     match tenants.is_active(tenant).await {
@@ -159,7 +159,8 @@ impl Line {
         }
     }
 
-    /// Names tenant and request on every line that is written meanwhile, whatever the filter's level.
+    /// Names tenant and request on every line that is written meanwhile, whatever the filter's
+    /// level.
     fn span(&self) -> tracing::Span {
         let Self { name, tenant, request_id, trace_id, .. } = self;
         tracing::error_span!("job", name, tenant, request_id, trace_id)

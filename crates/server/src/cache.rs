@@ -1,4 +1,5 @@
-//! Room `server`: ties the cache to what makes tenants and to what says whether the program is ready.
+//! Room `server`: ties the cache to what makes tenants and to what says whether the program is
+//! ready.
 
 use async_trait::async_trait;
 use misy_core::Ctx;

@@ -28,8 +28,8 @@ pub struct Config {
     pub tenant_connections_per_tenant: usize,
     /// Connections for work across tenants: routing, the queue, sweeps.
     pub platform_connections: usize,
-    /// How many connections of a pool requests with an `Idempotency-Key` may hold, each for its whole
-    /// length. Those of one tenant, and those of one pool, always leave one to others.
+    /// How many connections of a pool requests with an `Idempotency-Key` may hold, each for its
+    /// whole length. Those of one tenant, and those of one pool, always leave one to others.
     pub keyed_connections: usize,
     /// How long a request waits for a connection before it is answered 503, in milliseconds.
     pub wait_ms: u64,

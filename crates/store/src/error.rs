@@ -9,7 +9,8 @@ pub enum Error {
     /// The server could not be reached.
     #[error("no database connection")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// All connections that it may have are in use, and it waited its time or too many wait already.
+    /// All connections that it may have are in use, and it waited its time or too many wait
+    /// already.
     #[error("no connection of the pool `{pool}` became free")]
     Busy {
         /// Which pool.

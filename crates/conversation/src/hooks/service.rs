@@ -15,8 +15,8 @@ use crate::{Deps, inbox};
 
 /// What was delivered.
 pub(crate) struct Delivery<'a> {
-    /// What it says of its tenant. Looked at only once its sender is verified: nobody else may learn
-    /// whose account it is.
+    /// What it says of its tenant. Looked at only once its sender is verified: nobody else may
+    /// learn whose account it is.
     pub(crate) claim: Claim,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) raw: &'a Bytes,

@@ -1,6 +1,7 @@
 //! Room `server`: the whole program, as its users meet it.
 #![cfg(test)]
 
+mod apart;
 mod cache;
 mod crash;
 mod documents;

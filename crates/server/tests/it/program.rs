@@ -45,6 +45,11 @@ impl Program {
         Self { child, ready: serde_json::from_str(&text).expect("JSON") }
     }
 
+    /// One that was started by other means, and what is known of it.
+    pub(crate) fn of(child: Child, ready: Value) -> Self {
+        Self { child, ready }
+    }
+
     /// `up` with everything inside.
     pub(crate) async fn up(folder: &Path) -> Self {
         let data = folder.join("data");

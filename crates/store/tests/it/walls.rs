@@ -1,6 +1,7 @@
 //! Room `store`: what must not compile: no pool, connection, transaction, statement, cache or
 //! document without a context, and no context made here. (`Ctx::mint` is public, for `web`, `jobs`
-//! and `testkit`; that nobody else calls it is a rule of `cargo xtask rooms` with tests of its own.)
+//! and `testkit`; that nobody else calls it is a rule of `cargo xtask rooms` with tests of its
+//! own.)
 //!
 //! Each file of `tests/ui` says at the end of a line which error the compiler finds there
 //! (`//~ E0308`). They are checked against the very libraries that this test was built with, which

@@ -1,5 +1,5 @@
-//! Room `tenancy`: who is active and from where: remembered for half a second, or, where changes are
-//! watched, until the tenant is changed.
+//! Room `tenancy`: who is active and from where: remembered for half a second, or, where changes
+//! are watched, until the tenant is changed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -49,9 +49,9 @@ impl Archives {
     }
 }
 
-/// Keeps payloads as documents, then empties them in the inbox: whatever interrupts this, each is in
-/// one of the two or in both, and the next run writes the same documents again. The run of a full
-/// batch is followed by another.
+/// Keeps payloads as documents, then empties them in the inbox: whatever interrupts this, each is
+/// in one of the two or in both, and the next run writes the same documents again. The run of a
+/// full batch is followed by another.
 pub(crate) async fn archive(deps: &Deps, ctx: &Ctx, channel: ChannelId) -> Result<(), Below> {
     let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
     let done = store::list_done(&mut deps.db.read(ctx).await?, channel, limit).await?;

@@ -1,5 +1,5 @@
-//! Room `store`: what an earlier deployment kept in one collection for all tenants comes in, as often
-//! as wanted, and goes back.
+//! Room `store`: what an earlier deployment kept in one collection for all tenants comes in, as
+//! often as wanted, and goes back.
 
 use std::collections::BTreeMap;
 

@@ -126,8 +126,8 @@ async fn a_statement_that_nobody_waits_for_any_more_is_stopped() {
     }
 }
 
-/// What became of a statement whose answer nobody heard is not known, so nothing is committed on top
-/// of it.
+/// What became of a statement whose answer nobody heard is not known, so nothing is committed on
+/// top of it.
 #[tokio::test]
 async fn a_transaction_with_a_cancelled_statement_cannot_be_committed() {
     let database = TestDatabase::create().await;
