@@ -52,7 +52,8 @@ fn verbs(line: &str) -> impl Iterator<Item = &str> {
     line.split("cargo xtask ").skip(1).filter_map(|rest| {
         let in_name = |c: char| c.is_ascii_lowercase() || c == '-';
         let end = rest.find(|c: char| !in_name(c)).unwrap_or(rest.len());
-        (end > 0).then(|| rest[..end].trim_end_matches('-'))
+        let name = rest[..end].trim_end_matches('-');
+        (!name.is_empty() && !name.starts_with('-')).then_some(name)
     })
 }
 
