@@ -226,9 +226,6 @@ pub struct Bench {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// A PostgreSQL server of your own; without it an embedded one is run for the bench.
-    #[arg(long, value_name = "URL")]
-    pub database_url: Option<Secret>,
 }
 
 impl Place {
