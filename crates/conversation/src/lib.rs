@@ -43,10 +43,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 /// Every job of this room.
 #[must_use]
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
-    registry
-        .register::<inbox::jobs::Ingest>(Arc::clone(deps))
-        .register::<inbox::jobs::Revisit>(Arc::clone(deps))
-        .register::<inbox::jobs::Archive>(Arc::clone(deps))
+    inbox::jobs::register(registry, deps)
         .register::<responders::Respond>(Arc::clone(deps))
         .register::<messages::Deliver>(Arc::clone(deps))
         .register::<messages::MarkRead>(Arc::clone(deps))

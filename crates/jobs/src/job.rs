@@ -145,6 +145,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         tx.push_job(Some(ctx.tenant()), row);
         id
     }
+
+    /// The same, unless its lane has one already that nobody has claimed yet. What that one is to
+    /// see must have been committed before this transaction began.
+    fn announce(&self, tx: &mut PlatformTx, ctx: &Ctx) {
+        let row = tenant_row(self, ctx, tx.ambient().id(), None);
+        tx.announce_job(ctx.tenant(), row);
+    }
 }
 
 /// Something to be done across tenants: a sweep, a schedule, a provisioning step.

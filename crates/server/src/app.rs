@@ -67,6 +67,9 @@ pub fn public_url(server: &config::Server) -> String {
     server.public_url.as_deref().map_or_else(bound, |url| url.trim_end_matches('/').to_owned())
 }
 
+/// How long a stopping process tries to tell of payloads that it has stored.
+const SETTLING: Duration = Duration::from_secs(2);
+
 /// Everything, ready to run.
 pub struct App {
     installation: Installation,
@@ -205,7 +208,13 @@ impl App {
             let _ = ending.send(true);
             asked
         };
-        let running = async { tokio::join!(api, admin, stopping).2 };
+        let running = async {
+            let asked = tokio::join!(api, admin, stopping).2;
+            // What is not told by then, the next process finds by itself.
+            let settled = self.conversation.writers.settle();
+            let _ = tokio::time::timeout(SETTLING, settled).await;
+            asked
+        };
         tokio::select! {
             asked = running => asked,
             () = self.keep_views_fresh() => Ok(()),

@@ -53,29 +53,76 @@ pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SEL
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.
-pub const DEFINERS: [Definer; 3] = [
+pub const DEFINERS: [Definer; 5] = [
     Definer {
         name: "misy_account_of",
         owner: "misy_owner",
+        caller: "misy_tenant",
         digest: "dce5304d98d377f9670cc88e02476d4355d09e2964b221d758a84e8b7b9f06f8",
     },
     Definer {
         name: "misy_find_knowledge",
         owner: "misy_search",
+        caller: "misy_tenant",
         digest: "d465b860cd91bbd5b4d46e4691aff433c7683fe67fb74508fc4bd078f5049607",
     },
     Definer {
         name: "misy_find_messages",
         owner: "misy_search",
+        caller: "misy_tenant",
         digest: "f10f2f9a36fa6e864426030757f4d87e3e630d47a81f3cd6edd54db4cf597791",
+    },
+    Definer {
+        name: "misy_find_waiting",
+        owner: "misy_gateway",
+        caller: "misy_platform",
+        digest: "3df7b5334a09939cf288eaa9ce714504e986bd2137cf7ccd2267c89395cb8bd2",
+    },
+    Definer {
+        name: "misy_keep_payloads",
+        owner: "misy_gateway",
+        caller: "misy_platform",
+        digest: "3a39cd396e7d529f503b7a522be5880336e4479fa86f8db3a611785b198b6680",
     },
 ];
 
-/// Tenant tables that are searched by words, and the columns that the search may see of them.
-pub const SEARCHED: [(&str, &[&str]); 2] = [
-    ("knowledge_entries", &["id", "tenant_id", "words"]),
-    ("messages", &["id", "tenant_id", "words"]),
+/// Tenant tables on which a role that runs reviewed functions may do something for all tenants.
+pub const LENT: [Lent; 3] = [
+    Lent {
+        table: "inbox",
+        role: "misy_gateway",
+        rights: &[
+            "INSERT (body, channel_id, digest, id, received_at, tenant_id)",
+            "SELECT (channel_id, due_at, id, received_at, state, tenant_id)",
+        ],
+        policies: &[("gateway_adds", "a"), ("gateway_sees", "r")],
+    },
+    Lent {
+        table: "knowledge_entries",
+        role: "misy_search",
+        rights: &["SELECT (id, tenant_id, words)"],
+        policies: &[("search_reads", "r")],
+    },
+    Lent {
+        table: "messages",
+        role: "misy_search",
+        rights: &["SELECT (id, tenant_id, words)"],
+        policies: &[("search_reads", "r")],
+    },
 ];
+
+/// What a role that cannot sign in may do on a tenant table, whosever rows they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lent {
+    /// The tenant table.
+    pub table: &'static str,
+    /// The role, which owns functions of [`DEFINERS`] and nothing else.
+    pub role: &'static str,
+    /// Its rights, by column.
+    pub rights: &'static [&'static str],
+    /// The policies that let it, each with its command as the catalog writes it.
+    pub policies: &'static [(&'static str, &'static str)],
+}
 
 /// The only search path a function with its owner's rights may have. `pg_temp` comes last: where it
 /// is not named it comes first, and a temporary table of the caller would stand in for ours.
@@ -88,6 +135,8 @@ pub struct Definer {
     pub name: &'static str,
     /// Whose rights it has.
     pub owner: &'static str,
+    /// Who alone may call it.
+    pub caller: &'static str,
     /// SHA-256 of its arguments and body, in hexadecimal digits.
     pub digest: &'static str,
 }

@@ -172,7 +172,7 @@ async fn ensure_roles(
              exception when duplicate_object or unique_violation then null; end $$"
         )
     };
-    for role in ["misy_owner", "misy_search"] {
+    for role in ["misy_owner", "misy_search", "misy_gateway"] {
         client.batch_execute(&make(role, "nologin")).await?;
         client
             .batch_execute(&format!(

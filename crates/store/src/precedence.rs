@@ -6,13 +6,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// So many at once are a burst; fewer are served beside everything else.
 const BURST: usize = 4;
+
+/// For so long after the last moment of a burst it is not over: acknowledgements leave together, and
+/// the next deliveries follow at once.
+const LULL: Duration = Duration::from_millis(5);
 
 /// How long a job's transaction waits for the end of a burst.
 const COURTESY: Duration = Duration::from_millis(20);
@@ -21,6 +25,10 @@ const COURTESY: Duration = Duration::from_millis(20);
 struct Inner {
     urgent: AtomicUsize,
     calm: Notify,
+    /// From when moments are counted.
+    beginning: Instant,
+    /// The last moment of a burst, in microseconds; zero if there was none yet.
+    last: AtomicU64,
     /// Connections that jobs may use at once. More would not make them faster, only keep others
     /// waiting behind all of them.
     aside: Arc<Semaphore>,
@@ -35,11 +43,30 @@ tokio::task_local! {
 #[derive(Debug, Clone)]
 pub struct Precedence(Arc<Inner>);
 
+impl Inner {
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.beginning.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// How much is left of the time in which a burst may go on.
+    fn lull(&self) -> Option<Duration> {
+        let last = self.last.load(Ordering::Relaxed);
+        let passed = Duration::from_micros(self.now_us().saturating_sub(last));
+        if last == 0 { None } else { LULL.checked_sub(passed).filter(|rest| !rest.is_zero()) }
+    }
+}
+
 impl Precedence {
     /// Jobs may use so many connections at once.
     pub(crate) fn new(aside: usize) -> Self {
         let aside = Arc::new(Semaphore::new(aside.max(1)));
-        Self(Arc::new(Inner { urgent: AtomicUsize::new(0), calm: Notify::new(), aside }))
+        Self(Arc::new(Inner {
+            urgent: AtomicUsize::new(0),
+            calm: Notify::new(),
+            beginning: Instant::now(),
+            last: AtomicU64::new(0),
+            aside,
+        }))
     }
 
     /// Goes first until the guard is dropped.
@@ -50,6 +77,10 @@ impl Precedence {
 
     /// Whether work that can wait should hold back now.
     pub fn is_pressed(&self) -> bool {
+        self.is_full() || self.0.lull().is_some()
+    }
+
+    fn is_full(&self) -> bool {
         self.0.urgent.load(Ordering::Relaxed) >= BURST
     }
 
@@ -58,10 +89,13 @@ impl Precedence {
         loop {
             let mut calm = std::pin::pin!(self.0.calm.notified());
             calm.as_mut().enable();
-            if !self.is_pressed() {
+            if self.is_full() {
+                calm.await;
+            } else if let Some(rest) = self.0.lull() {
+                tokio::time::sleep(rest).await;
+            } else {
                 return;
             }
-            calm.await;
         }
     }
 
@@ -107,6 +141,7 @@ pub struct Urgent(Arc<Inner>);
 impl Drop for Urgent {
     fn drop(&mut self) {
         if self.0.urgent.fetch_sub(1, Ordering::Relaxed) == BURST {
+            self.0.last.store(self.0.now_us(), Ordering::Relaxed);
             self.0.calm.notify_waiters();
         }
     }
@@ -118,15 +153,17 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_burst_holds_others_back_until_it_is_over() {
+    #[tokio::test]
+    async fn a_burst_holds_others_back_until_it_is_over() {
         let precedence = Precedence::new(1);
         let mut under_way: Vec<_> = (0..BURST).map(|_| precedence.go_first()).collect();
         assert!(precedence.is_pressed());
         assert_eq!(precedence.over().now_or_never(), None);
         drop(under_way.pop());
+        let last = precedence.0.last.load(Ordering::Relaxed);
+        assert!(last > 0, "the next deliveries may follow at once");
+        precedence.over().await;
         assert!(!precedence.is_pressed());
-        assert_eq!(precedence.over().now_or_never(), Some(()));
     }
 
     #[tokio::test]

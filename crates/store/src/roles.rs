@@ -2,7 +2,8 @@
 //!
 //! `misy_owner` owns the tables and cannot sign in, `misy_tenant` sees one tenant's rows at a time,
 //! `misy_platform` sees control tables and no tenant's content. `misy_search` cannot sign in; the
-//! functions that search by words run as it, and it sees ids and words alone.
+//! functions that search by words run as it, and it sees ids and words alone. `misy_gateway` cannot
+//! either; the function that stores deliveries runs as it, and it may add payloads and read none.
 
 use misy_core::Secret;
 use misy_core::crypto::{self, Key};

@@ -18,6 +18,19 @@ const INSERT_JOBS: &str = "
     from unnest($2::uuid[], $3::text[], $4::text[], $5::json[], $6::json[], $7::timestamptz[])
         as new (id, name, lane, payload, envelope, run_at)";
 
+/// Jobs whose lane has one already that is not claimed yet are left out. Asked as a range over the
+/// whole index key, so that no plan walks anything else.
+const ANNOUNCE_JOBS: &str = "
+    insert into jobs (id, tenant_id, state, name, lane, payload, envelope)
+    select id, tenant_id, 'ready', name, lane, payload, envelope
+    from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::json[], $6::json[])
+        as new (id, tenant_id, name, lane, payload, envelope)
+    where (select true from jobs waiting where waiting.lane is not null
+            and (waiting.owner, waiting.lane, waiting.id) >= (new.tenant_id, new.lane, $7::uuid)
+            and (waiting.owner, waiting.lane, waiting.id) <= (new.tenant_id, new.lane, $8::uuid)
+            and waiting.state in ('ready', 'blocked')
+        order by waiting.owner, waiting.lane, waiting.id limit 1) is null";
+
 const INSERT_AUDIT: &str = "
     insert into audit_records
         (id, tenant_id, actor, action, resource, resource_id, detail, request_id)
@@ -35,14 +48,19 @@ const INSERT_PLATFORM_AUDIT: &str = "
 /// What waits for the commit.
 #[derive(Default)]
 struct Pending {
+    first: Vec<Deferred>,
     jobs: Vec<(Option<TenantId>, JobRow)>,
+    announced: Vec<(TenantId, JobRow)>,
     leaves: Vec<Leaf>,
 }
 
 impl Pending {
     /// One statement for all jobs of a tenant and one for all audit leaves.
     fn statements(self, tenant: Option<TenantId>, audit_sql: &'static str) -> Vec<Deferred> {
-        let mut statements = Vec::new();
+        let mut statements = self.first;
+        if !self.announced.is_empty() {
+            statements.push(announce_jobs(&self.announced));
+        }
         let mut jobs = self.jobs;
         while let Some((owner, _)) = jobs.first() {
             let owner = *owner;
@@ -70,6 +88,23 @@ fn insert_jobs(tenant: Option<TenantId>, jobs: Vec<(Option<TenantId>, JobRow)>) 
             Box::new(column(|row| row.payload.clone())),
             Box::new(column(|row| row.envelope.clone())),
             Box::new(rows.iter().map(|row| row.run_at).collect::<Vec<_>>()),
+        ],
+    }
+}
+
+fn announce_jobs(jobs: &[(TenantId, JobRow)]) -> Deferred {
+    let rows = || jobs.iter().map(|(_, row)| row);
+    Deferred {
+        sql: ANNOUNCE_JOBS,
+        params: vec![
+            Box::new(rows().map(|row| row.id.uuid()).collect::<Vec<_>>()),
+            Box::new(jobs.iter().map(|(tenant, _)| tenant.uuid()).collect::<Vec<_>>()),
+            Box::new(rows().map(|row| row.name).collect::<Vec<_>>()),
+            Box::new(rows().map(|row| row.lane.clone()).collect::<Vec<_>>()),
+            Box::new(rows().map(|row| row.payload.clone()).collect::<Vec<_>>()),
+            Box::new(rows().map(|row| row.envelope.clone()).collect::<Vec<_>>()),
+            Box::new(Uuid::nil()),
+            Box::new(Uuid::max()),
         ],
     }
 }
@@ -235,10 +270,23 @@ impl PlatformTx {
         self.pending.jobs.push((tenant, row));
     }
 
+    /// Puts a job of a tenant into the queue unless its lane has one already that nobody has claimed
+    /// yet: whatever is committed by now, that one will see. What this very transaction writes it
+    /// may not see, so a job is announced only after what it is about was committed.
+    pub fn announce_job(&mut self, tenant: TenantId, row: JobRow) {
+        self.pending.announced.push((tenant, row));
+    }
+
+    /// A statement whose answer nobody waits for; it is sent with the commit, in the same round
+    /// trip, before everything else that waits for it.
+    pub fn defer(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.pending.first.push(Deferred { sql, params });
+    }
+
     /// Makes everything happen, or nothing of it.
     pub async fn commit(self) -> Result<(), Error> {
         let Self { db, session, pending, .. } = self;
-        let woken = !pending.jobs.is_empty();
+        let woken = !(pending.jobs.is_empty() && pending.announced.is_empty());
         let deferred = pending.statements(None, INSERT_PLATFORM_AUDIT);
         idempotency::commit_or_park(session, deferred).await?;
         if woken {

@@ -1,14 +1,14 @@
 //! Room `conversation`: the jobs that empty an account's inbox and archive what was in it.
 //!
-//! No sweep looks for payloads that were left behind: the job is enqueued in the transaction that
-//! stores the payload, and one that fails is tried again, then kept as a dead letter to be
-//! replayed.
+//! The job is enqueued right after the payloads were stored, unless one waits in the queue already.
+//! A process that ends in between leaves payloads behind, which a sweep finds. A job that fails is
+//! tried again, then kept as a dead letter to be replayed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_core::{ChannelId, Ctx};
-use misy_jobs::{Job, JobError};
+use misy_core::{ChannelId, Ctx, PlatformCtx};
+use misy_jobs::{Job, JobError, PlatformJob, Registry, Retry};
 use serde::{Deserialize, Serialize};
 
 use super::service;
@@ -73,4 +73,28 @@ impl Job for Archive {
     async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
         service::archive(&deps, &ctx, self.channel).await.map_err(JobError::retry)
     }
+}
+
+/// Looks for payloads that were stored and that no job was told of.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sweep {}
+
+impl PlatformJob for Sweep {
+    const NAME: &'static str = "conversation.inbox.sweep";
+    const RETRY: Retry = Retry::NEVER;
+    type Deps = Deps;
+
+    async fn run(self, ctx: PlatformCtx, deps: Arc<Deps>) -> Result<(), JobError> {
+        Ok(service::sweep(&deps, &ctx).await?)
+    }
+}
+
+/// Adds this resource's jobs and their schedule.
+pub(crate) fn register(registry: Registry, deps: &Arc<Deps>) -> Registry {
+    registry
+        .register::<Ingest>(Arc::clone(deps))
+        .register::<Revisit>(Arc::clone(deps))
+        .register::<Archive>(Arc::clone(deps))
+        .register_platform::<Sweep>(Arc::clone(deps))
+        .every(Sweep::NAME, Duration::from_secs(10), Sweep {})
 }

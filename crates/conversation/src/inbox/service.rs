@@ -1,100 +1,26 @@
 //! Room `conversation`: storing what was delivered, and making of it what happened.
 
 mod archives;
+mod arrivals;
 mod lanes;
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 use misy_channel::{Channel, InboundMessage};
-use misy_core::{ChannelId, ContactId, Ctx, Grants, InboxId, PlatformCtx, Timestamp, crypto};
+use misy_core::{ChannelId, ContactId, Ctx, InboxId, Timestamp};
 use misy_jobs::Job;
 use misy_store::TenantTx;
-use tracing::Instrument;
 
-use self::lanes::{Lane, Waiting};
 use super::jobs::{Ingest, Revisit};
 use super::model::{self, Edit, Kept, Pending, Placed, Revoke, Sorted};
-use super::store::{self, NewPayloads};
+use super::store;
 use crate::conversations::model::Opened;
-use crate::hooks::Error;
-use crate::hooks::model::Route;
 use crate::messages::model::{NewEcho, NewInbound};
 use crate::responders::jobs::Respond;
 use crate::{Deps, channels, contacts, conversations, messages};
 
 pub use self::archives::Archives;
 pub(crate) use self::archives::archive;
+pub(crate) use self::arrivals::{keep, sweep};
 pub use self::lanes::Writers;
-
-/// Stores a payload; returns when it is on the disk. Those that arrive while an earlier batch of
-/// the same account is being written share the next commit.
-pub(crate) async fn keep(
-    deps: &Deps,
-    ctx: &PlatformCtx,
-    route: Route,
-    body: Bytes,
-) -> Result<(), Error> {
-    let lane = deps.writers.of(route.channel);
-    let mut written = lane.push(body).ok_or(Error::Full)?;
-    let turn = Arc::clone(&lane.writing).lock_owned();
-    tokio::select! {
-        biased;
-        result = &mut written => return stored(result.unwrap_or(false)),
-        turn = turn => {
-            let inside = ctx.enter(route.tenant, Grants::NONE);
-            let (db, writers) = (deps.db.clone(), deps.writers.clone());
-            // The batch holds payloads of other requests: it must be finished even if the caller
-            // of this one hangs up.
-            #[expect(clippy::disallowed_methods, reason = "outlives the request that began it")]
-            tokio::spawn(async move {
-                let span = tracing::error_span!(
-                    "hook", request_id = %inside.request(), tenant = %inside.tenant());
-                let pen = writers.pen().await;
-                write(&db, &inside, route.channel, &lane).instrument(span).await;
-                drop((pen, turn));
-            });
-        }
-    }
-    stored(written.await.unwrap_or(false))
-}
-
-fn stored(written: bool) -> Result<(), Error> {
-    if written { Ok(()) } else { Err(Error::NotStored) }
-}
-
-async fn write(db: &misy_store::Db, ctx: &Ctx, channel: ChannelId, lane: &Lane) {
-    let batch = lane.take();
-    if batch.is_empty() {
-        return;
-    }
-    let result = insert(db, ctx, channel, &batch).await;
-    if let Err(error) = &result {
-        tracing::warn!(error = error as &dyn std::error::Error, "payloads were not stored");
-    }
-    for waiting in batch {
-        // Whoever has hung up is told by the provider's next delivery.
-        let _ = waiting.written.send(result.is_ok());
-    }
-}
-
-async fn insert(
-    db: &misy_store::Db,
-    ctx: &Ctx,
-    channel: ChannelId,
-    batch: &[Waiting],
-) -> Result<(), misy_store::Error> {
-    let new = NewPayloads {
-        ids: batch.iter().map(|_| db.ambient().uuid()).collect(),
-        digests: batch.iter().map(|one| crypto::sha256(&one.body).to_vec()).collect(),
-        bodies: batch.iter().map(|one| one.body.as_ref()).collect(),
-    };
-    let mut tx = db.tenant(ctx).await?;
-    if store::insert(&mut tx, channel, &new).await? > 0 {
-        Ingest { channel }.enqueue(&mut tx);
-    }
-    tx.commit().await
-}
 
 /// Makes of stored payloads what happened: one transaction a batch. The job of a full batch is
 /// followed by another, so one job is never long.

@@ -1,11 +1,13 @@
 //! Room `conversation`: rows of `inbox` and `channel_events`.
 
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, Ctx, InboxId, Timestamp};
+use misy_core::{ChannelId, Ctx, InboxId, TenantId, Timestamp};
 use misy_store::documents::DocumentError;
-use misy_store::{Documents, Error, Kind, TenantTx};
+use misy_store::{Documents, Error, Kind, PlatformTx, TenantTx};
 use serde_json::Value;
 use uuid::Uuid;
+
+use crate::hooks::model::Route;
 
 use super::model::{Done, EARLY_EDIT, EARLY_REVOKE, Kept, Pending};
 
@@ -13,11 +15,10 @@ use super::model::{Done, EARLY_EDIT, EARLY_REVOKE, Kept, Pending};
 pub(crate) const PAYLOADS: Kind = Kind::new("payloads", &["channel"]);
 
 /// A payload that is there already was delivered twice.
-const INSERT: &str = "
-    insert into inbox (tenant_id, channel_id, id, digest, body, received_at)
-    select $1, $2, id, digest, body, $6
-    from unnest($3::uuid[], $4::bytea[], $5::bytea[]) as new (id, digest, body)
-    on conflict (tenant_id, channel_id, digest) do nothing";
+const KEEP: &str = "select misy_keep_payloads($1, $2, $3, $4, $5, $6)";
+
+/// Accounts with something that was stored before a time and still waits.
+const LIST_WAITING: &str = "select tenant_id, channel_id from misy_find_waiting($1, $2)";
 
 const LIST_PENDING: &str = "
     select id, body, attempts, received_at from inbox
@@ -67,19 +68,42 @@ const KEEP_HERE: &str = "
     update inbox set error = $3 where tenant_id = $1 and id = $2 and state = 'done'";
 
 /// Payloads to be stored, column by column.
-pub(crate) struct NewPayloads<'a> {
+pub(crate) struct NewPayloads {
+    pub(crate) routes: Vec<Route>,
     pub(crate) ids: Vec<Uuid>,
     pub(crate) digests: Vec<Vec<u8>>,
-    pub(crate) bodies: Vec<&'a [u8]>,
+    pub(crate) bodies: Vec<Vec<u8>>,
 }
 
-pub(crate) async fn insert(
-    tx: &mut TenantTx,
-    channel: ChannelId,
-    new: &NewPayloads<'_>,
-) -> Result<u64, Error> {
-    let (own, now) = (tx.tenant(), tx.ambient().now());
-    tx.execute(INSERT, &[&own, &channel.uuid(), &new.ids, &new.digests, &new.bodies, &now]).await
+/// Stores payloads of any accounts with the commit.
+pub(crate) fn keep(tx: &mut PlatformTx, new: NewPayloads) {
+    let now = tx.ambient().now();
+    let tenants: Vec<Uuid> = new.routes.iter().map(|one| one.tenant.uuid()).collect();
+    let channels: Vec<Uuid> = new.routes.iter().map(|one| one.channel.uuid()).collect();
+    tx.defer(
+        KEEP,
+        vec![
+            Box::new(tenants),
+            Box::new(channels),
+            Box::new(new.ids),
+            Box::new(new.digests),
+            Box::new(new.bodies),
+            Box::new(now),
+        ],
+    );
+}
+
+/// Accounts whose oldest payload waits since before a time.
+pub(crate) async fn list_waiting(
+    tx: &mut PlatformTx,
+    before: Timestamp,
+    wanted: i32,
+) -> Result<Vec<(ChannelId, TenantId)>, Error> {
+    let rows = tx.query(LIST_WAITING, &[&before, &wanted]).await?;
+    let account = |row: &misy_store::Row| {
+        (ChannelId::from_uuid(row.get("channel_id")), TenantId::from_uuid(row.get("tenant_id")))
+    };
+    Ok(rows.iter().map(account).collect())
 }
 
 pub(crate) async fn list_pending(

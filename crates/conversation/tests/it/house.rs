@@ -173,6 +173,8 @@ impl House {
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.app.clone().oneshot(request).await.expect("the router never fails");
+        // Where a test takes the database away, there is nobody to tell.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.deps.writers.settle()).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes().to_vec();
         let text = String::from_utf8(bytes).expect("every answer is text");
@@ -219,6 +221,12 @@ impl House {
     /// Runs everything that is due.
     pub(crate) async fn run(&self) -> Tally {
         self.worker.run_until_idle().await.expect("the database answers")
+    }
+
+    /// What the schedules want happens, and everything that follows.
+    pub(crate) async fn run_on_schedule(&self) -> Tally {
+        self.worker.run_schedules().await.expect("the database answers");
+        self.run().await
     }
 
     /// Runs what is due until the provider hangs, and dies there.

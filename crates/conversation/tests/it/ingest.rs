@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use misy_channel::Channel;
 use misy_channel::event::Kind;
 use misy_conversation::Config;
+use misy_core::id::TypedId;
 use misy_testkit::postgres::query;
 use serde_json::{Value, json};
 
@@ -421,4 +422,40 @@ async fn what_nobody_knows_is_kept_whole_under_a_name() {
     let news = kept.iter().find(|(name, _)| name.starts_with("moon")).expect("found above");
     assert!(news.1.to_string().contains("full"), "{news:?}");
     assert_eq!(house.payloads(&shop, "done").await, 2, "one for the number, one for the business");
+}
+
+#[tokio::test]
+async fn payloads_that_a_crash_kept_from_being_told_of_are_found() {
+    let house = House::new().await;
+    let (shop, other) = (house.number(NUMBER).await, house.number("2").await);
+    house.meta_says(&other, &messages("2", &[text("wamid.1", "4911", NOON, "Hello")])).await;
+    let body = messages(NUMBER, &[text("wamid.1", "4911", NOON, "Hello")]).to_string();
+    house.meta(&shop, body.as_bytes()).await.expect(200);
+    // As if the process had ended between the commit of the payload and that of its job.
+    let lost = format!("delete from jobs where tenant_id = '{}'", shop.tenant.uuid());
+    query(house.database.superuser(), &lost).await.expect("removed");
+    house.run().await;
+    house.run_on_schedule().await;
+    assert_eq!(house.payloads(&shop, "pending").await, 1, "it may be on its way still");
+    house.later(20);
+    house.run_on_schedule().await;
+    assert_eq!(house.payloads(&shop, "pending").await, 0);
+    assert_eq!(texts(&house, &shop).await, ["Hello"]);
+    assert_eq!(house.count(&other, "messages where direction = 'inbound'").await, 1);
+}
+
+#[tokio::test]
+async fn many_deliveries_need_one_job() {
+    let house = House::new().await;
+    let shop = house.number(NUMBER).await;
+    for n in 0..20 {
+        let id = format!("wamid.{n}");
+        let body = messages(NUMBER, &[text(&id, "4911", NOON, "Hello")]).to_string();
+        house.meta(&shop, body.as_bytes()).await.expect(200);
+    }
+    let waiting = "select from jobs where name = 'conversation.inbox.ingest'";
+    let waiting = query(house.database.superuser(), waiting).await.expect("the queue");
+    assert_eq!(waiting.len(), 1);
+    house.run().await;
+    assert_eq!(house.count(&shop, "messages where direction = 'inbound'").await, 20);
 }

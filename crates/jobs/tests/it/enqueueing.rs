@@ -151,3 +151,32 @@ async fn a_job_that_cannot_be_read_is_buried() {
     let tally = stage.worker().run_until_idle().await.unwrap();
     assert_eq!((tally.buried, stage.diary.entries()), (1, vec![]));
 }
+
+#[tokio::test]
+async fn a_job_is_announced_once_until_it_is_claimed() {
+    let stage = Stage::new().await;
+    let announce = async |tenants: &[u128], lane: &str, tag| {
+        let mut tx = stage.db.gateway(&platform_ctx()).await.unwrap();
+        for number in tenants {
+            Step::of(lane, tag).announce(&mut tx, &ctx(*number));
+        }
+        tx.commit().await.unwrap();
+    };
+    announce(&[1, 2], "a", 1).await;
+    announce(&[1, 2, 3], "a", 2).await;
+    announce(&[1], "b", 3).await;
+    assert_eq!(stage.queue().await.len(), 4, "one for each tenant and lane");
+    stage.rows("update jobs set state = 'blocked'", &[]).await;
+    announce(&[1], "a", 4).await;
+    assert_eq!(stage.queue().await.len(), 4, "what is behind another is not claimed either");
+    let claimed = "update jobs set state = 'running', lease = gen_random_uuid(),
+        lease_until = now() + interval '1 hour'";
+    stage.rows(claimed, &[]).await;
+    announce(&[1], "a", 5).await;
+    assert_eq!(stage.queue().await.len(), 5, "whoever runs may have looked already");
+    let deferred = "update jobs set state = 'deferred', lease = null, lease_until = null,
+        run_at = now() + interval '1 hour'";
+    stage.rows(deferred, &[]).await;
+    announce(&[1], "a", 6).await;
+    assert_eq!(stage.queue().await.len(), 6, "whoever waits for its time is no help now");
+}

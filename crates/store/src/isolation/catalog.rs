@@ -101,7 +101,7 @@ select json_build_object(
         'may_create', has_schema_privilege(r.oid, 'public', 'create')
             or has_database_privilege(r.oid, current_database(), 'create')) order by r.rolname)
     from pg_roles r where r.rolname in ('misy_owner', 'misy_tenant', 'misy_platform',
-        'misy_search')),
+        'misy_search', 'misy_gateway')),
 'default_grants', (select count(*) from pg_default_acl),
 'publications', (select count(*) from pg_publication),
 'session', json_build_object('user', current_user, 'signed_in_as', session_user,

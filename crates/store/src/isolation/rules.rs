@@ -2,7 +2,7 @@
 //! one [`Fault`] that says what breaks it and what to do.
 
 use super::catalog::{Catalog, Function, Policy, Relation, Role, Session};
-use super::{CONTROL, DEFINERS, Fault, PINNED_PATH, RESTRICTED, SEARCHED, Weight};
+use super::{CONTROL, DEFINERS, Fault, LENT, Lent, PINNED_PATH, RESTRICTED, Weight};
 
 const ALL_RIGHTS: [&str; 4] = ["DELETE", "INSERT", "SELECT", "UPDATE"];
 
@@ -30,9 +30,9 @@ pub(super) fn faults(catalog: &Catalog) -> Vec<Fault> {
     }
     catalog.functions.iter().for_each(|function| of_function(function, &mut faults));
     catalog.roles.iter().for_each(|role| of_role(role, &mut faults));
-    if catalog.roles.len() != 4 {
+    if catalog.roles.len() != 5 {
         let remedy = "run `misybot migrate`, which makes the missing one";
-        let broken = "misy_owner, misy_tenant, misy_platform, misy_search must exist";
+        let broken = "misy_owner, misy_tenant, misy_platform, misy_search, misy_gateway must exist";
         faults.push(fault("roles", broken, remedy));
     }
     if catalog.default_grants != 0 {
@@ -145,11 +145,10 @@ fn of_every_relation(relation: &Relation, say: &mut Complaints<'_>) {
         let drop = format!("drop trigger {name} on {{t}}");
         say.statement(format!("trigger {name} does what no statement says"), &drop);
     }
-    let searched = SEARCHED.iter().any(|(name, _)| *name == relation.name);
+    let lent = find_lent(&relation.name);
     for grant in &relation.grants {
         let known = matches!(grant.to.as_str(), "misy_tenant" | "misy_platform");
-        let of_search = searched && grant.to == "misy_search";
-        if !known && !of_search {
+        if !known && lent.is_none_or(|lent| grant.to != lent.role) {
             let revoke = format!("revoke all on {{t}} from {}", grant.to);
             say.statement(format!("{} is granted to {}", grant.may, grant.to), &revoke);
         }
@@ -169,9 +168,9 @@ fn of_tenant_table(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>
         let force = "alter table {t} force row level security";
         say.statement("row-level security is not forced", force);
     }
-    let searched = SEARCHED.iter().find(|(name, _)| *name == table.name);
-    let policies: Vec<&Policy> =
-        table.policies.iter().filter(|one| searched.is_none() || !is_of_search(one)).collect();
+    let lent = find_lent(&table.name);
+    let is_lent = |policy: &Policy| lent.is_some_and(|lent| lets(lent, policy));
+    let policies: Vec<&Policy> = table.policies.iter().filter(|one| !is_lent(one)).collect();
     if !matches!(policies.as_slice(), [only] if is_the_policy(only)) {
         let remedy = "`drop policy` each that it has, then as misy_owner `select \
                       misy_protect_tenant_table('{t}')`";
@@ -186,14 +185,12 @@ fn of_tenant_table(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>
             format!("revoke all on {{t}} from misy_tenant; grant {grant} on {{t}} to misy_tenant");
         say.statement("misy_tenant has other rights than it should", &sql);
     }
-    if let Some((_, columns)) = searched
-        && table.rights_of("misy_search") != [format!("SELECT ({})", columns.join(", "))]
+    if let Some(Lent { role, rights, .. }) = lent
+        && table.rights_of(role) != *rights
     {
-        let columns = columns.join(", ");
-        let sql = format!(
-            "revoke all on {{t}} from misy_search; grant select ({columns}) on {{t}} to misy_search"
-        );
-        say.statement("misy_search has other rights than it should", &sql);
+        let grants = rights.iter().map(|right| format!("; grant {right} on {{t}} to {role}"));
+        let sql = format!("revoke all on {{t}} from {role}{}", grants.collect::<String>());
+        say.statement(format!("{role} has other rights than it should"), &sql);
     }
     if table.grants.iter().any(|grant| grant.to == "misy_platform") {
         let revoke = "revoke all on {t} from misy_platform";
@@ -232,14 +229,21 @@ fn of_its_form(table: &Relation, catalog: &Catalog, say: &mut Complaints<'_>) {
     }
 }
 
-/// The search reads all tenants' words, because its functions add the tenant themselves.
-fn is_of_search(policy: &Policy) -> bool {
-    policy.name == "search_reads"
-        && policy.permissive
-        && policy.command == "r"
-        && policy.roles == ["misy_search"]
-        && policy.using.as_deref() == Some("true")
-        && policy.check.is_none()
+fn find_lent(table: &str) -> Option<&'static Lent> {
+    LENT.iter().find(|one| one.table == table)
+}
+
+/// Whether it is a policy by which a role of reviewed functions sees or adds rows of all tenants;
+/// the functions name the tenant themselves.
+fn lets(lent: &Lent, policy: &Policy) -> bool {
+    let (using, check) = (policy.using.as_deref(), policy.check.as_deref());
+    let open = match policy.command.as_str() {
+        "r" => using == Some("true") && check.is_none(),
+        "a" => using.is_none() && check == Some("true"),
+        _ => false,
+    };
+    let known = lent.policies.contains(&(policy.name.as_str(), policy.command.as_str()));
+    known && open && policy.permissive && policy.roles == [lent.role]
 }
 
 fn is_the_policy(policy: &Policy) -> bool {
@@ -313,8 +317,9 @@ fn of_function(function: &Function, faults: &mut Vec<Fault>) {
         let remedy = format!("`alter function {name} set {}`", PINNED_PATH.replacen('=', " = ", 1));
         say("runs with its owner's rights without the pinned search_path".to_owned(), &remedy);
     }
-    if function.callers != ["misy_tenant"] {
-        let remedy = format!("`revoke all on function {name} from ..` whoever is not misy_tenant");
+    if function.callers != [known.caller] {
+        let remedy =
+            format!("`revoke all on function {name} from ..` whoever is not {}", known.caller);
         say(format!("may be called by {:?}", function.callers), &remedy);
     }
 }
@@ -337,7 +342,7 @@ fn of_role(role: &Role, faults: &mut Vec<Fault>) {
         let remedy = format!("`alter role {name} reset all`, also `in database`");
         say("begins its sessions with a tenant or another role", remedy);
     }
-    if matches!(name.as_str(), "misy_owner" | "misy_search") && role.signs_in {
+    if matches!(name.as_str(), "misy_owner" | "misy_search" | "misy_gateway") && role.signs_in {
         say("can sign in", format!("`alter role {name} nologin`"));
     }
     if name == "misy_owner" {

@@ -21,8 +21,9 @@ policy compares `tenant_id` with the transaction's tenant, and every key and ind
 `tenant_id`. A *control* table holds ids and settings and no tenant's content; where a tenant's role
 may touch it, it sees the rows whose named column is its own id.
 
-`misy_search`, whom the functions that search by words run as, sees ids and words of the tables that
-`SEARCHED` names, and cannot sign in.
+Two roles that cannot sign in run the functions below, with rights by column that `LENT` names:
+`misy_search` sees ids and words of what is searched, `misy_gateway` adds payloads to the inbox and
+sees ids, states and times of what waits there.
 
 | table | class | tenant is | misy_tenant may | misy_platform may |
 |---|---|---|---|---|

@@ -44,7 +44,7 @@ const OF_FORMS: [(&str, &str); 8] = [
 ];
 
 /// What is done beside the tenant tables.
-const OF_OTHERS: [(&str, &str); 43] = [
+const OF_OTHERS: [(&str, &str); 54] = [
     ("publications", "create publication everything for all tables"),
     ("stray", "create table stray (id uuid primary key); grant select on stray to misy_tenant"),
     ("stray", "create table stray (id uuid primary key)"),
@@ -93,6 +93,24 @@ const OF_OTHERS: [(&str, &str); 43] = [
     ("messages", "grant select on messages to misy_search"),
     ("messages", "grant select (content) on messages to misy_search"),
     ("users", "grant select (id) on users to misy_search"),
+    ("inbox", "alter policy gateway_adds on inbox to misy_tenant"),
+    ("inbox", "alter policy gateway_sees on inbox to misy_gateway, misy_platform"),
+    ("inbox", "create policy more on inbox for delete to misy_gateway using (true)"),
+    ("inbox", "grant select (body) on inbox to misy_gateway"),
+    ("inbox", "grant update (body) on inbox to misy_gateway"),
+    ("contacts", "create policy gateway_sees on contacts for select to misy_gateway using (true)"),
+    ("users", "grant insert on users to misy_gateway"),
+    ("misy_gateway", "alter role misy_gateway login"),
+    ("misy_gateway", "grant pg_read_all_data to misy_gateway"),
+    (
+        "misy_find_waiting",
+        "grant execute on function misy_find_waiting(timestamptz, integer) to misy_tenant",
+    ),
+    (
+        "misy_keep_payloads",
+        "grant execute on function misy_keep_payloads(
+            uuid[], uuid[], uuid[], bytea[], bytea[], timestamptz) to misy_tenant",
+    ),
     ("messages", "create index leak on messages using gin (words)"),
     ("messages", "create index leak on messages (words, tenant_id)"),
     ("misy_search", "alter role misy_search login"),
