@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use misy_core::Secret;
 use misy_store::documents::mongo::MongoConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::telemetry;
 
 /// Everything an operator can set. The sections belong to the rooms they are named after.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses.
@@ -41,7 +42,7 @@ pub struct Config {
 }
 
 /// Addresses and the folder of the installation's own files.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Folder of keys and, with the embedded database, of all data.
@@ -72,7 +73,7 @@ impl Default for Server {
 }
 
 /// Where the database is and how it is used.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// `postgresql://user:password@host/database` of a server of your own; the user must be able to
