@@ -41,7 +41,7 @@ impl Default for Config {
 pub struct Deps {
     /// The database.
     pub db: Db,
-    /// Documents: contexts of conversations, raw payloads.
+    /// Documents: contexts of conversations, raw payloads, texts of the knowledge.
     pub documents: Documents,
     /// Clock, entropy, ids.
     pub ambient: Ambient,

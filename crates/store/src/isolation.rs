@@ -53,7 +53,7 @@ pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SEL
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.
-pub const DEFINERS: [Definer; 3] = [
+pub const DEFINERS: [Definer; 4] = [
     Definer {
         name: "misy_account_of",
         owner: "misy_owner",
@@ -67,13 +67,19 @@ pub const DEFINERS: [Definer; 3] = [
     Definer {
         name: "misy_find_messages",
         owner: "misy_search",
-        digest: "f10f2f9a36fa6e864426030757f4d87e3e630d47a81f3cd6edd54db4cf597791",
+        digest: "1a2dae1e48693f1fe008869fbb31dd3485247c242e23b8ed112d18f13c814590",
+    },
+    Definer {
+        name: "misy_find_passages",
+        owner: "misy_search",
+        digest: "af5b2dcbc5706f46b1a12fac5830770e2044a82f6f71de69a98b04897769bf37",
     },
 ];
 
 /// Tenant tables that are searched by words, and the columns that the search may see of them.
-pub const SEARCHED: [(&str, &[&str]); 2] = [
+pub const SEARCHED: [(&str, &[&str]); 3] = [
     ("knowledge_entries", &["id", "tenant_id", "words"]),
+    ("knowledge_passages", &["id", "tenant_id", "words"]),
     ("messages", &["id", "tenant_id", "words"]),
 ];
 
