@@ -137,6 +137,19 @@ fn metrics(tally: &Tally, left: canaries::Left, size: usize, elapsed: Duration) 
     })
 }
 
+/// Operations between two lines of progress.
+const TOLD_EVERY: usize = 50_000;
+
+/// Says on standard error how far it is and how long it will take.
+fn tell(done: usize, size: usize, begun: Instant) {
+    if done == 0 || !done.is_multiple_of(TOLD_EVERY) {
+        return;
+    }
+    let elapsed = begun.elapsed().as_secs_f64();
+    let left = elapsed / done as f64 * (size - done) as f64;
+    eprintln!("{done} of {size} operations, {elapsed:.0} s, about {left:.0} s to go");
+}
+
 /// Several tasks take operations until none is left.
 async fn rage(settings: &Settings, db: &Db, tally: &Arc<Tally>) -> Result<(), Failure> {
     let left = Arc::new(AtomicUsize::new(settings.size));
@@ -144,10 +157,13 @@ async fn rage(settings: &Settings, db: &Db, tally: &Arc<Tally>) -> Result<(), Fa
     for worker in 0..settings.at_once {
         let (db, tally, left) = (db.clone(), Arc::clone(tally), Arc::clone(&left));
         let (ctx, tenants) = (settings.ctx.clone(), settings.tenants as u64);
+        let (size, begun) = (settings.size, Instant::now());
         let mut dice = Dice::new(settings.seed ^ ((worker as u64 + 1) << 32));
         tasks.spawn(async move {
             let one_less = |left: usize| left.checked_sub(1);
-            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+            while let Ok(before) = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            {
+                tell(size - before, size, begun);
                 let own = canaries::tenant(dice.below(tenants));
                 let other = canaries::tenant(dice.below(tenants));
                 let scene = acts::Scene { db: &db, tally: &tally, ctx: &ctx, own, other };

@@ -6,12 +6,13 @@ use misy_channel::{Gateway, Registry};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_store::{Db, Documents, Vault};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::responders::Responder;
 
 /// Settings of conversations, documented for `misybot config explain`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Whether channel accounts may name private and loopback hosts; for the sandbox.
@@ -40,7 +41,7 @@ impl Default for Config {
 pub struct Deps {
     /// The database.
     pub db: Db,
-    /// Documents: contexts of conversations, raw payloads.
+    /// Documents: contexts of conversations, raw payloads, texts of the knowledge.
     pub documents: Documents,
     /// Clock, entropy, ids.
     pub ambient: Ambient,

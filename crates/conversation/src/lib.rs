@@ -9,6 +9,7 @@ pub mod conversations;
 pub mod deps;
 pub mod hooks;
 pub mod inbox;
+pub mod knowledge_documents;
 pub mod knowledge_entries;
 pub mod messages;
 pub mod responders;
@@ -24,7 +25,8 @@ use utoipa_axum::router::OpenApiRouter;
 pub use deps::{Config, Deps};
 
 /// The kinds of documents that this room keeps, which tools that move documents have to know.
-pub const DOCUMENT_KINDS: [Kind; 2] = [responders::store::CONTEXTS, inbox::store::PAYLOADS];
+pub const DOCUMENT_KINDS: [Kind; 3] =
+    [responders::store::CONTEXTS, inbox::store::PAYLOADS, knowledge_documents::store::TEXTS];
 
 /// Every route of this room.
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
@@ -34,6 +36,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         contacts::http::router,
         conversations::http::router,
         messages::http::router,
+        knowledge_documents::http::router,
         knowledge_entries::http::router,
         responders::http::router,
     ];
@@ -44,6 +47,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 #[must_use]
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     inbox::jobs::register(registry, deps)
+        .register::<knowledge_documents::Index>(Arc::clone(deps))
         .register::<responders::Respond>(Arc::clone(deps))
         .register::<messages::Deliver>(Arc::clone(deps))
         .register::<messages::MarkRead>(Arc::clone(deps))

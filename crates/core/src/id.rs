@@ -151,6 +151,8 @@ typed_ids! {
     ChannelId = "cha";
     /// A question and its answer.
     KnowledgeEntryId = "kno";
+    /// A document of a tenant from which answers are taken.
+    KnowledgeDocumentId = "kdo";
     /// A raw payload that a provider delivered.
     InboxId = "inb";
     /// A unit of queued work.

@@ -21,7 +21,8 @@ pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
-    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId, UserId,
+    KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId,
+    TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

@@ -66,6 +66,16 @@ impl utoipa::PartialSchema for Secret {
 }
 impl utoipa::ToSchema for Secret {}
 
+impl schemars::JsonSchema for Secret {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "password", "writeOnly": true })
+    }
+}
+
 /// Data about a person. It may be stored and sent to those who may see it, but a log line or an
 /// error that formats it shows an ellipsis.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! Room `identity`: what an operator may set about sign-in.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attempts::Allowance;
 
 /// How people and programs sign in.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `iss` of access tokens; the public address of the API.

@@ -9,6 +9,7 @@ use misy_store::{Audit, Db, Error, PlatformTx, Row, TenantTx};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::run::Mishap;
 use crate::store::PLATFORM;
 use crate::{Job, JobError, envelope};
 
@@ -44,6 +45,26 @@ pub struct DeadLetter {
     pub error: String,
     /// When it gave up.
     pub died_at: Timestamp,
+}
+
+/// In which way the last attempt of a dead letter ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It said so itself.
+    Failed,
+    /// It panicked.
+    Panicked,
+    /// It took longer than it may.
+    TimedOut,
+    /// The workers that held it went away.
+    Abandoned,
+}
+
+impl DeadLetter {
+    /// In which way it ended. Of what it said of itself nothing is told.
+    pub fn reason(&self) -> Reason {
+        Mishap::reason(&self.error)
+    }
 }
 
 /// Which dead letters are meant; with nothing set, all.

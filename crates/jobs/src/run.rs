@@ -10,6 +10,7 @@ use misy_core::{Actor, Ambient, Misplaced, Public, Timestamp};
 use misy_store::meter::Meter;
 use tracing::Instrument;
 
+use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
 use crate::outcome::{Claimed, Outcome, Settled, later};
 use crate::registry::{Handler, Packed, Registry, Unreadable, Work};
@@ -29,13 +30,28 @@ const ERROR_CHARS: usize = 300;
 
 /// An attempt that ended in no way of its own.
 #[derive(Debug, thiserror::Error)]
-enum Mishap {
+pub(crate) enum Mishap {
     #[error("it panicked")]
     Panic,
     #[error("it ran longer than {} s", .0.as_secs())]
     TooLong(Duration),
     #[error("the workers that held it went away")]
     Abandoned,
+}
+
+impl Mishap {
+    /// The way in which an attempt ended whose error was written down so.
+    pub(crate) fn reason(error: &str) -> Reason {
+        if error == Self::Panic.to_string() {
+            Reason::Panicked
+        } else if error == Self::Abandoned.to_string() {
+            Reason::Abandoned
+        } else if error.starts_with("it ran longer than ") {
+            Reason::TimedOut
+        } else {
+            Reason::Failed
+        }
+    }
 }
 
 /// Runs the job once. Never panics, never fails: whatever happens is an outcome.
@@ -213,6 +229,15 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_mishap_is_known_again_by_what_was_written_of_it() {
+        let reason = |mishap: Mishap| Mishap::reason(&shorten(&mishap));
+        assert_eq!(reason(Mishap::Panic), Reason::Panicked);
+        assert_eq!(reason(Mishap::TooLong(Duration::from_secs(9))), Reason::TimedOut);
+        assert_eq!(reason(Mishap::Abandoned), Reason::Abandoned);
+        assert_eq!(Mishap::reason("the provider says it panicked"), Reason::Failed);
+    }
 
     #[test]
     fn what_is_kept_of_an_error_is_its_own_text_and_never_its_causes() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::join;
 use misy_core::{Ambient, Timestamp};
 use misy_store::{Db, Error};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,7 +25,7 @@ const ANNOUNCE: Duration = Duration::from_millis(20);
 const RECONNECT: Duration = Duration::from_secs(1);
 
 /// How much a worker does at once, and how it keeps its claims.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Jobs that run at the same time. A job that waits for a network holds no connection, so this

@@ -13,7 +13,7 @@ use misy_core::crypto::Key;
 use misy_egress::Gateway;
 use misy_jobs::{Registry, Worker};
 use misy_store::{Cache, Documents};
-use misy_web::{Kit, metrics::PrometheusHandle};
+use misy_web::{Kit, Readiness, metrics::PrometheusHandle};
 use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -133,6 +133,7 @@ impl App {
             config.web.clone(),
         );
         kit.readiness = cache::watch(kit.readiness, &cache);
+        kit.readiness = watch_documents(kit.readiness, &conversation.documents);
         Ok(Self { installation, identity, tenancy, conversation, kit, metrics, cache })
     }
 
@@ -218,7 +219,7 @@ impl App {
         tokio::select! {
             asked = running => asked,
             () = self.keep_views_fresh() => Ok(()),
-            () = self.keep_cache() => Ok(()),
+            () = self.keep_stores() => Ok(()),
             () = misy_jobs::worker::announce(&self.installation.db) => Ok(()),
         }
     }
@@ -242,9 +243,13 @@ impl App {
         tokio::join!(served, stopping).1
     }
 
-    /// Looks after the connections of the cache; never ends. Served or not, a process needs it.
-    pub async fn keep_cache(&self) {
-        match Box::pin(self.cache.keep()).await {}
+    /// Looks after the connections of the cache and after the document server; never ends. Served
+    /// or not, a process needs it.
+    pub async fn keep_stores(&self) {
+        tokio::select! {
+            never = Box::pin(self.cache.keep()) => match never {},
+            never = self.conversation.documents.keep() => match never {},
+        }
     }
 
     /// Renews what this process knows of revocations and of tenants; never ends.
@@ -261,6 +266,20 @@ impl App {
             }
         }
     }
+}
+
+/// Says that the document server is away, and that the program goes on without it: what is in it is
+/// missing and raw payloads wait, but customers are answered. Nothing is said of documents that are
+/// in the database itself.
+fn watch_documents(readiness: Readiness, documents: &Documents) -> Readiness {
+    if !documents.has_server() {
+        return readiness;
+    }
+    let documents = documents.clone();
+    readiness.with_optional("documents", move || {
+        let documents = documents.clone();
+        async move { documents.ready().await }
+    })
 }
 
 /// A process counts in one place, however many apps it builds.

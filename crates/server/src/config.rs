@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use misy_core::Secret;
 use misy_store::documents::mongo::MongoConfig;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::telemetry;
 
 /// Everything an operator can set. The sections belong to the rooms they are named after.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Addresses.
@@ -41,7 +43,7 @@ pub struct Config {
 }
 
 /// Addresses and the folder of the installation's own files.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Folder of keys and, with the embedded database, of all data.
@@ -72,7 +74,7 @@ impl Default for Server {
 }
 
 /// Where the database is and how it is used.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Database {
     /// `postgresql://user:password@host/database` of a server of your own; the user must be able to
@@ -82,6 +84,7 @@ pub struct Database {
     /// A file that holds the address, instead of `url`.
     pub url_file: Option<PathBuf>,
     /// Pools and time-outs.
+    #[schemars(schema_with = "misy_store::pool_settings::schema")]
     pub pool: misy_store::Config,
 }
 
@@ -147,35 +150,35 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     anyhow::bail!("the configuration is not valid:\n  {}", faults.join("\n  "))
 }
 
-/// A JSON Schema (2020-12) of the configuration, made from the defaults.
+/// A JSON Schema (2020-12) of the configuration: every key with what it is for, its type and its
+/// default, as its room documents it.
 pub fn schema() -> anyhow::Result<Value> {
-    let mut schema = shape(&serde_json::to_value(Config::default())?);
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
     schema["title"] = "misybot.toml".into();
+    add_defaults(&mut schema, &serde_json::to_value(Config::default())?);
     Ok(schema)
 }
 
-fn shape(default: &Value) -> Value {
-    let kind = match default {
-        Value::Object(fields) => {
-            let properties: serde_json::Map<_, _> =
-                fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect();
-            return serde_json::json!({
-                "type": "object", "properties": properties, "additionalProperties": false
-            });
-        }
-        Value::String(_) => "string",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::Array(_) => "array",
-        Value::Null => return serde_json::json!({"default": null}),
+/// Writes each key's default beside it, so that a section's keys can be read without the section's.
+fn add_defaults(schema: &mut Value, default: &Value) {
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    let Some(fields) = fields else {
+        schema["default"] = default.clone();
+        return;
     };
-    serde_json::json!({"type": kind, "default": default})
+    for (name, field) in fields {
+        add_defaults(field, default.get(name).unwrap_or(&Value::Null));
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove("default");
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn file(text: &str) -> tempfile::NamedTempFile {
@@ -197,6 +200,63 @@ mod tests {
         let file = file("[server]\nlistne = \"127.0.0.1:7000\"\n");
         let error = format!("{:#}", load(Some(file.path())).expect_err("refused"));
         assert!(error.contains("listne"), "{error}");
+    }
+
+    /// Every key below a schema, with its path.
+    fn keys<'a>(schema: &'a Value, path: &str, all: &mut Vec<(String, &'a Value)>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}/{name}");
+            keys(field, &path, all);
+            all.push((path, field));
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_schema_says_what_it_is_for_and_what_it_is_without() {
+        let schema = schema().expect("it is made");
+        let mut all = Vec::new();
+        keys(&schema, "", &mut all);
+        assert!(all.len() > 90, "{}", all.len());
+        for (path, field) in &all {
+            let told = field["description"].as_str().unwrap_or_default();
+            assert!(told.len() > 5, "{path} has no description");
+            let is_section = field.get("properties").is_some();
+            assert!(is_section || field.get("default").is_some(), "{path} has no default");
+        }
+        let of = |path: &str| all.iter().find(|(one, _)| one == path).map(|(_, field)| *field);
+        let listen = of("/server/listen").expect("a key");
+        assert_eq!(
+            (&listen["type"], &listen["default"]),
+            (&json!("string"), &json!("127.0.0.1:8080"))
+        );
+        assert_eq!(of("/cache/url").expect("a key")["default"], Value::Null);
+        assert_eq!(of("/database/pool/wait_ms").expect("a key")["default"], json!(5_000));
+        assert_eq!(schema["additionalProperties"], json!(false));
+    }
+
+    #[test]
+    fn the_schema_knows_every_key_that_the_program_reads_and_no_other() {
+        fn shape(value: &Value, path: &str, all: &mut std::collections::BTreeSet<String>) {
+            for (name, value) in value.as_object().into_iter().flatten() {
+                let path = format!("{path}/{name}");
+                shape(value, &path, all);
+                all.insert(path);
+            }
+        }
+        let mut read = std::collections::BTreeSet::new();
+        shape(&serde_json::to_value(Config::default()).expect("JSON"), "", &mut read);
+        // Secrets are never written, so the defaults do not show them.
+        for secret in
+            ["/database/url", "/cache/url", "/documents/url", "/documents/provisioning_url"]
+        {
+            read.insert(secret.to_owned());
+        }
+        let schema = schema().expect("it is made");
+        let mut all = Vec::new();
+        keys(&schema, "", &mut all);
+        let told: std::collections::BTreeSet<String> =
+            all.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(told, read);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod shared;
 mod sides;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use misy_core::{Code, Ctx, Cursor, Limit, Public, TenantId, Timestamp};
 use serde::Serialize;
@@ -204,7 +205,46 @@ impl TenantDocuments {
     }
 }
 
+/// How often a document server is asked whether it answers, for the metric.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 impl Documents {
+    /// Whether documents live in a server of their own, for those tenants whose home it is.
+    pub fn has_server(&self) -> bool {
+        self.mongo.is_some()
+    }
+
+    /// Whether the document server answers, if there is one. Asks it.
+    pub async fn ready(&self) -> Result<(), DocumentError> {
+        match &self.mongo {
+            Some(mongo) => Ok(mongo.ping().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks again and again whether the document server answers, so that the metric is true; never
+    /// ends. Drop it to stop.
+    pub async fn keep(&self) -> crate::db::Never {
+        if self.mongo.is_none() {
+            return std::future::pending().await;
+        }
+        let mut was_up = true;
+        loop {
+            let found = self.ready().await;
+            if let Err(error) = &found
+                && was_up
+            {
+                let error = error as &dyn std::error::Error;
+                tracing::warn!(error, "the document server does not answer");
+            }
+            if found.is_ok() && !was_up {
+                tracing::info!("the document server answers again");
+            }
+            was_up = found.is_ok();
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     fn server(&self) -> Result<&Mongo, DocumentError> {
         self.mongo.as_ref().ok_or(DocumentError::Elsewhere)
     }

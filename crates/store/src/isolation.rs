@@ -53,7 +53,7 @@ pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SEL
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.
-pub const DEFINERS: [Definer; 5] = [
+pub const DEFINERS: [Definer; 6] = [
     Definer {
         name: "misy_account_of",
         owner: "misy_owner",
@@ -70,7 +70,13 @@ pub const DEFINERS: [Definer; 5] = [
         name: "misy_find_messages",
         owner: "misy_search",
         caller: "misy_tenant",
-        digest: "f10f2f9a36fa6e864426030757f4d87e3e630d47a81f3cd6edd54db4cf597791",
+        digest: "1a2dae1e48693f1fe008869fbb31dd3485247c242e23b8ed112d18f13c814590",
+    },
+    Definer {
+        name: "misy_find_passages",
+        owner: "misy_search",
+        caller: "misy_tenant",
+        digest: "af5b2dcbc5706f46b1a12fac5830770e2044a82f6f71de69a98b04897769bf37",
     },
     Definer {
         name: "misy_find_waiting",
@@ -87,7 +93,7 @@ pub const DEFINERS: [Definer; 5] = [
 ];
 
 /// Tenant tables on which a role that runs reviewed functions may do something for all tenants.
-pub const LENT: [Lent; 3] = [
+pub const LENT: [Lent; 4] = [
     Lent {
         table: "inbox",
         role: "misy_gateway",
@@ -99,6 +105,12 @@ pub const LENT: [Lent; 3] = [
     },
     Lent {
         table: "knowledge_entries",
+        role: "misy_search",
+        rights: &["SELECT (id, tenant_id, words)"],
+        policies: &[("search_reads", "r")],
+    },
+    Lent {
+        table: "knowledge_passages",
         role: "misy_search",
         rights: &["SELECT (id, tenant_id, words)"],
         policies: &[("search_reads", "r")],

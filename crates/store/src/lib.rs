@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod isolation;
 pub mod meter;
 pub mod migrate;
+pub mod pool_settings;
 mod pools;
 pub mod precedence;
 pub mod queue;

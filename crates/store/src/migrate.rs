@@ -8,7 +8,7 @@
 use include_dir::{Dir, include_dir};
 use misy_core::crypto;
 
-use crate::roles::{DbRole, RolePasswords};
+use crate::roles::{DbRole, MARK, RolePasswords};
 use crate::{Error, tls};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
@@ -42,6 +42,21 @@ pub enum MigrateError {
         "the database has migration {0}, which this program does not know; use a newer program"
     )]
     Newer(String),
+    /// The roles of this server are another installation's, and there is only one set of them.
+    #[error(
+        "the roles misy_tenant and misy_platform of this PostgreSQL server belong to another \
+         installation ({theirs}; this one is {ours}): nothing was changed. Roles are shared by all \
+         databases of a server, so each installation needs a server of its own: name another in \
+         database.url, or start with the root.key of the other installation if this is a copy of \
+         it. Only if the other is gone for good: COMMENT ON ROLE misy_tenant IS NULL; COMMENT ON \
+         ROLE misy_platform IS NULL; and migrate again, which gives the roles new passwords"
+    )]
+    OtherInstallation {
+        /// The mark that was found.
+        theirs: String,
+        /// Our own.
+        ours: String,
+    },
     /// The pool could not be used.
     #[error(transparent)]
     Store(#[from] Error),
@@ -96,6 +111,7 @@ async fn apply(
     passwords: &RolePasswords,
 ) -> Result<Report, MigrateError> {
     client.execute("select pg_advisory_lock($1)", &[&LOCK]).await?;
+    check_owner(client, passwords).await?;
     ensure_roles(client, admin, passwords).await?;
     client.batch_execute(LEDGER).await?;
     let rows =
@@ -157,6 +173,40 @@ const LEDGER: &str = "
         applied_at timestamptz not null default now());
     alter table schema_migrations owner to misy_owner";
 
+/// Refuses a server whose roles another installation has marked as its own, before anything is
+/// changed there.
+async fn check_owner(
+    client: &tokio_postgres::Client,
+    passwords: &RolePasswords,
+) -> Result<(), MigrateError> {
+    let ours = passwords.mark();
+    let other = client.query_opt(OTHER_MARK, &[&MARK, &ours]).await?;
+    match other {
+        Some(row) => Err(MigrateError::OtherInstallation { theirs: row.get(0), ours }),
+        None => Ok(()),
+    }
+}
+
+const OTHER_MARK: &str = "
+    select shobj_description(oid, 'pg_authid') from pg_roles
+    where rolname in ('misy_tenant', 'misy_platform')
+        and starts_with(shobj_description(oid, 'pg_authid'), $1)
+        and shobj_description(oid, 'pg_authid') <> $2
+    order by rolname limit 1";
+
+/// Marks a role as ours, once. Who may not comment on it (a managed server whose roles somebody else
+/// has made) goes on without the mark; two who comment at once want the same.
+fn mark(role: DbRole, passwords: &RolePasswords) -> String {
+    let (name, mark) = (role.name(), passwords.mark());
+    format!(
+        "do $$ begin
+             if shobj_description('{name}'::regrole, 'pg_authid') is distinct from '{mark}' then
+                 comment on role {name} is '{mark}';
+             end if;
+         exception when others then raise warning '{name} not marked: %', sqlerrm; end $$"
+    )
+}
+
 /// Makes the roles that are missing and sets a password only where the present one does not work,
 /// so that several databases of one server can be migrated side by side.
 async fn ensure_roles(
@@ -188,6 +238,7 @@ async fn ensure_roles(
             let sql = format!("alter role {} password '{}'", role.name(), password.expose());
             client.batch_execute(&sql).await?;
         }
+        client.batch_execute(&mark(role, passwords)).await?;
     }
     client.batch_execute(REVOKE_SET_CONFIG).await?;
     Ok(())

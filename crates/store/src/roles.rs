@@ -38,6 +38,9 @@ impl DbRole {
     }
 }
 
+/// What the comment on a role of an installation begins with.
+pub(crate) const MARK: &str = "MisyBot installation ";
+
 /// The passwords of the login roles, derived from the root key: nothing to configure, nothing to
 /// store, and a copy of the database alone lets nobody in.
 #[derive(Debug, Clone)]
@@ -47,6 +50,12 @@ impl RolePasswords {
     /// Derives from the installation's root key.
     pub fn derive(root: &Key) -> Self {
         Self(root.derive("database-roles"))
+    }
+
+    /// By what an installation is told from others on the same server: the beginning of what its
+    /// roles are commented with. Says nothing of the passwords.
+    pub fn mark(&self) -> String {
+        format!("{MARK}{}", crypto::to_hex(&self.0.derive("installation").expose()[..8]))
     }
 
     /// The password of one role, 64 hexadecimal digits.

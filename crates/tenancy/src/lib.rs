@@ -6,6 +6,7 @@
 
 pub mod audit_records;
 pub mod directory;
+pub mod failed_jobs;
 pub mod keys;
 pub mod quotas;
 pub mod tenants;
@@ -40,6 +41,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     tenants::http::router(Arc::clone(deps))
         .merge(quotas::http::router(Arc::clone(deps)))
         .merge(audit_records::http::router(Arc::clone(deps)))
+        .merge(failed_jobs::http::router(Arc::clone(deps)))
 }
 
 /// Every job of this room.

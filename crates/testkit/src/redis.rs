@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use ::redis::aio::MultiplexedConnection;
 use misy_core::crypto::Key;
-use misy_store::cache::private::PrivateRedis;
+use misy_store::cache::private::{PrivateRedis, Tls};
 use misy_store::{Cache, CacheConfig};
 
 /// Moves the end of every value nearer, there and in the tenants' indexes of ends.
@@ -35,10 +35,15 @@ pub struct TestRedis {
 impl TestRedis {
     /// Starts one. Panics with advice if no server is installed.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts one that is reached over TLS as well.
+    pub async fn start_with(tls: Option<&Tls>) -> Self {
         let folder = tempfile::Builder::new().prefix("misy-redis-").tempdir();
         let folder = sure(folder);
         let ambient = crate::postgres::unpredictable();
-        let server = sure(PrivateRedis::start(folder.path(), &ambient).await);
+        let server = sure(PrivateRedis::start_with(folder.path(), &ambient, tls).await);
         Self { server, _folder: folder }
     }
 

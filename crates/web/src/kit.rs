@@ -6,6 +6,7 @@ use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_core::error::Fault;
 use misy_store::Db;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::health::Readiness;
@@ -13,7 +14,7 @@ use crate::rates::{Allowances, RateLimits};
 use crate::{Authenticator, TenantDirectory};
 
 /// How the HTTP side behaves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Within how many milliseconds an answer has to begin.

@@ -13,6 +13,7 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 use misy_core::{Actor, Code, TenantId, Timestamp};
 use moka::sync::Cache;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Peer, Problem};
@@ -34,7 +35,7 @@ pub enum Class {
 }
 
 /// So many requests in so many seconds, all of them at once if one likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quota {
     /// Requests in a window; at least 1.
@@ -44,7 +45,7 @@ pub struct Quota {
 }
 
 /// What one class of routes allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
     /// Each credential, or each address that sends none.
@@ -58,7 +59,7 @@ const fn per_minute(requests: u32) -> Quota {
 }
 
 /// The limits of every class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Allowances {
     /// Of reads.

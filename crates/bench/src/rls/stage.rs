@@ -12,8 +12,15 @@ use crate::{Failure, sql};
 /// Numbers of messages between the first of one conversation and the first of the next.
 const SPAN: usize = 62_500;
 
-/// Of 25 messages so many belong to the first tenant: 400,000 of 5 million.
-const LARGE_OF_25: usize = 2;
+/// How many messages the first tenant has, where there are a million or more in all.
+const LARGE: usize = 400_000;
+/// Of 25 messages so many are its at most, which are 400,000 of a million.
+const LARGE_OF_25_MAX: usize = 10;
+
+/// Of 25 messages so many belong to the first tenant.
+fn large_of_25(size: usize) -> usize {
+    (LARGE * 25).div_ceil(size.max(1)).clamp(1, LARGE_OF_25_MAX)
+}
 
 /// The numbers of messages begin here, so that ids of one length sort by number.
 const FIRST: usize = 1;
@@ -58,6 +65,7 @@ pub(super) struct Stage {
     server: Server,
     tenants: usize,
     size: usize,
+    large_of_25: usize,
 }
 
 /// A message that is there, with the tenant and the conversation it belongs to.
@@ -92,7 +100,8 @@ impl Stage {
         let pools = Config { tenant_connections: 2, platform_connections: 2, ..Config::default() };
         let db = Db::open(server, &settings.passwords, &pools, settings.ambient.clone());
         let floor = settings.ctx.clone();
-        Ok(Self { db, floor, server: server.clone(), tenants, size: 0 })
+        let large_of_25 = large_of_25(settings.size);
+        Ok(Self { db, floor, server: server.clone(), tenants, size: 0, large_of_25 })
     }
 
     /// Adds messages until there are so many.
@@ -101,7 +110,7 @@ impl Stage {
             .replace("$from", &(self.size + FIRST).to_string())
             .replace("$to", &size.to_string())
             .replace("$tenants", &self.tenants.to_string())
-            .replace("$large", &LARGE_OF_25.to_string())
+            .replace("$large", &self.large_of_25.to_string())
             .replace("$span", &SPAN.to_string());
         sql::run(&self.server, &insert).await?;
         self.size = size;
@@ -132,13 +141,14 @@ impl Stage {
 
     /// How many messages the largest tenant has.
     pub(super) fn largest(&self) -> usize {
-        self.size * LARGE_OF_25 / 25
+        self.size * self.large_of_25 / 25
     }
 
     /// The message of a number, which wraps at the number of rows.
     pub(super) fn spot(&self, number: u64) -> Spot {
         let number = FIRST + number as usize % self.size;
-        let owner = if number % 25 < LARGE_OF_25 { 1 } else { 2 + number % (self.tenants - 1) };
+        let owner =
+            if number % 25 < self.large_of_25 { 1 } else { 2 + number % (self.tenants - 1) };
         Spot {
             tenant: rows::tenant(owner),
             message: Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0000 | number as u128),
@@ -151,5 +161,19 @@ impl Stage {
     /// A new id.
     pub(super) fn id(&self) -> Uuid {
         self.db.ambient().uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_a_million_messages_on_one_tenant_has_400_000_and_below_its_share() {
+        for size in [1_000_000, 5_000_000, 10_000_000] {
+            assert_eq!(size * large_of_25(size) / 25, LARGE, "{size}");
+        }
+        assert_eq!(300_000 * large_of_25(300_000) / 25, 120_000);
+        assert_eq!(large_of_25(0), LARGE_OF_25_MAX);
     }
 }

@@ -63,7 +63,7 @@ struct MessageView {
     /// Why it failed.
     #[schema(required = true)]
     failure: Option<Failure>,
-    /// The knowledge entries that an answer was taken from.
+    /// The knowledge that an answer was taken from.
     citations: Vec<Citation>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -230,7 +230,8 @@ struct MessageSearch {
     q: String,
 }
 
-/// Search the messages of all conversations, newest first.
+/// Search the messages of all conversations, newest first. A page may be short, and even empty, and
+/// still have a `next_cursor`: it then ends where the search stopped looking.
 #[utoipa::path(get, path = "/v1/messages/search", tag = "messages",
     operation_id = "search_messages", params(MessageSearch, Paging),
     responses((status = 200, body = Page<MessageView>)))]

@@ -10,7 +10,8 @@ use misy_channel::event::{EchoMessage, Status};
 use misy_channel::{Capability, Content, Failure, InboundMessage, transcode};
 use misy_core::error::Fault;
 use misy_core::{
-    Actor, ChannelId, ContactId, ConversationId, KnowledgeEntryId, MessageId, Timestamp,
+    Actor, ChannelId, ContactId, ConversationId, KnowledgeDocumentId, KnowledgeEntryId, MessageId,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -105,10 +106,31 @@ impl Author {
 /// What an answer was taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Citation {
-    /// The knowledge entry.
-    pub knowledge_entry_id: KnowledgeEntryId,
+    /// The knowledge entry, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowledge_entry_id: Option<KnowledgeEntryId>,
+    /// The knowledge document, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowledge_document_id: Option<KnowledgeDocumentId>,
+    /// Which passage of the document, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passage: Option<u32>,
     /// How well it fits, from 0 to 1.
     pub score: f64,
+}
+
+impl Citation {
+    /// A knowledge entry.
+    pub fn entry(id: KnowledgeEntryId, score: f64) -> Self {
+        let (knowledge_document_id, passage) = (None, None);
+        Self { knowledge_entry_id: Some(id), knowledge_document_id, passage, score }
+    }
+
+    /// A passage of a knowledge document.
+    pub fn passage(document: KnowledgeDocumentId, position: u32, score: f64) -> Self {
+        let (knowledge_document_id, passage) = (Some(document), Some(position));
+        Self { knowledge_entry_id: None, knowledge_document_id, passage, score }
+    }
 }
 
 /// A message of a conversation.

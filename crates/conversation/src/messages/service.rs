@@ -32,7 +32,8 @@ pub async fn list(
     Ok(Page::cut(rows.ok_or(Error::NotFound)?, limit, |message| message.id))
 }
 
-/// A page of the tenant's messages in which all words of a phrase occur, newest first.
+/// A page of the tenant's messages in which all words of a phrase occur, newest first. It may be
+/// short, and even empty, and yet have a next one: a search looks at so many messages at a time.
 pub async fn search(
     deps: &Deps,
     ctx: &Ctx,
@@ -42,8 +43,10 @@ pub async fn search(
 ) -> Result<Page<Message>, Error> {
     ctx.require(Permission::MessageRead)?;
     let mut tx = deps.db.read(ctx).await?;
-    let rows = store::search(&mut tx, &crate::storable(phrase), cursor, limit).await?;
-    Ok(Page::cut(rows, limit, |message| message.id))
+    let (rows, end) = store::search(&mut tx, &crate::storable(phrase), cursor, limit).await?;
+    let mut page = Page::cut(rows, limit, |message| message.id);
+    page.next_cursor = page.next_cursor.or(end.map(Cursor::encode));
+    Ok(page)
 }
 
 /// One message with all tries to hand it to its provider.

@@ -83,8 +83,10 @@ const LIST_NEWEST_FIRST: &str = "
 /// The ids come from a function with the tenant's predicate of its own; the rows through the
 /// policy.
 const SEARCH: &str = "
-    select * from messages
-    where tenant_id = $1 and id = any (array(select misy_find_messages($2, $3, $4)))
+    with found as materialized (select id, hit from misy_find_messages($2, $3, $4))
+    select messages.*, id = any (array(select found.id from found where found.hit)) as is_hit,
+        id = any (array(select found.id from found where not found.hit)) as is_end
+    from messages where tenant_id = $1 and id = any (array(select found.id from found))
     order by id desc";
 
 const CONVERSATION_EXISTS: &str = "select from conversations where tenant_id = $1 and id = $2";
@@ -221,17 +223,20 @@ pub(crate) async fn list(
     rows.iter().map(message).collect::<Result<_, _>>().map(Some)
 }
 
-/// Messages of all conversations in which all words occur, newest first.
+/// Messages of all conversations in which all words occur, newest first; and the last one that was
+/// looked at, if the look ended before the messages did.
 pub(crate) async fn search(
     tx: &mut TenantTx,
     phrase: &str,
     cursor: Option<Cursor>,
     limit: Limit,
-) -> Result<Vec<Message>, Error> {
+) -> Result<(Vec<Message>, Option<Cursor>), Error> {
     let (tenant, before) = (tx.tenant(), cursor.map(|cursor| cursor.0));
     let wanted = i32::try_from(limit.fetch()).unwrap_or(i32::MAX);
     let rows = tx.query(SEARCH, &[&tenant, &phrase, &before, &wanted]).await?;
-    rows.iter().map(message).collect()
+    let end = rows.iter().find(|row| row.get("is_end")).map(|row| Cursor(row.get("id")));
+    let hits = rows.iter().filter(|row| row.get("is_hit"));
+    Ok((hits.map(message).collect::<Result<_, _>>()?, end))
 }
 
 pub(crate) async fn list_attempts(

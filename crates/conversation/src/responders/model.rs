@@ -1,6 +1,7 @@
 //! Room `conversation`: what a responder is asked, what it can say, and how well an entry fits.
 
 mod context;
+mod excerpts;
 mod languages;
 mod sentences;
 mod words;
@@ -10,6 +11,7 @@ use misy_core::{Code, ContactId, ConversationId, KnowledgeEntryId, MessageId, Pu
 
 use serde::{Deserialize, Serialize};
 
+use crate::knowledge_documents::Excerpt;
 use crate::messages::Citation;
 use crate::{Below, messages};
 
@@ -161,21 +163,43 @@ pub(crate) fn choose<'a>(
     preferred.iter().find_map(speaks).or_else(|| fitting.first()).copied()
 }
 
-/// What the built-in responder says to a message.
-pub(crate) fn reply(turn: &Turn, text: &str, found: &Found, threshold: f64) -> Reply {
+/// The answer of the entry that fits a message, if one does.
+pub(crate) fn answer(turn: &Turn, text: &str, found: &Found, threshold: f64) -> Option<Reply> {
     let among = detect_among(text, &found.languages);
-    let spoken = [turn.detected_language.as_deref(), turn.contact_language.as_deref()];
-    let mut preferred: Vec<&str> = spoken.into_iter().flatten().collect();
-    if turn.detected_language.is_none() {
-        preferred.splice(0..0, among.as_deref());
-    }
-    match choose(text, found, &preferred, threshold) {
+    let (best, score) = choose(text, found, &preferred(turn, among.as_deref()), threshold)?;
+    let citations = vec![Citation::entry(best.entry, score)];
+    Some(Reply::Answer { content: Content::text(&best.answer), citations })
+}
+
+/// What is said to a message that no entry fits: a passage that does, else that people will look.
+pub(crate) fn without_entry(
+    turn: &Turn,
+    text: &str,
+    found: &Found,
+    excerpts: &[Excerpt],
+    threshold: f64,
+) -> Reply {
+    let mut languages: Vec<String> = excerpts.iter().map(|one| one.language.clone()).collect();
+    languages.dedup();
+    let among = detect_among(text, &languages);
+    let preferred = preferred(turn, among.as_deref());
+    match excerpts::choose(excerpts, &preferred, threshold) {
         Some((best, score)) => Reply::Answer {
-            content: Content::text(&best.answer),
-            citations: vec![Citation { knowledge_entry_id: best.entry, score }],
+            content: Content::text(&best.text),
+            citations: vec![Citation::passage(best.document, best.position, score)],
         },
         None => hand_over(turn, HandOverReason::NoMatch, &found.languages),
     }
+}
+
+/// Languages that the customer most likely understands, the likeliest first.
+fn preferred<'a>(turn: &'a Turn, among: Option<&'a str>) -> Vec<&'a str> {
+    let spoken = [turn.detected_language.as_deref(), turn.contact_language.as_deref()];
+    let mut preferred: Vec<&str> = spoken.into_iter().flatten().collect();
+    if turn.detected_language.is_none() {
+        preferred.splice(0..0, among);
+    }
+    preferred
 }
 
 /// Hands over with a sentence in the language that the customer most likely understands.

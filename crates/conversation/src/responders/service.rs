@@ -5,9 +5,10 @@ use misy_core::{ConversationId, Ctx, Limit, MessageId};
 
 use super::model::{self, Context, Error, Found, HandOverReason, Reply, Turn};
 use super::store::{self, Asked};
+use crate::knowledge_documents::Excerpt;
 use crate::messages::model::{Author, Citation, Draft, Order};
 use crate::messages::{self, Message};
-use crate::{Deps, contacts, conversations};
+use crate::{Deps, contacts, conversations, knowledge_documents};
 
 /// What a responder may look up. Each look is a short read of its own, so a responder that thinks
 /// for seconds holds no connection meanwhile.
@@ -15,6 +16,9 @@ use crate::{Deps, contacts, conversations};
 pub trait Library: Send {
     /// Knowledge entries that share words with a text.
     async fn search(&mut self, text: &str) -> Result<Found, Error>;
+
+    /// Passages of knowledge documents that share words with a text.
+    async fn passages(&mut self, text: &str) -> Result<Vec<Excerpt>, Error>;
 
     /// The conversation so far, newest message first.
     async fn history(&mut self, limit: Limit) -> Result<Vec<Message>, Error>;
@@ -31,7 +35,8 @@ pub trait Responder: Send + Sync {
     async fn respond(&self, turn: &Turn, library: &mut dyn Library) -> Result<Reply, Error>;
 }
 
-/// The built-in responder: the knowledge entry that fits best, or people.
+/// The built-in responder: the knowledge entry that fits best, else the passage of a document that
+/// does, else people.
 #[derive(Debug, Clone, Copy)]
 pub struct KnowledgeResponder {
     threshold: f64,
@@ -60,7 +65,11 @@ impl Responder for KnowledgeResponder {
         };
         let text = model::essence(words);
         let found = library.search(&text).await?;
-        Ok(model::reply(turn, &text, &found, self.threshold))
+        if let Some(reply) = model::answer(turn, &text, &found, self.threshold) {
+            return Ok(reply);
+        }
+        let excerpts = library.passages(&text).await?;
+        Ok(model::without_entry(turn, &text, &found, &excerpts, self.threshold))
     }
 }
 
@@ -76,6 +85,11 @@ impl Library for Shelf<'_> {
     async fn search(&mut self, text: &str) -> Result<Found, Error> {
         let mut tx = self.deps.db.read(self.ctx).await?;
         Ok(store::search(&mut tx, text).await?)
+    }
+
+    async fn passages(&mut self, text: &str) -> Result<Vec<Excerpt>, Error> {
+        let mut tx = self.deps.db.read(self.ctx).await?;
+        Ok(knowledge_documents::store::search(&mut tx, text).await?)
     }
 
     async fn history(&mut self, limit: Limit) -> Result<Vec<Message>, Error> {

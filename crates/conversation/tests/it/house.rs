@@ -16,8 +16,9 @@ use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{Actor, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
+use misy_store::documents::mongo::{Mongo, MongoConfig};
 use misy_store::{Documents, TenantKey, TenantTx, Vault};
-use misy_testkit::{HandClock, TestDatabase, ambient_with};
+use misy_testkit::{HandClock, TestDatabase, TestMongo, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -77,6 +78,21 @@ impl House {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::keeping(config, None).await
+    }
+
+    /// A house whose documents live in a server of their own.
+    pub(crate) async fn with_mongo(server: &TestMongo) -> Self {
+        let config = MongoConfig {
+            url: Some(Secret::new(server.everyday_url())),
+            provisioning_url: Some(Secret::new(server.provisioning_url())),
+            ..MongoConfig::default()
+        };
+        let mongo = Mongo::open(&config, &Key::new([8; 32])).await.expect("well formed");
+        Self::keeping(Config::default(), mongo).await
+    }
+
+    async fn keeping(config: Config, mongo: Option<Mongo>) -> Self {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 7);
         let database = TestDatabase::create().await;
@@ -88,7 +104,10 @@ impl House {
         let responder = Arc::new(KnowledgeResponder::new(config.answer_threshold));
         let deps = Arc::new(Deps {
             db: db.clone(),
-            documents: Documents::embedded(db.clone()),
+            documents: match mongo {
+                Some(mongo) => Documents::mongo(db.clone(), mongo),
+                None => Documents::embedded(db.clone()),
+            },
             ambient: ambient.clone(),
             channels: misy_adapters::registry().with(paper.clone()),
             egress: Gateway::new(reach, ambient.clone()),

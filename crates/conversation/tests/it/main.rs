@@ -15,6 +15,7 @@ mod documents;
 mod hooks;
 mod ingest;
 mod knowledge;
+mod library;
 mod searching;
 mod shapes;
 mod statuses;

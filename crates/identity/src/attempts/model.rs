@@ -1,10 +1,11 @@
 //! Room `identity`: token buckets in the form of one timestamp each
 //! ([GCRA](https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm)).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many tries are allowed at once and how fast further ones come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
     /// Tries allowed at once.

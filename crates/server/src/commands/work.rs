@@ -17,7 +17,7 @@ pub async fn run(place: &Place, file: Option<&Path>) -> anyhow::Result<()> {
     println!("metrics: http://{}/metrics", admin.local_addr()?);
     let stopped = tokio::select! {
         stopped = app.serve_metrics(admin, super::stop_asked()) => stopped,
-        () = app.keep_cache() => Ok(()),
+        () = app.keep_stores() => Ok(()),
     };
     worker.stop().await;
     stopped

@@ -32,6 +32,9 @@ fn body(method: &str, path: &str) -> Value {
         ("post", "/v1/knowledge-entries") => {
             json!({ "question": "q?", "answer": "a", "language": "en" })
         }
+        ("post", "/v1/knowledge-documents") => {
+            json!({ "title": "t", "text": "x", "language": "en" })
+        }
         ("post", "/v1/tenants") => {
             let owner = json!({ "email": "a@b.example", "name": "x" });
             json!({ "slug": "admin", "name": "x", "owner": owner })
@@ -98,7 +101,10 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     call(&sandbox, Method::POST, &shop.path("messages"), None, said).await;
     let key = json!({ "name": "key", "role": "viewer" });
     call(&api, Method::POST, "/v1/api-keys", Some(&shop.bearer), key).await;
+    let document = json!({ "title": "Guide", "language": "en", "text": "Within 30 days." });
+    call(&api, Method::POST, "/v1/knowledge-documents", Some(&shop.bearer), document).await;
     let lists = [
+        ("document", "/v1/knowledge-documents"),
         ("channel", "/v1/channels"),
         ("contact", "/v1/contacts"),
         ("conversation", "/v1/conversations"),
@@ -121,6 +127,8 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
         Ok(())
     })
     .await;
+    // Nobody can make a job fail from here; the matrix asks about a real one.
+    ids.insert("job", vec!["job_00000000000000000000000007".to_owned()]);
     ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
     ids
 }
@@ -221,6 +229,8 @@ fn prefix(name: &str, path: &str) -> &'static str {
         "conversation" => "cnv",
         "message" => "msg",
         "entry" => "kno",
+        "document" => "kdo",
+        "job" => "job",
         "tenant" => "ten",
         _ if path.starts_with("/v1/users") => "usr",
         _ => "key",

@@ -8,10 +8,11 @@ use misy_core::crypto::{self, Key};
 use misy_core::id::TypedId;
 use misy_core::{Code, Public, TenantId};
 use redis::{ConnectionInfo, IntoConnectionInfo};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where the cache is, and how much it may hold.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// `redis://user:password@host` or `rediss://..` (TLS) of a Redis of your own, version 7 or
@@ -20,6 +21,9 @@ pub struct CacheConfig {
     pub url: Option<Secret>,
     /// A file that holds the address, instead of `url`.
     pub url_file: Option<PathBuf>,
+    /// Certificate authorities in PEM that sign Redis' certificate, instead of the system's; for
+    /// `rediss://`.
+    pub ca_file: Option<PathBuf>,
     /// All tenants together in the memory of a process, in bytes; a Redis has `maxmemory`.
     pub max_bytes: u64,
     /// One tenant, in bytes; its oldest values make room for new ones.
@@ -28,6 +32,10 @@ pub struct CacheConfig {
     pub connections: usize,
     /// Pipelines under way on one connection.
     pub in_flight: usize,
+    /// How many of them one tenant may have under way; the rest is always there for others.
+    pub in_flight_per_tenant: usize,
+    /// Pipelines of one tenant that may wait for their turn; one more goes without cache at once.
+    pub waiting_per_tenant: usize,
     /// How long a pipeline waits for its turn before it goes without cache, in milliseconds.
     pub wait_ms: u64,
     /// How long an answer may take before its connection is not used any more, in milliseconds.
@@ -43,10 +51,13 @@ impl Default for CacheConfig {
         Self {
             url: None,
             url_file: None,
+            ca_file: None,
             max_bytes: 32 << 20,
             max_tenant_bytes: 4 << 20,
             connections: 4,
             in_flight: 64,
+            in_flight_per_tenant: 16,
+            waiting_per_tenant: 256,
             wait_ms: 20,
             answer_ms: 200,
             connect_ms: 1_000,
@@ -70,6 +81,13 @@ impl CacheConfig {
         }
     }
 
+    /// The certificate authorities of the server, if they are not the system's.
+    pub(super) fn authorities(&self) -> Result<Option<Vec<u8>>, Refusal> {
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let read = std::fs::read(path);
+        read.map(Some).map_err(|error| Refusal::CaFile { path: path.clone(), error })
+    }
+
     pub(super) fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }
@@ -88,6 +106,15 @@ pub enum Refusal {
     /// The file with the address.
     #[error("cannot read cache.url_file {}", path.display())]
     UrlFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The file with authorities.
+    #[error("cannot read the certificate authorities of cache.ca_file {}", path.display())]
+    CaFile {
         /// Which file.
         path: PathBuf,
         /// Why.

@@ -19,10 +19,22 @@ const GLANCE: Duration = Duration::from_millis(5);
 const KEEPER: &str = "redis-server \"$0\" < /dev/null & server=$!; cat > /dev/null; \
                       kill \"$server\" 2> /dev/null; wait \"$server\"";
 
+/// What a server needs to be reached over TLS, beside its socket.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Its certificate and those between it and the authority, in PEM.
+    pub certificate: String,
+    /// Its key, in PEM.
+    pub key: Secret,
+    /// On which port of the loopback address it listens.
+    pub port: u16,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct PrivateRedis {
     folder: PathBuf,
+    tls_port: Option<u16>,
     password: Secret,
     keeper: Option<Child>,
 }
@@ -42,9 +54,23 @@ impl PrivateRedis {
     /// Starts one in an empty folder that belongs to it; the path must be short (108 bytes for a
     /// socket).
     pub async fn start(folder: &Path, ambient: &Ambient) -> Result<Self, PrivateRedisError> {
+        Self::start_with(folder, ambient, None).await
+    }
+
+    /// The same, reached over TLS as well.
+    pub async fn start_with(
+        folder: &Path,
+        ambient: &Ambient,
+        tls: Option<&Tls>,
+    ) -> Result<Self, PrivateRedisError> {
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
         let password = Secret::new(crypto::to_hex(&ambient.bytes::<16>()));
-        let mut server = Self { folder: folder.to_owned(), password, keeper: None };
+        let tls_port = tls.map(|tls| tls.port);
+        let mut server = Self { folder: folder.to_owned(), tls_port, password, keeper: None };
+        if let Some(tls) = tls {
+            std::fs::write(server.path("redis.crt"), &tls.certificate)?;
+            std::fs::write(server.path("redis.pem"), tls.key.expose())?;
+        }
         std::fs::write(server.path("users.acl"), server.users())?;
         std::fs::write(server.path("redis.conf"), server.settings())?;
         server.run().await?;
@@ -65,8 +91,14 @@ impl PrivateRedis {
 
     fn settings(&self) -> String {
         let folder = self.folder.display();
+        let tls = self.tls_port.map_or_else(String::new, |port| {
+            format!(
+                "bind 127.0.0.1\ntls-port {port}\ntls-auth-clients no\n\
+                 tls-cert-file {folder}/redis.crt\ntls-key-file {folder}/redis.pem\n"
+            )
+        });
         format!(
-            "port 0\nunixsocket {folder}/redis.sock\nunixsocketperm 700\ndir {folder}\n\
+            "{tls}port 0\nunixsocket {folder}/redis.sock\nunixsocketperm 700\ndir {folder}\n\
              pidfile {folder}/redis.pid\nlogfile {folder}/redis.log\naclfile {folder}/users.acl\n\
              save \"\"\nappendonly no\nacllog-max-len 1024\n"
         )
@@ -93,6 +125,12 @@ impl PrivateRedis {
     /// The address for the program, as the user whom the operator's guide makes.
     pub fn url(&self) -> Secret {
         self.url_of("misy_admin")
+    }
+
+    /// The address for the program over TLS, if it was started so.
+    pub fn tls_url(&self) -> Option<Secret> {
+        let (port, password) = (self.tls_port?, self.password.expose());
+        Some(Secret::new(format!("rediss://misy_admin:{password}@localhost:{port}")))
     }
 
     /// The address for one who may do everything, to see from outside what happened.

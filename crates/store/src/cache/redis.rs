@@ -7,6 +7,7 @@ mod door;
 mod identity;
 mod keeper;
 mod scripts;
+mod share;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use denials::Denials;
 use door::{Door, Slot, Trouble};
 use identity::name;
 use scripts::Scripts;
+use share::Share;
 
 pub(super) use identity::Identity;
 pub use identity::{key_prefix, user_name, user_rules};
@@ -52,6 +54,8 @@ const CLEARED_AT_ONCE: i64 = 1_000;
 /// The cache of all tenants in one Redis.
 pub(super) struct Redis {
     server: redis::ConnectionInfo,
+    /// Who signs the server's certificate, if not whom the system knows.
+    authorities: Option<Vec<u8>>,
     doors: Vec<Door>,
     /// Signed in as the administrator of users; nobody's data goes here.
     admin: Slot,
@@ -81,9 +85,11 @@ impl Redis {
         ambient: Ambient,
     ) -> Result<Arc<Self>, Refusal> {
         let server = super::config::parse(url)?;
+        let authorities = config.authorities()?;
         let door = |_| Door::new(config.in_flight, config.wait());
         Ok(Arc::new(Self {
             server,
+            authorities,
             doors: (0..config.connections.max(1)).map(door).collect(),
             admin: Slot::default(),
             scripts: Scripts::new(),
@@ -232,7 +238,13 @@ impl Redis {
 
     /// A tenant's credentials, for as many calls as one likes.
     pub(super) fn identity(&self, tenant: TenantId) -> Arc<Identity> {
-        self.known.get_with(tenant, || Arc::new(Identity::new(tenant, &self.passwords)))
+        self.known.get_with(tenant, || self.new_identity(tenant))
+    }
+
+    fn new_identity(&self, tenant: TenantId) -> Arc<Identity> {
+        let CacheConfig { in_flight_per_tenant, waiting_per_tenant, .. } = self.config;
+        let share = Share::new(in_flight_per_tenant.min(self.config.in_flight), waiting_per_tenant);
+        Arc::new(Identity::new(tenant, &self.passwords, share))
     }
 
     /// All pipelines of a tenant go through the same door, so that they arrive in order.

@@ -10,13 +10,14 @@ pub(super) mod walls;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bson::{RawDocumentBuf, doc};
 use misy_core::crypto::Key;
 use misy_core::{Secret, TenantId};
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection, Database};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DocumentError, Kind};
@@ -25,7 +26,7 @@ use walls::Name;
 pub use failures::ServerError;
 
 /// Where documents live if not in the database itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MongoConfig {
     /// `mongodb://user:password@host/database` of the user of every day.
@@ -74,6 +75,8 @@ impl MongoConfig {
 
 /// The database that is used if the address names none.
 const DATABASE: &str = "misybot";
+/// Whether the server answered when it was last asked.
+const UP: &str = "misy_documents_up";
 
 struct Inner {
     everyday: Database,
@@ -198,6 +201,14 @@ impl Mongo {
         self.patiently(async { self.0.provisioning.list_collection_names().await }).await
     }
 
+    /// Whether the server answers the user of every day. What is found is a metric as well.
+    pub(super) async fn ping(&self) -> Result<(), ServerError> {
+        let ask = self.0.everyday.run_command(doc! { "ping": 1 });
+        let answer = self.patiently(async { ask.await }).await;
+        metrics::gauge!(UP).set(if answer.is_ok() { 1.0 } else { 0.0 });
+        answer.map(drop)
+    }
+
     /// Says how the server is set up for us.
     pub async fn report(&self) -> Result<MongoReport, DocumentError> {
         let hello = doc! { "buildInfo": 1 };
@@ -217,10 +228,18 @@ impl Mongo {
         &self,
         operation: impl Future<Output = mongodb::error::Result<T>>,
     ) -> Result<T, ServerError> {
-        match tokio::time::timeout(self.0.operation, operation).await {
-            Ok(done) => Ok(done?),
+        let begun = Instant::now();
+        let done = match tokio::time::timeout(self.0.operation, operation).await {
+            Ok(done) => done.map_err(ServerError::from),
             Err(_) => Err(ServerError::TimedOut),
+        };
+        metrics::histogram!("misy_documents_operation_seconds").record(begun.elapsed());
+        if let Err(error) = &done
+            && let Some(kind) = error.kind()
+        {
+            metrics::counter!("misy_documents_errors_total", "kind" => kind).increment(1);
         }
+        done
     }
 }
 

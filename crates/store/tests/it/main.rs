@@ -5,6 +5,7 @@ mod documents;
 mod embedded;
 mod encryption;
 mod idempotency;
+mod installations;
 mod isolation;
 mod migrations;
 mod redis;

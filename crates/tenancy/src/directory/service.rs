@@ -20,8 +20,13 @@ const KEPT_MAX: u64 = 50_000;
 /// A look for changes counts for so long: what it cannot know yet bites within a second.
 const WATCHED: Duration = Duration::from_millis(900);
 
-/// What is watched is remembered for so long at most.
-const KEPT: Duration = Duration::from_mins(1);
+/// What is watched is remembered for so long at most. Long, so that among ten thousand tenants a
+/// read seldom begins with a look-up.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// After so long without a look for changes nothing that is remembered counts any more: less than
+/// every look goes back.
+const BLIND: Duration = Duration::from_mins(1);
 
 /// How far back every look for changes goes: further than clocks of processes differ, and longer
 /// than a transaction takes from its time stamp to its commit.
@@ -72,7 +77,11 @@ impl Directory {
                 self.known.invalidate(&tenant).await;
             }
         }
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some(began);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.is_some_and(|at| at.elapsed() > BLIND) {
+            self.known.invalidate_all();
+        }
+        *watched = Some(began);
         Ok(())
     }
 

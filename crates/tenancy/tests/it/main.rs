@@ -3,6 +3,7 @@
 
 mod audit;
 mod directory;
+mod failed_jobs;
 mod house;
 mod keys;
 mod provisioning;

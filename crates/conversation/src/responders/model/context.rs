@@ -59,7 +59,7 @@ impl Context {
         match reply {
             Reply::Silent => {}
             Reply::Answer { citations, .. } => {
-                let entry = citations.first().map(|citation| citation.knowledge_entry_id);
+                let entry = citations.first().and_then(|citation| citation.knowledge_entry_id);
                 self.answered = Some(Answered { message, entry, at: now });
             }
             Reply::HandOver { reason, .. } => {
@@ -97,7 +97,7 @@ mod tests {
 
     fn answer(entry: u128) -> Reply {
         let entry = KnowledgeEntryId::from_uuid(Uuid::from_u128(entry));
-        let citations = vec![Citation { knowledge_entry_id: entry, score: 1.0 }];
+        let citations = vec![Citation::entry(entry, 1.0)];
         Reply::Answer { content: Content::text("!"), citations }
     }
 

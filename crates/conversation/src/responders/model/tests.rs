@@ -171,6 +171,7 @@ proptest! {
     fn no_text_makes_the_rules_panic(text in ".{0,80}") {
         let found = Found::default();
         let text = essence(&text);
-        let _ = (detect(&text), reply(&turn(&text), &text, &found, 0.5));
+        let _ = (detect(&text), answer(&turn(&text), &text, &found, 0.5));
+        let _ = without_entry(&turn(&text), &text, &found, &[], 0.5);
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use misy_core::crypto::{hmac_sha256, to_hex};
-use misy_core::{Ambient, Cursor};
+use misy_core::id::TypedId;
+use misy_core::{Ambient, Cursor, JobId, TenantId};
 use serde_json::{Value, json};
 
 use super::asks::{Answer, Ask};
@@ -21,12 +22,14 @@ pub(crate) struct World {
     pub(crate) admin: String,
     pub(crate) sandbox: String,
     pub(crate) operator: (String, String),
+    /// Its database, for what no request can bring about.
+    database: tokio_postgres::Config,
     ambient: Ambient,
 }
 
 impl World {
     /// Where a program that was started is reached.
-    pub(crate) fn of(program: &Program) -> Self {
+    pub(crate) fn of(program: &Program, database: tokio_postgres::Config) -> Self {
         let operator =
             |name: &str| program.ready["operator"][name].as_str().expect("told").to_owned();
         Self {
@@ -34,6 +37,7 @@ impl World {
             admin: program.host("admin"),
             sandbox: program.host("sandbox"),
             operator: (operator("email"), operator("password")),
+            database,
             ambient: misy_testkit::postgres::unpredictable(),
         }
     }
@@ -41,6 +45,19 @@ impl World {
     /// Twenty letters and digits that nobody has used.
     pub(crate) fn word(&self) -> String {
         format!("w{}", &to_hex(&self.ambient.bytes::<10>())[1..])
+    }
+
+    /// A job of a tenant that gave up with this error, and that no program runs again.
+    pub(crate) async fn failed_job(&self, tenant: &str, error: &str) -> String {
+        let tenant: TenantId = tenant.parse().expect("an id");
+        let (tenant, id) = (tenant.uuid(), self.ambient.uuid());
+        let sql = format!(
+            "insert into dead_letters (id, tenant_id, name, payload, envelope, attempts, error,
+                died_at)
+            values ('{id}', '{tenant}', 'tests.unknown', '{{}}', '{{}}', 12, '{error}', now())"
+        );
+        misy_testkit::postgres::query(&self.database, &sql).await.expect("written");
+        JobId::from_uuid(id).to_string()
     }
 
     fn phone(&self) -> String {
@@ -201,6 +218,17 @@ impl Estate {
         let made = self.own(world, "POST", "/v1/knowledge-entries", entry).await;
         self.name("KnowledgeEntryId", &made);
         self.named.extend([("tag".to_owned(), tag), ("q".to_owned(), question)]);
+        let (title, text) =
+            (self.canary(world, "a document's title"), self.canary(world, "a document's text"));
+        let tag = self.canary(world, "a document's tag");
+        let document = json!({ "title": title, "language": "en", "tags": [tag],
+            "text": format!("# Returns {text}\n\nWithin 30 days you may return it, {text}.") });
+        let made = self.own(world, "POST", "/v1/knowledge-documents", document).await;
+        self.name("KnowledgeDocumentId", &made);
+        let error = world.word();
+        self.secret("a failed job's error", &error);
+        let job = world.failed_job(&self.named["TenantId"], &error).await;
+        self.named.insert("JobId".to_owned(), job);
         let name = self.canary(world, "an API key's name");
         let key = json!({ "name": name, "role": "agent" });
         let made = self.own(world, "POST", "/v1/api-keys", key).await;

@@ -179,11 +179,14 @@ async fn state(stage: &Stage) -> Vec<String> {
         at("/v1/conversations", "ConversationId"),
         at("/v1/messages", "MessageId"),
         at("/v1/knowledge-entries", "KnowledgeEntryId"),
+        at("/v1/knowledge-documents", "KnowledgeDocumentId"),
         at("/v1/users", "UserId"),
         "/v1/users".to_owned(),
         "/v1/tenant".to_owned(),
         "/v1/roles".to_owned(),
         "/v1/knowledge-entries".to_owned(),
+        "/v1/knowledge-documents".to_owned(),
+        "/v1/failed-jobs".to_owned(),
         format!("{}/messages", at("/v1/conversations", "ConversationId")),
     ];
     let mut all = Vec::new();
@@ -226,7 +229,7 @@ async fn golden_every_operation_answers_about_another_tenant_as_about_nobody() {
     let postgres = postgres.expect("a database");
     let url = postgres.url("postgres").expose().to_owned();
     let program = Program::up_on(folder.path(), &url).await;
-    let mut matrix = Matrix { stage: Stage::set_up(&program).await, compared: 0 };
+    let mut matrix = Matrix { stage: Stage::set_up(&program, postgres.config("postgres")).await, compared: 0 };
     let before = state(&matrix.stage).await;
     let document = must(&matrix.stage.world.api, Ask::new("GET", "/openapi.json")).await.json();
     let operations = operations::read(&document);

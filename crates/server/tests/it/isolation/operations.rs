@@ -58,7 +58,7 @@ impl Operation {
     /// Whether it takes something away or ends it, so that it can be asked once of each thing.
     pub(crate) fn uses_up(&self) -> bool {
         self.method == "DELETE"
-            || ["/suspend", "/rotate"].iter().any(|end| self.path.ends_with(end))
+            || ["/suspend", "/rotate", "/replay"].iter().any(|end| self.path.ends_with(end))
     }
 }
 

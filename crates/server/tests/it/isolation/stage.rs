@@ -54,8 +54,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) async fn set_up(program: &Program) -> Self {
-        let world = World::of(program);
+    pub(crate) async fn set_up(program: &Program, database: tokio_postgres::Config) -> Self {
+        let world = World::of(program, database);
         let mine = Estate::furnish(&world).await;
         let theirs = Estate::furnish(&world).await;
         let mut bearers = BTreeMap::new();
@@ -106,6 +106,8 @@ impl Stage {
                 post("/v1/channels", channel(&account, "x", &self.world.sandbox)).await
             }
             "KnowledgeEntryId" => post("/v1/knowledge-entries", entry()).await,
+            "KnowledgeDocumentId" => post("/v1/knowledge-documents", document()).await,
+            "JobId" => self.world.failed_job(&self.mine.named["TenantId"], "x").await,
             _ => self.mine.named[kind].clone(),
         }
     }
@@ -167,6 +169,7 @@ impl Stage {
             ("POST", "/v1/conversations/{conversation}/assign") => json!({ "assignee_id": null }),
             ("POST", "/v1/conversations/{conversation}/messages") => json!({ "content": hello }),
             ("POST", "/v1/knowledge-entries") => entry(),
+            ("POST", "/v1/knowledge-documents") => document(),
             ("POST", "/v1/messages") => {
                 json!({ "contact_id": self.mine.named["ContactId"], "content": hello })
             }
@@ -248,6 +251,10 @@ impl Stage {
         let answer = ask.put(&self.world.api).await;
         self.seen_by_them.extend(answer.whole().into_bytes());
     }
+}
+
+fn document() -> Value {
+    json!({ "title": "Guide", "text": "Within 30 days.", "language": "en" })
 }
 
 fn entry() -> Value {

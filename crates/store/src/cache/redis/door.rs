@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::identity::Identity;
 
@@ -82,6 +82,18 @@ impl Door {
         Self { slot: Slot::default(), turns, wait }
     }
 
+    /// A turn of the tenant's own share, then one of this connection's. As each tenant stands here
+    /// with its share at most, whoever comes waits for a few of each other tenant, however many
+    /// calls one of them makes.
+    async fn take_turn<'a>(
+        &'a self,
+        who: &'a Identity,
+    ) -> Result<(SemaphorePermit<'a>, SemaphorePermit<'a>), Trouble> {
+        let own = who.share().turn().await.ok_or(Trouble::Busy)?;
+        let here = self.turns.acquire().await.map_err(|_| Trouble::Busy)?;
+        Ok((own, here))
+    }
+
     /// Sends commands as a tenant's user; gives an answer for each, or the first refusal.
     pub(super) async fn send(
         &self,
@@ -89,13 +101,11 @@ impl Door {
         commands: impl IntoIterator<Item = Cmd>,
     ) -> Result<Vec<Value>, Trouble> {
         let mut connection = self.slot.connection().ok_or(Trouble::Away)?;
-        let _turn = match self.turns.try_acquire() {
-            Ok(turn) => turn,
-            Err(_) => match tokio::time::timeout(self.wait, self.turns.acquire()).await {
-                Ok(Ok(turn)) => turn,
-                _ => return Err(Trouble::Busy),
-            },
+        let taking = self.take_turn(who);
+        let Ok(turns) = tokio::time::timeout(self.wait, taking).await else {
+            return Err(Trouble::Busy);
         };
+        let _turns = turns?;
         let mut pipeline = Pipeline::with_capacity(4);
         pipeline.add_command(who.sign_in());
         for command in commands {

@@ -7,6 +7,7 @@ use misy_core::{Secret, TenantId};
 use redis::Cmd;
 use uuid::Uuid;
 
+use super::share::Share;
 use crate::cache::{CachePasswords, Space};
 
 /// What the names of tenants' users begin with.
@@ -42,15 +43,21 @@ pub(in crate::cache) struct Identity {
     sign_in: Cmd,
     /// For which start of the server the user is known to be there.
     made_for: AtomicU64,
+    share: Share,
 }
 
 impl Identity {
-    pub(super) fn new(tenant: TenantId, passwords: &CachePasswords) -> Self {
+    pub(super) fn new(tenant: TenantId, passwords: &CachePasswords, share: Share) -> Self {
         let (user, password) = (user_name(tenant), passwords.of(tenant));
         let mut sign_in = redis::cmd("AUTH");
         sign_in.arg(&user).arg(password.expose());
         let prefix = key_prefix(tenant);
-        Self { tenant, user, password, prefix, sign_in, made_for: AtomicU64::new(0) }
+        Self { tenant, user, password, prefix, sign_in, made_for: AtomicU64::new(0), share }
+    }
+
+    /// What the tenant may have under way.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// A key of the tenant. The braces keep all of them on one slot of a cluster
@@ -130,7 +137,7 @@ mod tests {
     fn a_user_leads_back_to_its_tenant_and_no_other_name_does() {
         let tenant = TenantId::from_uuid(Uuid::from_u128(7));
         let passwords = CachePasswords::derive(&misy_core::crypto::Key::new([1; 32]));
-        let who = Identity::new(tenant, &passwords);
+        let who = Identity::new(tenant, &passwords, Share::new(1, 1));
         assert_eq!(tenant_of(&who.user), Some(tenant));
         assert_eq!(tenant_of("misy_t_x"), None);
         assert_eq!(tenant_of("default"), None);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use misy_core::TenantId;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, ProtocolVersion,
-    RedisConnectionInfo, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, FromRedisValue, ProtocolVersion,
+    RedisConnectionInfo, TlsCertificates, Value,
 };
 
 use super::{Redis, Refusal, Trouble};
@@ -171,7 +171,15 @@ impl Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(self.config.answer()));
-        let client = Client::open(server).map_err(|_| Refusal::Url)?;
+        let client = match (&self.authorities, server.addr()) {
+            (Some(_), ConnectionAddr::TcpTls { .. }) => {
+                let root_cert = self.authorities.clone();
+                let certificates = TlsCertificates { client_tls: None, root_cert };
+                Client::build_with_tls(server, certificates)
+            }
+            _ => Client::open(server),
+        };
+        let client = client.map_err(|_| Refusal::Url)?;
         let connecting = Box::pin(client.get_multiplexed_async_connection_with_config(&config));
         match tokio::time::timeout(limit, connecting).await {
             Ok(Ok(connection)) => Ok(connection),

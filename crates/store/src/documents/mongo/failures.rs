@@ -72,6 +72,19 @@ impl ServerError {
         lost || coded || error.contains_label("RetryableWriteError")
     }
 
+    /// A label for metrics; `None` for what belongs to the way of working: a collection that is
+    /// made or dropped twice, two writers of one new document.
+    pub(super) fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::TimedOut => Some("slow"),
+            Self::Corrupt { .. } => Some("corrupt"),
+            _ if self.is_namespace_exists() || self.is_namespace_missing() => None,
+            _ if self.is_duplicate() => None,
+            _ if self.is_passing() => Some("away"),
+            _ => Some("refused"),
+        }
+    }
+
     /// The code of the catalogue.
     pub(in crate::documents) fn code(&self) -> Code {
         if self.is_passing() { Code::Unavailable } else { Code::Internal }

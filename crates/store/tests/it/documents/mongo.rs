@@ -144,6 +144,10 @@ async fn a_server_that_is_away_is_unavailable_and_says_when_to_come_back() {
     assert_eq!((refused.code(), refused.retry_after_s()), (Code::Unavailable, Some(1)));
     let refused = collection.get::<Value>(id(1)).await.expect_err("nobody is there");
     assert_eq!(refused.code(), Code::Unavailable);
+    assert!(store.has_server() && store.ready().await.is_err());
+    assert!(there.ready().await.is_ok());
+    let embedded = Documents::embedded(database.db(ambient()));
+    assert!(!embedded.has_server() && embedded.ready().await.is_ok());
 }
 
 #[tokio::test]

@@ -119,8 +119,9 @@ const OF_OTHERS: [(&str, &str); 54] = [
     (
         "misy_find_messages",
         "create or replace function misy_find_messages(phrase text, before uuid, wanted integer)
-            returns setof uuid language sql security definer
-            set search_path = pg_catalog, public, pg_temp as 'select id from public.messages'",
+            returns table (id uuid, hit boolean) language sql security definer
+            set search_path = pg_catalog, public, pg_temp
+            as 'select id, true from public.messages'",
     ),
     ("default grants", "alter default privileges grant select on tables to misy_tenant"),
 ];

@@ -28,14 +28,26 @@ const FILL: &str = "
         'Where is parcel number' || n || '?', 'With tenant' || right(tenant, 1), 'en'
     from generate_series(1, 200) n, unnest(array[
         '00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']) tenant;
-    analyze messages, knowledge_entries";
+    insert into knowledge_documents (tenant_id, id, title, language, body_id, bytes)
+    select tenant::uuid, tenant::uuid, 'x', 'en', tenant::uuid, 1 from unnest(array[
+        '00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']) tenant;
+    insert into knowledge_passages (tenant_id, id, document_id, position, language, heading, body)
+    select tenant::uuid, ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, tenant::uuid,
+        n, 'en', 'Where is parcel number' || n || '?', 'With tenant' || right(tenant, 1)
+    from generate_series(1, 200) n, unnest(array[
+        '00000000-0000-0000-0000-00000000000a', '00000000-0000-0000-0000-00000000000b']) tenant;
+    analyze messages, knowledge_entries, knowledge_passages";
 
 /// A call of every function, with words that both tenants have, that one has, and that none has.
-const CALLS: [(&str, &str); 2] = [
-    ("misy_find_messages", "misy_find_messages('{w}', null, 5000)"),
+const CALLS: [(&str, &str); 3] = [
+    ("misy_find_messages", "misy_find_messages('{w}', null, 5000) as one where one.hit"),
     (
         "misy_find_knowledge",
         "misy_find_knowledge(tsvector_to_array(to_tsvector('english', '{w}')))",
+    ),
+    (
+        "misy_find_passages",
+        "misy_find_passages(tsvector_to_array(to_tsvector('english', '{w}')), 5000)",
     ),
 ];
 
@@ -115,11 +127,15 @@ async fn a_search_without_a_tenant_raises() {
 
 /// What a caller may try who can say any SQL as `misy_tenant`: to stand in for what the functions
 /// name, with things of their own, or to change the tenant while they run.
-const TRICKS: [&str; 6] = [
+const TRICKS: [&str; 7] = [
     "create temporary table messages (tenant_id uuid, id uuid, words tsvector);
      insert into messages select '00000000-0000-0000-0000-00000000000a', id, to_tsvector('simple',
         'parcel number77 tenantb') from pg_temp.ids; set local search_path = pg_temp, public",
     "create temporary table knowledge_entries (tenant_id uuid, id uuid, words tsvector);
+     set local search_path = pg_temp, pg_catalog, public",
+    "create temporary table knowledge_passages (tenant_id uuid, id uuid, words tsvector);
+     insert into knowledge_passages select '00000000-0000-0000-0000-00000000000a', id,
+        to_tsvector('english', 'parcel number77 tenantb') from pg_temp.ids;
      set local search_path = pg_temp, pg_catalog, public",
     "create function pg_temp.current_setting(text) returns text language sql
         as 'select ''00000000-0000-0000-0000-00000000000b''';
@@ -195,11 +211,13 @@ async fn the_rights_of_the_search_cannot_be_had_or_handed_on() {
 #[tokio::test]
 async fn words_that_fall_on_one_number_of_the_index_are_told_apart() {
     let (database, superuser) = filled().await;
-    // Every entry of the index now holds one and the same number.
+    // The index now holds 61 numbers, the same ones for all tenants.
     let collide = "create or replace function misy_tenant_words(tenant uuid, words tsvector)
             returns bigint[] language sql immutable strict parallel safe
-            as 'select case when length(words) > 0 then array[1::bigint] else ''{}'' end';
-        reindex table messages; reindex table knowledge_entries";
+            as 'select array(select (abs(hashtext(word)) % 61)::bigint
+                from unnest(tsvector_to_array(words)) as word)';
+        reindex table messages; reindex table knowledge_entries;
+        reindex table knowledge_passages";
     superuser.batch_execute(collide).await.expect("rebuilt");
     let client = wire(&database.config(DbRole::Tenant)).await;
     for (name, call) in CALLS {
@@ -228,8 +246,10 @@ async fn pages_of_a_search_are_newest_first_and_without_gaps_however_common_the_
                 .batch_execute(&format!("begin; set local misy.tenant = '{MINE}'"))
                 .await
                 .expect("begun");
-            let sql =
-                format!("select id::text from misy_find_messages('{words}', {before}, 700) id");
+            let sql = format!(
+                "select one.id::text from misy_find_messages('{words}', {before}, 700) as one
+                    where one.hit order by one.id desc"
+            );
             let page = client.query(&sql, &[]).await.expect("a page");
             client.batch_execute("rollback").await.expect("ended");
             if page.is_empty() {
@@ -240,6 +260,63 @@ async fn pages_of_a_search_are_newest_first_and_without_gaps_however_common_the_
         assert_eq!(paged, all, "{words}");
         assert!(!all.is_empty(), "{words}");
     }
+}
+
+/// Nine thousand messages of one tenant: words that only old ones have, that few have, and that
+/// every fifteenth has.
+const MANY: &str = "
+    set session_replication_role = replica;
+    insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
+        content, status)
+    select tenant, ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, tenant, tenant,
+        'inbound', 'contact', jsonb_build_object('type', 'text', 'text', concat_ws(' ', 'parcel',
+            'number' || n, case when n < 2000 then 'ancient' end,
+            case when n % 15 = 0 then 'often' end, case when n % 100 = 0 then 'seldom' end)), 'read'
+    from generate_series(1, 9000) n, (select '00000000-0000-0000-0000-00000000000a'::uuid as tenant)
+        as one;
+    analyze messages";
+
+#[tokio::test]
+async fn a_search_that_stops_looking_says_where_and_going_on_finds_everything_in_order() {
+    let database = TestDatabase::create().await;
+    let superuser = wire(database.superuser()).await;
+    superuser.batch_execute(MANY).await.expect("many messages");
+    let client = wire(&database.config(DbRole::Tenant)).await;
+    let set = format!("begin; set local misy.tenant = '{MINE}'");
+    client.batch_execute(&set).await.expect("a tenant");
+    let mut stops = 0;
+    for (words, wanted) in [
+        ("ancient", 1_999),
+        ("often", 600),
+        ("seldom", 90),
+        ("number17", 1),
+        ("ancient often", 133),
+        ("seldom parcel", 90),
+        ("often seldom", 30),
+        ("ancient absent", 0),
+    ] {
+        let mut before = "null".to_owned();
+        let mut seen: Vec<String> = Vec::new();
+        loop {
+            let sql = format!(
+                "select one.id::text, one.hit from misy_find_messages('{words}', {before}, 51) one"
+            );
+            let page = client.query(&sql, &[]).await.expect("it answers");
+            let (hits, ends): (Vec<_>, Vec<_>) = page.iter().partition(|row| row.get("hit"));
+            let last = |rows: &[&tokio_postgres::Row]| {
+                rows.last().map(|row| format!("'{}'", row.get::<_, String>("id")))
+            };
+            assert!(ends.len() <= 1 && hits.len() <= 51);
+            seen.extend(hits.iter().map(|row| row.get::<_, String>("id")));
+            stops += ends.len();
+            let more = if hits.len() == 51 { last(&hits) } else { None };
+            let Some(next) = last(&ends).or(more) else { break };
+            before = next;
+        }
+        assert_eq!(seen.len(), wanted, "{words}");
+        assert!(seen.is_sorted_by(|newer, older| newer > older), "{words}");
+    }
+    assert!(stops > 5, "it never stopped: {stops}");
 }
 
 #[tokio::test]
