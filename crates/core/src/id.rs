@@ -157,6 +157,8 @@ typed_ids! {
     JobId = "job";
     /// A record of the audit log.
     AuditId = "aud";
+    /// A group of people that a directory keeps.
+    ScimGroupId = "grp";
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
-    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId, UserId,
+    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, ScimGroupId, SessionId,
+    TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

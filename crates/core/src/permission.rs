@@ -80,6 +80,8 @@ permissions! {
     DeadLetterRead = "dead_letter.read", Supervisor;
     /// Run such a job again.
     DeadLetterReplay = "dead_letter.replay", Admin;
+    /// Keep people and groups as a directory says (SCIM); never owners.
+    ScimManage = "scim.manage", Admin;
     /// Platform: see every tenant's control data (never its content).
     PlatformTenantRead = "platform.tenant.read", Operator;
     /// Platform: create, change and stop tenants.

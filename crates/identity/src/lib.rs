@@ -11,6 +11,7 @@ pub mod config;
 pub mod passwords;
 pub mod revocations;
 pub mod roles;
+pub mod scim;
 pub mod sessions;
 pub mod sightings;
 pub mod signing_keys;
@@ -98,6 +99,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(roles::http::router(deps))
         .merge(api_keys::http::router(deps))
         .merge(signing_keys::http::router(deps))
+        .merge(scim::http::router(deps))
 }
 
 /// Every job of this room.
@@ -129,6 +131,9 @@ pub enum Error {
     /// An access token is not believed.
     #[error(transparent)]
     Token(#[from] tokens::Error),
+    /// About what a directory asks for.
+    #[error(transparent)]
+    Scim(#[from] scim::Error),
     /// Tried too often.
     #[error(transparent)]
     Attempts(#[from] attempts::Error),
@@ -153,6 +158,7 @@ impl Error {
             Self::ApiKey(error) => error,
             Self::Password(error) => error,
             Self::Token(error) => error,
+            Self::Scim(error) => error,
             Self::Attempts(error) => error,
             Self::Stale(error) => error,
             Self::Store(error) => error,
@@ -181,6 +187,15 @@ impl From<users::model::Refusal> for Error {
         match refusal {
             users::model::Refusal::Beyond(error) => error.into(),
             users::model::Refusal::Rule(error) => error.into(),
+        }
+    }
+}
+
+impl From<scim::model::groups::MappingRefusal> for Error {
+    fn from(refusal: scim::model::groups::MappingRefusal) -> Self {
+        match refusal {
+            scim::model::groups::MappingRefusal::Beyond(error) => error.into(),
+            scim::model::groups::MappingRefusal::Rule(error) => error.into(),
         }
     }
 }

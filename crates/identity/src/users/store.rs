@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::model::{Status, User};
 use crate::roles::store::read_role;
 
-fn read(row: &Row) -> Result<User, Error> {
+/// A person from their row.
+pub(crate) fn read(row: &Row) -> Result<User, Error> {
     let status: &str = row.get("status");
     Ok(User {
         id: UserId::from_uuid(row.get("id")),
@@ -31,7 +32,7 @@ const INSERT: &str = "
     values ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
 
 /// Adds a person.
-pub(super) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> {
+pub(crate) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> {
     let (tenant, id) = (tx.tenant(), user.id.uuid());
     tx.execute(
         INSERT,
@@ -146,7 +147,7 @@ const DELETE: &str = "
     delete from users where tenant_id = $1 and id = $2";
 
 /// Removes a person.
-pub(super) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
+pub(crate) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
     let tenant = tx.tenant();
     tx.execute(DELETE, &[&tenant, &id.uuid()]).await.map(drop)
 }

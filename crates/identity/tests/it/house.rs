@@ -158,6 +158,17 @@ impl House {
         Answer { status, retry_after_s, body }
     }
 
+    /// Serves it on this machine until the test ends; gives the address.
+    pub(crate) async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let router = self.router.clone();
+        let config = misy_web::serve::Config::default();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+        tokio::spawn(misy_web::serve(listener, router, config, std::future::pending()));
+        format!("http://{address}")
+    }
+
     pub(crate) async fn get(&self, path: &str, bearer: &str) -> Answer {
         self.send("GET", path, Some(bearer), None).await
     }

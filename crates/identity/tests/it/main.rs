@@ -9,6 +9,7 @@ mod people;
 mod provisioning;
 mod refreshing;
 mod revocation;
+mod scim;
 mod signing_in;
 mod signing_keys;
 mod surface;
