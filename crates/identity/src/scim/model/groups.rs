@@ -15,8 +15,7 @@ pub(crate) struct Group {
     pub(crate) id: ScimGroupId,
     pub(crate) name: String,
     pub(crate) external_id: Option<String>,
-    /// Members with their names as shown.
-    pub(crate) members: Vec<(UserId, String)>,
+    pub(crate) members: Vec<UserId>,
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -48,7 +47,7 @@ impl Group {
         if let Some(external) = &self.external_id {
             document["externalId"] = json!(external);
         }
-        let members = self.members.iter().map(|(id, _)| json!({"value": id, "type": "User"}));
+        let members = self.members.iter().map(|id| json!({"value": id, "type": "User"}));
         if !self.members.is_empty() {
             document["members"] = members.collect();
         }
@@ -57,10 +56,11 @@ impl Group {
 
     /// The resource as it is answered.
     pub(crate) fn resource(&self, base: &str) -> Value {
-        let members = self.members.iter().map(|(id, name)| {
-            let place = format!("{base}/Users/{id}");
-            json!({"value": id, "$ref": place, "type": "User", "display": name})
-        });
+        // Without names: a directory that compares what it sent with what it gets sees no change.
+        let members = self
+            .members
+            .iter()
+            .map(|id| json!({"value": id, "$ref": format!("{base}/Users/{id}"), "type": "User"}));
         let mut document = self.document();
         if !self.members.is_empty() {
             document["members"] = members.collect();

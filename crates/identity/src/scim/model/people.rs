@@ -37,7 +37,9 @@ pub(crate) fn key_of(name: &str) -> String {
 
 /// Reads a settled document. Somebody who signs in has an address: the primary one of `emails`, else
 /// the first, else `userName`.
-pub(crate) fn read(document: Value) -> Result<Wanted, Error> {
+pub(crate) fn read(mut document: Value) -> Result<Wanted, Error> {
+    let active = document.get("active").and_then(Value::as_bool).unwrap_or(true);
+    document["active"] = json!(active);
     let text = |name: &str| document.get(name).and_then(Value::as_str);
     let user_name = text("userName").filter(|name| !name.trim().is_empty());
     let user_name = user_name.ok_or_else(|| missing("userName"))?.to_owned();
@@ -51,7 +53,7 @@ pub(crate) fn read(document: Value) -> Result<Wanted, Error> {
         external_id: text("externalId").map(str::to_owned),
         email,
         name: Personal(name.chars().take(200).collect()),
-        active: document.get("active").and_then(Value::as_bool).unwrap_or(true),
+        active,
         user_name: Personal(user_name),
         document: Personal(document),
     })

@@ -135,7 +135,7 @@ const NAME: &[Attribute] = &[
 ];
 
 const EMAIL: &[Attribute] = &[
-    text("value", "The address."),
+    text("value", "The address.").required(),
     text("display", "How it is shown."),
     text("type", "What it is for.").canonical(TYPES),
     text("primary", "Whether it is the address they sign in with.").boolean(),
@@ -158,7 +158,6 @@ const MEMBER: &[Attribute] = &[
     text("value", "The id of the person.").exact().immutable(),
     text("$ref", "Where the person is.").reference().immutable(),
     text("type", "People only; groups hold no groups.").immutable().canonical(&["User"]),
-    text("display", "The name of the person.").read_only(),
 ];
 
 /// The attributes of a person.

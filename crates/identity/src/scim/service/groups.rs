@@ -139,8 +139,7 @@ pub(crate) async fn edit(
         }
     };
     let wanted = rules::read(&document)?;
-    let members: Vec<UserId> = before.members.iter().map(|(id, _)| *id).collect();
-    let raised = write(&mut tx, id, &members, &wanted).await?;
+    let raised = write(&mut tx, id, &before.members, &wanted).await?;
     let detail = json!({"members": wanted.members.len()});
     tx.audit(Audit::new("scim_group.updated", "scim_group", id).with(detail));
     let group = find(&mut tx, id).await?;
@@ -160,10 +159,9 @@ pub(crate) async fn delete(
     let mut tx = deps.db.tenant(ctx).await?;
     let group = store::find(&mut tx, id, true).await?.ok_or(ScimError::NotFound)?;
     check_seen(seen, group.version)?;
-    let members: Vec<UserId> = group.members.iter().map(|(id, _)| *id).collect();
-    roles_store::lock(&mut tx, &members).await?;
+    roles_store::lock(&mut tx, &group.members).await?;
     store::delete(&mut tx, id).await?;
-    let raised = settle_roles(&mut tx, &members).await?;
+    let raised = settle_roles(&mut tx, &group.members).await?;
     tx.audit(Audit::new("scim_group.deleted", "scim_group", id));
     tx.commit().await?;
     deps.revocations.note(&raised);

@@ -89,9 +89,8 @@ pub(crate) async fn named(
 }
 
 const MEMBERS_OF: &str = "
-    select m.group_id, m.user_id, u.name from scim_members m
-    join users u on u.tenant_id = $1 and u.id = m.user_id
-    where m.tenant_id = $1 and m.group_id = any($2) order by m.user_id";
+    select group_id, user_id from scim_members
+    where tenant_id = $1 and group_id = any($2) order by user_id";
 
 async fn add_members(tx: &mut TenantTx, groups: &mut [Group]) -> Result<(), Error> {
     if groups.is_empty() {
@@ -99,9 +98,9 @@ async fn add_members(tx: &mut TenantTx, groups: &mut [Group]) -> Result<(), Erro
     }
     let ids: Vec<Uuid> = groups.iter().map(|group| group.id.uuid()).collect();
     let tenant = tx.tenant();
-    let mut members: HashMap<Uuid, Vec<(UserId, String)>> = HashMap::new();
+    let mut members: HashMap<Uuid, Vec<UserId>> = HashMap::new();
     for row in tx.query(MEMBERS_OF, &[&tenant, &ids]).await? {
-        let member = (UserId::from_uuid(row.get("user_id")), row.get("name"));
+        let member = UserId::from_uuid(row.get("user_id"));
         members.entry(row.get("group_id")).or_default().push(member);
     }
     for group in groups {
