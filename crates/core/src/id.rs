@@ -157,6 +157,12 @@ typed_ids! {
     JobId = "job";
     /// A record of the audit log.
     AuditId = "aud";
+    /// A connection to an identity provider.
+    SsoConnectionId = "sso";
+    /// A domain of a tenant's people.
+    DomainId = "dom";
+    /// A visit of an operator inside a tenant.
+    ImpersonationId = "imp";
 }
 
 #[cfg(test)]
