@@ -12,6 +12,7 @@ mod mongo;
 mod mutants;
 mod postgres;
 mod program;
+mod providers;
 mod redis;
 mod rooms;
 mod steps;

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod oidc;
 pub mod passwords;
 pub mod revocations;
 pub mod roles;
@@ -115,6 +116,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(signing_keys::http::router(deps))
         .merge(sso_connections::http::router(deps))
         .merge(sso::http::router(deps))
+        .merge(oidc::http::router(deps))
 }
 
 /// Every job of this room.

@@ -5,10 +5,12 @@ pub mod ambient;
 pub mod contexts;
 pub mod mongo;
 pub mod postgres;
+pub mod providers;
 pub mod redis;
 
 pub use ambient::{HandClock, Seeded, WallClock, ambient, ambient_with, wall_ambient};
 pub use contexts::{ctx, platform_ctx};
 pub use mongo::TestMongo;
 pub use postgres::TestDatabase;
+pub use providers::OidcProvider;
 pub use redis::TestRedis;

@@ -40,7 +40,7 @@ pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 const DEVICE_CHARS_MAX: usize = 200;
 
 /// A person with a session: an access token that was let in.
-struct SignedIn(Claims);
+pub(crate) struct SignedIn(pub(crate) Claims);
 
 impl FromRequestParts<Arc<Deps>> for SignedIn {
     type Rejection = Problem;

@@ -248,7 +248,7 @@ fn person_of(subject: Subject) -> (Person, Uuid) {
 }
 
 /// Signs out: ends the session of this token.
-pub(super) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> Result<(), Error> {
+pub(crate) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> Result<(), Error> {
     let (person, id) = person_of(claims.subject);
     let tx = deps.db.platform(ctx).await?;
     let reason = EndReason::Logout;

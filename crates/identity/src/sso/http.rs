@@ -17,14 +17,17 @@ use utoipa_axum::routes;
 
 use super::model::{Assertion, Refusal, Who, Yield};
 use super::service;
-use crate::sessions::http::{TokenPair, device_of, handed_out};
-use crate::{Deps, sso_connections};
+use crate::oidc::service::Check;
+use crate::sessions::http::{SignedIn, TokenPair, device_of, handed_out};
+use crate::sso_connections::model::Kind;
+use crate::{Deps, oidc, sso_connections};
 
 /// The routes of this resource.
 pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(exchange))
         .routes(routes!(test))
+        .routes(routes!(logout))
         .with_state(Arc::clone(deps))
 }
 
@@ -98,12 +101,15 @@ async fn exchange(
 #[garde(allow_unvalidated)]
 struct TestSsoConnection {
     /// Claims or attributes by name, as the provider would send them; `sub` is the subject.
-    claims: Map<String, Value>,
+    /// Without them only the provider is looked at.
+    claims: Option<Map<String, Value>>,
 }
 
 /// What the sign-in would come to.
 #[derive(Serialize, ToSchema)]
 struct SsoTest {
+    /// What was tried at the provider.
+    checks: Vec<SsoCheck>,
     /// Who would be signed in, if anybody.
     #[schema(required = true)]
     yields: Option<SsoYield>,
@@ -113,6 +119,17 @@ struct SsoTest {
     /// What to do about it.
     #[schema(required = true)]
     remedy: Option<&'static str>,
+}
+
+/// One thing that was tried.
+#[derive(Serialize, ToSchema)]
+struct SsoCheck {
+    /// What.
+    name: &'static str,
+    /// Whether it is as it should be.
+    ok: bool,
+    /// What was found.
+    detail: String,
 }
 
 /// Who would be signed in.
@@ -170,16 +187,58 @@ async fn test(
     Valid(body): Valid<TestSsoConnection>,
 ) -> Result<Json<SsoTest>, Problem> {
     let connection = sso_connections::service::get(&deps, &ctx, id).await?;
-    let subject = body.claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    let verified = body.claims.get("email_verified").and_then(Value::as_bool);
-    let verified = verified.unwrap_or_else(|| connection.trusts_email());
+    let checks = match connection.kind {
+        Kind::Oidc => oidc::service::probe(&deps, &ctx, &connection).await?,
+        Kind::Saml => Vec::new(),
+    };
+    let checks = checks.into_iter().map(|Check { name, ok, detail }| SsoCheck { name, ok, detail });
+    let mut answer =
+        SsoTest { checks: checks.collect(), yields: None, refused: None, remedy: None };
+    let Some(claims) = body.claims else { return Ok(Json(answer)) };
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+    let verified = oidc::model::is_email_verified(&claims, connection.trusts_email());
     let names = &connection.rules.attributes;
-    let assertion = Assertion::read(names, subject, &body.claims, verified);
-    let outcome = service::preview(&deps, &ctx, &connection, &assertion).await?;
-    Ok(Json(match outcome {
-        Ok(found) => SsoTest { yields: Some(found.into()), refused: None, remedy: None },
+    let assertion = Assertion::read(names, subject, &claims, verified);
+    match service::preview(&deps, &ctx, &connection, &assertion).await? {
+        Ok(found) => answer.yields = Some(found.into()),
         Err(refusal) => {
-            SsoTest { yields: None, refused: Some(refusal), remedy: Some(refusal.remedy()) }
+            answer.refused = Some(refusal);
+            answer.remedy = Some(refusal.remedy());
         }
-    }))
+    }
+    Ok(Json(answer))
+}
+
+/// Where to be after signing out.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[garde(allow_unvalidated)]
+struct SsoLogout {
+    /// A path of this host; the provider must know its address.
+    #[schema(max_length = 1024)]
+    return_to: Option<String>,
+}
+
+/// Where to go on.
+#[derive(Serialize, ToSchema)]
+struct SsoLogoutDone {
+    /// Send the browser here to sign out at the identity provider too; `null` if there is nothing
+    /// to sign out from.
+    #[schema(required = true)]
+    logout_url: Option<String>,
+}
+
+/// Signs out here and says where to sign out at the identity provider.
+#[utoipa::path(post, path = "/v1/auth/sso/logout", tag = "single sign-on",
+    request_body = SsoLogout,
+    responses((status = 200, description = "signed out here", body = SsoLogoutDone)))]
+async fn logout(
+    State(deps): State<Arc<Deps>>,
+    Anyone(ctx): Anyone,
+    Tenant(inside): Tenant,
+    SignedIn(claims): SignedIn,
+    Valid(body): Valid<SsoLogout>,
+) -> Result<Json<SsoLogoutDone>, Problem> {
+    let return_to = body.return_to.as_deref();
+    let logout_url = service::log_out(&deps, &ctx, &inside, &claims, return_to).await?;
+    Ok(Json(SsoLogoutDone { logout_url }))
 }

@@ -334,6 +334,9 @@ pub enum Error {
     /// The challenge is not one of S256.
     #[error("the code challenge is not of S256")]
     BadChallenge,
+    /// A logout token of a provider is not believed; why, is not told.
+    #[error("the logout token is not believed")]
+    LogoutToken,
     /// The provider could not be reached or does not speak the protocol as it should.
     #[error("the identity provider failed: {0}")]
     Provider(String),
@@ -342,7 +345,7 @@ pub enum Error {
 impl Public for Error {
     fn code(&self) -> Code {
         match self {
-            Self::UnknownLogin | Self::InvalidCode => Code::SsoFailed,
+            Self::UnknownLogin | Self::InvalidCode | Self::LogoutToken => Code::SsoFailed,
             Self::ForeignReturn | Self::BadChallenge => Code::Invalid,
             Self::Provider(_) => Code::Unavailable,
         }
@@ -354,9 +357,13 @@ impl Public for Error {
                  minutes, or was begun elsewhere. Start the sign-in again."
             }
             Self::InvalidCode => "The code is used, older than a minute, or not of this browser.",
+            Self::LogoutToken => "`logout_token` is not a logout token of this provider for us.",
             Self::ForeignReturn | Self::BadChallenge | Self::Provider(_) => return None,
         };
         Some(text.to_owned())
+    }
+    fn retry_after_s(&self) -> Option<u32> {
+        matches!(self, Self::Provider(_)).then_some(10)
     }
     fn faults(&self) -> Vec<misy_core::error::Fault> {
         let (pointer, detail) = match self {

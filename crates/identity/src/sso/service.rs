@@ -6,7 +6,8 @@ use std::sync::Arc;
 use misy_core::crypto::{self, Key, Place};
 use misy_core::id::TypedId;
 use misy_core::{
-    Ctx, Permission, Personal, PlatformCtx, Role, Secret, SsoConnectionId, Timestamp, UserId,
+    Ambient, Ctx, Permission, Personal, PlatformCtx, Role, Secret, SessionId, SsoConnectionId,
+    Timestamp, UserId,
 };
 use misy_egress::Gateway;
 use misy_store::{Audit, TenantTx, Vault};
@@ -17,23 +18,26 @@ use super::model::{
     self, Assertion, Derived, Error, Known, Login, Refusal, Who, Yield, domain_of, email_of,
 };
 use super::store;
+use crate::oidc::service::Providers;
 use crate::sessions::model::Pair;
 use crate::sso_connections::model::{Connection, Error as ConnectionError, Kind, Status};
-use crate::sso_connections::service as connections;
+use crate::sso_connections::{self as connections, service::find_for_visitor};
+use crate::tokens::Claims;
 use crate::users::model::{Status as UserStatus, User};
-use crate::{Deps, Error as Failure, accounts, revocations, sessions, users};
+use crate::{Deps, Error as Failure, accounts, oidc, revocations, sessions, users};
 
 /// What reaches beyond this room: ways out and tenants' keys.
 pub struct Outside {
     pub(crate) egress: Gateway,
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) key: Key,
+    pub(crate) providers: Providers,
 }
 
 impl Outside {
     /// `root` is the installation's key derived for this room.
-    pub fn new(egress: Gateway, vault: Arc<dyn Vault>, root: &Key) -> Self {
-        Self { egress, vault, key: root.derive("sso") }
+    pub fn new(egress: Gateway, vault: Arc<dyn Vault>, root: &Key, ambient: Ambient) -> Self {
+        Self { egress, vault, key: root.derive("sso"), providers: Providers::new(ambient) }
     }
 }
 
@@ -374,7 +378,7 @@ async fn tenant_of(
     connection: SsoConnectionId,
 ) -> Result<(Ctx, misy_core::TenantId), Failure> {
     for kind in [Kind::Oidc, Kind::Saml] {
-        match connections::find_for_visitor(deps, ctx, connection, kind).await {
+        match find_for_visitor(deps, ctx, connection, kind).await {
             Ok((inside, _)) => {
                 let tenant = inside.tenant();
                 return Ok((inside, tenant));
@@ -407,6 +411,22 @@ pub(crate) async fn end(
     Ok(ended)
 }
 
+/// Signs out here; gives where the browser can sign out at the provider too.
+pub(super) async fn log_out(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    inside: &Ctx,
+    claims: &Claims,
+    return_to: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    if return_to.is_some_and(|path| !model::is_own_path(path)) {
+        return Err(Error::ForeignReturn.into());
+    }
+    let url = oidc::service::logout_url(deps, inside, claims.session, return_to).await?;
+    sessions::service::logout(deps, ctx, claims).await?;
+    Ok(url)
+}
+
 /// Whether a message of the provider comes for the first time; from now on it has come.
 pub(crate) async fn is_first(
     deps: &Deps,
@@ -435,6 +455,23 @@ pub(crate) async fn preview(
     Ok(model::yields(&connection.rules, assertion, known))
 }
 
+/// The connection that a session came from, and its ID token; `None` if it came from none.
+pub(crate) async fn origin(
+    deps: &Deps,
+    inside: &Ctx,
+    session: SessionId,
+) -> Result<Option<(Connection, Option<Secret>)>, Failure> {
+    let mut tx = deps.db.tenant(inside).await?;
+    let Some(origin) = store::find_origin(&mut tx, session).await? else { return Ok(None) };
+    let connection = connections::store::find(&mut tx, origin.connection).await?;
+    let Some(connection) = connection else { return Ok(None) };
+    let hint = match origin.id_token {
+        Some(sealed) => open_hint(deps, &mut tx, connection.id, &sealed).await?,
+        None => None,
+    };
+    Ok(Some((connection, hint)))
+}
+
 fn hint_place(inside: &Ctx, connection: SsoConnectionId) -> Place<'static> {
     Place {
         tenant: inside.tenant(),
@@ -457,7 +494,7 @@ async fn seal_hint(
 }
 
 /// The ID token of a session; `None` if it cannot be opened any more, which costs only the hint.
-pub(crate) async fn open_hint(
+async fn open_hint(
     deps: &Deps,
     tx: &mut TenantTx,
     connection: SsoConnectionId,
