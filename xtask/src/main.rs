@@ -13,6 +13,7 @@ mod mongo;
 mod mutants;
 mod postgres;
 mod program;
+mod providers;
 mod python;
 mod redis;
 mod rooms;

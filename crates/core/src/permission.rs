@@ -86,6 +86,16 @@ permissions! {
     PlatformTenantRead = "platform.tenant.read", Operator;
     /// Platform: create, change and stop tenants.
     PlatformTenantManage = "platform.tenant.manage", Operator;
+    /// See connections to identity providers (never their secrets) and domains.
+    SsoRead = "sso.read", Admin;
+    /// Connect, change and test identity providers, add and verify domains.
+    SsoManage = "sso.manage", Admin;
+    /// See which operators have acted inside the tenant, and why.
+    ImpersonationRead = "impersonation.read", Admin;
+    /// End an operator's visit to the tenant.
+    ImpersonationEnd = "impersonation.end", Owner;
+    /// Platform: act inside a tenant for a limited time and with a reason.
+    PlatformImpersonate = "platform.impersonate", Operator;
 }
 
 impl Permission {

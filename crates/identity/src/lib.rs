@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod oidc;
 pub mod passwords;
 pub mod revocations;
 pub mod roles;
@@ -15,6 +16,8 @@ pub mod scim;
 pub mod sessions;
 pub mod sightings;
 pub mod signing_keys;
+pub mod sso;
+pub mod sso_connections;
 pub mod tokens;
 pub mod users;
 
@@ -31,6 +34,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use accounts::{Email, ensure_operator};
 pub use authentication::Bearers;
 pub use config::Config;
+pub use sso::Outside;
 pub use users::Provisioner;
 
 use attempts::Attempts;
@@ -49,6 +53,7 @@ pub struct Deps {
     pub(crate) known_keys: api_keys::KnownKeys,
     pub(crate) by_address: Attempts,
     pub(crate) by_account: Attempts,
+    outside: Option<Outside>,
 }
 
 impl Deps {
@@ -71,11 +76,22 @@ impl Deps {
             known_keys: api_keys::KnownKeys::new(),
             by_address: Attempts::new(config.per_address, ambient.clone()),
             by_account: Attempts::new(config.per_account, ambient.clone()),
+            outside: None,
             db,
             ambient,
             system,
             config,
         })
+    }
+
+    /// With ways out and tenants' keys, which single sign-on needs.
+    #[must_use]
+    pub fn with_outside(self, outside: Outside) -> Self {
+        Self { outside: Some(outside), ..self }
+    }
+
+    pub(crate) fn outside(&self) -> Result<&Outside, sso_connections::Error> {
+        self.outside.as_ref().ok_or(sso_connections::Error::NoWayOut)
     }
 
     /// Renews what this process knows of revocations and keys, and writes down what it has seen
@@ -100,6 +116,9 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(api_keys::http::router(deps))
         .merge(signing_keys::http::router(deps))
         .merge(scim::http::router(deps))
+        .merge(sso_connections::http::router(deps))
+        .merge(sso::http::router(deps))
+        .merge(oidc::http::router(deps))
 }
 
 /// Every job of this room.
@@ -137,6 +156,12 @@ pub enum Error {
     /// Tried too often.
     #[error(transparent)]
     Attempts(#[from] attempts::Error),
+    /// About connections to identity providers.
+    #[error(transparent)]
+    SsoConnection(#[from] sso_connections::Error),
+    /// About logins through them.
+    #[error(transparent)]
+    Sso(#[from] sso::Error),
     /// Changed since it was read.
     #[error(transparent)]
     Stale(#[from] misy_web::Stale),
@@ -160,6 +185,8 @@ impl Error {
             Self::Token(error) => error,
             Self::Scim(error) => error,
             Self::Attempts(error) => error,
+            Self::SsoConnection(error) => error,
+            Self::Sso(error) => error,
             Self::Stale(error) => error,
             Self::Store(error) => error,
             Self::SigningKey(_) => return None,

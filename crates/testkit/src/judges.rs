@@ -7,11 +7,6 @@ pub fn judges() -> PathBuf {
     folder("judges-venv")
 }
 
-/// The folder with `saml-idp` of npm in `node_modules`. Panics with advice if it is not there.
-pub fn node_judges() -> PathBuf {
-    folder("judges-node")
-}
-
 fn folder(name: &str) -> PathBuf {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target").join(name);
     assert!(place.join("whole").is_file(), "no {name}: run `cargo xtask test` once, or `db start`");

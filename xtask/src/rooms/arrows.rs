@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("egress", &["core"]),
     ("channel", &["egress", "core"]),
     ("adapters", &["channel", "egress", "core"]),
-    ("identity", &["web", "jobs", "store", "core"]),
+    ("identity", &["web", "jobs", "store", "egress", "core"]),
     ("tenancy", &["web", "jobs", "store", "core"]),
     ("conversation", &["web", "jobs", "store", "channel", "core"]),
     ("integration", &["web", "jobs", "store", "egress", "core"]),

@@ -4,7 +4,7 @@
 use crate::Failure;
 
 /// The files that hold statements, below `crates/`. A test looks for files that are missing here.
-pub const FILES: [(&str, &str); 30] = [
+pub const FILES: [(&str, &str); 32] = [
     (
         "conversation/src/channels/store.rs",
         include_str!("../../../conversation/src/channels/store.rs"),
@@ -54,6 +54,11 @@ pub const FILES: [(&str, &str); 30] = [
     (
         "identity/src/signing_keys/store.rs",
         include_str!("../../../identity/src/signing_keys/store.rs"),
+    ),
+    ("identity/src/sso/store.rs", include_str!("../../../identity/src/sso/store.rs")),
+    (
+        "identity/src/sso_connections/store.rs",
+        include_str!("../../../identity/src/sso_connections/store.rs"),
     ),
     ("identity/src/users/store.rs", include_str!("../../../identity/src/users/store.rs")),
     ("jobs/src/dead_letters.rs", include_str!("../../../jobs/src/dead_letters.rs")),

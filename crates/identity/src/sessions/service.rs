@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, Timestamp};
+use misy_core::{
+    Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, TenantId, Timestamp,
+};
 use misy_store::{Audit, PlatformTx};
 use misy_web::Peer;
 use serde_json::{Value, json};
@@ -66,6 +68,40 @@ pub(super) async fn login(deps: &Deps, ctx: &PlatformCtx, login: Login) -> Resul
     let pair = begin(deps, &mut tx, standing, login.device).await?;
     tx.commit().await?;
     Ok(Pair { slug, ..pair })
+}
+
+/// Opens a session for a person whom something else than a password has proved.
+pub(crate) async fn open(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    standing: Standing,
+    device: Option<String>,
+) -> Result<Pair, Error> {
+    let mut tx = deps.db.platform(ctx).await?;
+    let pair = begin(deps, &mut tx, standing, device).await?;
+    tx.commit().await?;
+    Ok(pair)
+}
+
+/// Ends these sessions of a tenant, because their provider says so. Gives how many there were.
+pub(crate) async fn end_many(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    tenant: TenantId,
+    sessions: &[Uuid],
+) -> Result<usize, Error> {
+    let mut tx = deps.db.platform(ctx).await?;
+    let (reason, now) = (EndReason::Logout, deps.ambient.now());
+    let ended = store::end_many(&mut tx, sessions, reason, now).await?;
+    revocations::store::raise_sessions(&mut tx, Some(tenant), &ended).await?;
+    for (id, _) in &ended {
+        let detail = json!({"tenant": tenant, "reason": reason.slug(), "by": "sso"});
+        let id = SessionId::from_uuid(*id);
+        tx.audit(Audit::new("session.ended", "session", id).with(detail));
+    }
+    tx.commit().await?;
+    deps.revocations.note(&ended);
+    Ok(ended.len())
 }
 
 async fn begin(
@@ -212,7 +248,7 @@ fn person_of(subject: Subject) -> (Person, Uuid) {
 }
 
 /// Signs out: ends the session of this token.
-pub(super) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> Result<(), Error> {
+pub(crate) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> Result<(), Error> {
     let (person, id) = person_of(claims.subject);
     let tx = deps.db.platform(ctx).await?;
     let reason = EndReason::Logout;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use misy_core::crypto::Key;
 use misy_core::{Personal, Role, Secret, TenantId};
+use misy_egress::Gateway;
 use misy_identity::attempts::Allowance;
-use misy_identity::{Bearers, Config, Deps, Email, Provisioner, ensure_operator};
+use misy_identity::{Bearers, Config, Deps, Email, Outside, Provisioner, ensure_operator};
 use misy_jobs::Provision;
 use misy_jobs::provision::{Owner, TenantSeed};
-use misy_store::{Db, DbRole};
+use misy_store::{Db, DbRole, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{Kit, TenantDirectory};
 use serde_json::{Value, json};
@@ -32,6 +33,32 @@ impl TenantDirectory for EverybodyActive {
     async fn allows_origin(&self, _: Option<TenantId>, _: &str) -> Result<bool, misy_store::Error> {
         Ok(false)
     }
+}
+
+/// Each tenant's key is made of its id.
+struct KeyOfId;
+
+#[async_trait]
+impl Vault for KeyOfId {
+    async fn current(&self, tx: &mut TenantTx) -> Result<TenantKey, misy_store::Error> {
+        let key = Key::new([7; 32]).derive(&tx.ctx().tenant().to_string());
+        Ok(TenantKey { version: 1, key })
+    }
+
+    async fn of_version(
+        &self,
+        tx: &mut TenantTx,
+        wanted: u32,
+    ) -> Result<Option<TenantKey>, misy_store::Error> {
+        self.current(tx).await.map(|key| Some(key).filter(|key| key.version == wanted))
+    }
+}
+
+/// Ways out that may lead to this machine, where tests have their providers.
+fn outside(db: &Db, root: &Key) -> Outside {
+    let ambient = db.ambient().clone();
+    let config = misy_egress::Config { private_hosts_allowed: true, ..Default::default() };
+    Outside::new(Gateway::new(config, ambient.clone()), Arc::new(KeyOfId), root, ambient)
 }
 
 /// One process of the program.
@@ -88,6 +115,10 @@ impl House {
         Self::on(TestDatabase::create().await, HandClock::default(), config, 1).await
     }
 
+    pub(crate) async fn at(clock: HandClock, config: Config) -> Self {
+        Self::on(TestDatabase::create().await, clock, config, 1).await
+    }
+
     /// Another installation, with the same names and other keys.
     pub(crate) async fn elsewhere() -> Self {
         Self::on(TestDatabase::create().await, HandClock::default(), generous(), 3).await
@@ -102,7 +133,7 @@ impl House {
         let db = database.db(ambient_with(&clock, seed));
         let root = Key::new([5; 32]);
         let deps = Deps::open(db.clone(), &root, platform_ctx(), config).await.expect("opens");
-        let deps = Arc::new(deps);
+        let deps = Arc::new(deps.with_outside(outside(&db, &root)));
         let kit = Kit::new(
             db.clone(),
             Arc::new(Bearers(Arc::clone(&deps))),
@@ -112,6 +143,11 @@ impl House {
         );
         let router = misy_web::app(misy_identity::router(&deps), kit);
         Self { database, clock, db, deps, router }
+    }
+
+    /// Every route, to be served on a socket.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) async fn send(
@@ -145,6 +181,14 @@ impl House {
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", key);
         self.answer(request.body(Body::from(body.to_string())).expect("a request")).await
+    }
+
+    /// Sends a request and gives the answer with its headers.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> Response<String> {
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        Response::from_parts(parts, String::from_utf8(bytes.to_vec()).expect("UTF-8"))
     }
 
     /// Sends a request with any headers.
@@ -267,6 +311,13 @@ impl House {
         rows.await.expect("a row").get(0)
     }
 
+    /// One text that a statement gives, asked by the superuser.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let rows =
+            as_client(self.database.superuser(), async |client| client.query_one(sql, &[]).await);
+        rows.await.expect("a row").get(0)
+    }
+
     /// Runs statements as the superuser.
     pub(crate) async fn alter(&self, sql: &str) {
         let superuser = self.database.superuser();
@@ -303,7 +354,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         Self {
             access: answer.text("access_token"),

@@ -2,8 +2,13 @@
 //! router.
 
 mod api_keys;
+mod browser;
 mod house;
 mod isolation;
+mod liar;
+mod oidc;
+mod oidc_logout;
+mod oidc_provider;
 mod operators;
 mod people;
 mod provisioning;
@@ -12,5 +17,6 @@ mod revocation;
 mod scim;
 mod signing_in;
 mod signing_keys;
+mod sso_connections;
 mod surface;
 mod sweeping;

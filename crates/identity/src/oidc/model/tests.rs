@@ -1,0 +1,1 @@
+//! Room `identity`: signatures and claims of providers, without a provider.
