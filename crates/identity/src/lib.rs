@@ -12,6 +12,7 @@ pub mod oidc;
 pub mod passwords;
 pub mod revocations;
 pub mod roles;
+pub mod saml;
 pub mod scim;
 pub mod sessions;
 pub mod sightings;
@@ -119,6 +120,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(sso_connections::http::router(deps))
         .merge(sso::http::router(deps))
         .merge(oidc::http::router(deps))
+        .merge(saml::http::router(deps))
 }
 
 /// Every job of this room.

@@ -52,6 +52,11 @@ pub fn certificate_of(private: &Secret, name: &str) -> Result<String, Refusal> {
     Ok(certificate.pem())
 }
 
+/// Whether a text is a certificate, in PEM or bare base64, whose key can verify.
+pub fn is_certificate(text: &str) -> bool {
+    text.len() <= 16 * 1_024 && saml_rs::crypto::keys::load_certificate(text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,10 +11,10 @@ mod refusals;
 mod requests;
 mod xml;
 
-use misy_core::{Personal, Secret, Timestamp};
+use misy_core::{Personal, Timestamp};
 
 pub use engine::Strict;
-pub use keys::{KeyPair, certificate_of};
+pub use keys::{KeyPair, certificate_of, is_certificate};
 pub use metadata::read as read_metadata;
 pub use refusals::Refusal;
 pub use xml::certificate_text;
@@ -162,6 +162,3 @@ pub trait ServiceProvider: Send + Sync {
         skew_s: u32,
     ) -> Result<Logout, Refusal>;
 }
-
-/// A private key in PEM, as it is kept sealed.
-pub type PrivateKey = Secret;

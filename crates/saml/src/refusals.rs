@@ -2,6 +2,7 @@
 //! nothing of it.
 
 use saml_rs::SamlError;
+use saml_rs::error::SubjectConfirmationReason;
 
 /// Why a message is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -89,6 +90,9 @@ impl From<SamlError> for Refusal {
                 Self::Destination
             }
             SamlError::AudienceMismatch { .. } | SamlError::UnmatchAudience => Self::Audience,
+            SamlError::SubjectConfirmationInvalid {
+                reason: SubjectConfirmationReason::TimeWindowInvalid,
+            } => Self::Expired,
             SamlError::SubjectConfirmationInvalid { .. } | SamlError::SubjectUnconfirmed => {
                 Self::Confirmation
             }

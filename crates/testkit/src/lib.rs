@@ -14,5 +14,5 @@ pub use contexts::{ctx, platform_ctx};
 pub use judges::judges;
 pub use mongo::TestMongo;
 pub use postgres::TestDatabase;
-pub use providers::OidcProvider;
+pub use providers::{OidcProvider, SamlProvider};
 pub use redis::TestRedis;

@@ -77,3 +77,40 @@ fn folder(name: &str) -> Option<PathBuf> {
     let mut above = program.ancestors().map(|folder| folder.join("identity-providers").join(name));
     above.find(|folder| folder.join("whole").is_file())
 }
+
+/// A SAML identity provider: `saml-idp` of npm, or `pysaml2` of `PyPI`. It asks for no password.
+#[derive(Debug)]
+pub struct SamlProvider {
+    /// Where it is, on loopback.
+    pub base: String,
+    _child: Child,
+}
+
+impl SamlProvider {
+    /// Starts `saml-idp` with its options. Panics with advice if it is not installed.
+    pub async fn node(options: &Value) -> Self {
+        let folder = folder("saml").unwrap_or_else(|| panic!("no SAML provider: {ADVICE}"));
+        let mut command = Command::new("node");
+        command.arg("provider.js").arg(options.to_string()).current_dir(folder);
+        Self::start(command).await
+    }
+
+    /// Starts `pysaml2` with the options of its script. Panics with advice if it is not installed.
+    pub async fn python(options: &Value) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/providers/saml_pysaml2.py");
+        let mut command = Command::new(crate::judges().join("bin/python"));
+        command.arg(script).arg(options.to_string());
+        Self::start(command).await
+    }
+
+    async fn start(mut command: Command) -> Self {
+        let child = command.kill_on_drop(true).stdout(Stdio::piped()).stdin(Stdio::null()).spawn();
+        let mut child =
+            child.unwrap_or_else(|error| panic!("it does not start ({error}): {ADVICE}"));
+        let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+        let port = read(&mut lines).await["port"].as_u64().expect("it says its port");
+        // What it says later must not fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { base: format!("http://127.0.0.1:{port}"), _child: child }
+    }
+}

@@ -337,6 +337,9 @@ pub enum Error {
     /// A logout token of a provider is not believed; why, is not told.
     #[error("the logout token is not believed")]
     LogoutToken,
+    /// The text is no metadata of a SAML provider.
+    #[error("this is no metadata of a SAML 2.0 identity provider")]
+    Metadata,
     /// The provider could not be reached or does not speak the protocol as it should.
     #[error("the identity provider failed: {0}")]
     Provider(String),
@@ -346,7 +349,7 @@ impl Public for Error {
     fn code(&self) -> Code {
         match self {
             Self::UnknownLogin | Self::InvalidCode | Self::LogoutToken => Code::SsoFailed,
-            Self::ForeignReturn | Self::BadChallenge => Code::Invalid,
+            Self::ForeignReturn | Self::BadChallenge | Self::Metadata => Code::Invalid,
             Self::Provider(_) => Code::Unavailable,
         }
     }
@@ -358,7 +361,9 @@ impl Public for Error {
             }
             Self::InvalidCode => "The code is used, older than a minute, or not of this browser.",
             Self::LogoutToken => "`logout_token` is not a logout token of this provider for us.",
-            Self::ForeignReturn | Self::BadChallenge | Self::Provider(_) => return None,
+            Self::ForeignReturn | Self::BadChallenge | Self::Metadata | Self::Provider(_) => {
+                return None;
+            }
         };
         Some(text.to_owned())
     }
@@ -369,6 +374,7 @@ impl Public for Error {
         let (pointer, detail) = match self {
             Self::ForeignReturn => ("return_to", "has to be a path that begins with one `/`"),
             Self::BadChallenge => ("code_challenge", "has to be a SHA-256 in base64url (S256)"),
+            Self::Metadata => ("xml", "has to be metadata of one provider, or `url` lead to it"),
             _ => return Vec::new(),
         };
         vec![misy_core::error::Fault { pointer: pointer.to_owned(), detail: detail.to_owned() }]

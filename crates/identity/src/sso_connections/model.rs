@@ -43,7 +43,7 @@ impl Kind {
     pub(crate) const fn secrets(self) -> &'static [&'static str] {
         match self {
             Self::Oidc => &["client_secret"],
-            Self::Saml => &["signing_key", "decryption_key"],
+            Self::Saml => &["signing_key"],
         }
     }
 }
@@ -242,6 +242,9 @@ pub(crate) fn check(
         let detail = "has to be there unless `token_auth` is `none`, and only then";
         faults.push(fault("/secrets/client_secret", detail));
     }
+    if kind == Kind::Saml {
+        faults.extend(saml_faults(settings, secrets));
+    }
     let known = kind.secrets();
     for name in secrets.keys().filter(|name| !known.contains(&name.as_str())) {
         let detail = format!("is no secret of this kind; there are: {}", known.join(", "));
@@ -249,6 +252,19 @@ pub(crate) fn check(
     }
     faults.extend(rules.faults());
     if faults.is_empty() { Ok(()) } else { Err(Error::Invalid(faults)) }
+}
+
+/// What is wrong with our own key.
+fn saml_faults(settings: &Map<String, Value>, secrets: &Secrets) -> Option<Fault> {
+    let key = secrets.get("signing_key");
+    let signs = SamlSettings::read(settings).is_ok_and(|read| read.sign_requests);
+    let bad = key.is_some_and(|key| misy_saml::certificate_of(key, "x").is_err());
+    let detail = match key {
+        Some(_) if bad => "has to be an RSA key, as PKCS #8 in PEM",
+        None if signs => "has to be there if `sign_requests` is set",
+        _ => return None,
+    };
+    Some(fault("/secrets/signing_key", detail))
 }
 
 pub(crate) fn fault(pointer: &str, detail: &str) -> Fault {

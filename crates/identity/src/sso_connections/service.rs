@@ -72,7 +72,7 @@ pub(crate) async fn get(
 }
 
 /// Changes a connection. Whoever changes it must have what it can hand out, before and after.
-pub(super) async fn update(
+pub(crate) async fn update(
     deps: &Deps,
     ctx: &Ctx,
     id: SsoConnectionId,

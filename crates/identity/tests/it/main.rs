@@ -14,6 +14,7 @@ mod people;
 mod provisioning;
 mod refreshing;
 mod revocation;
+mod saml;
 mod scim;
 mod signing_in;
 mod signing_keys;

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::Error;
 use crate::scim::Error as ScimError;
 use crate::scim::model::queries::Parameters;
+use crate::scim::service::enter;
 
 /// The media type (RFC 7644 section 8.1).
 pub(super) const SCIM_JSON: &str = "application/scim+json";
@@ -25,6 +26,8 @@ impl<S: Sync> FromRequestParts<S> for Directory {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let Tenant(ctx) = Tenant::from_request_parts(parts, state).await?;
+        // Before anything of the request is read; the services ask again.
+        enter(&ctx)?;
         Ok(Self(ctx))
     }
 }

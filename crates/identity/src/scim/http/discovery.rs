@@ -12,7 +12,7 @@ use super::answers::{Answer, Asked, Directory, Refusal};
 use crate::Deps;
 use crate::scim::Error;
 use crate::scim::model::schemas;
-use crate::scim::service::{base, enter};
+use crate::scim::service::base;
 
 pub(super) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     let lenient = Traits::new().any_query();
@@ -29,11 +29,7 @@ pub(super) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 #[utoipa::path(get, path = "/scim/v2/ServiceProviderConfig", tag = "scim",
     responses((status = 200, description = "the description", body = Value,
         content_type = "application/scim+json")))]
-async fn provider_config(
-    State(deps): State<Arc<Deps>>,
-    Directory(ctx): Directory,
-) -> Result<Answer, Refusal> {
-    enter(&ctx)?;
+async fn provider_config(State(deps): State<Arc<Deps>>, _: Directory) -> Result<Answer, Refusal> {
     Ok(Answer::of(schemas::provider_config(&base(&deps))))
 }
 
@@ -61,10 +57,9 @@ fn one(found: Vec<Value>, id: &str) -> Result<Answer, Refusal> {
         content_type = "application/scim+json")))]
 async fn resource_types(
     State(deps): State<Arc<Deps>>,
-    Directory(ctx): Directory,
+    _: Directory,
     asked: Asked,
 ) -> Result<Answer, Refusal> {
-    enter(&ctx)?;
     all(&asked, schemas::resource_types(&base(&deps)))
 }
 
@@ -75,10 +70,9 @@ async fn resource_types(
         content_type = "application/scim+json")))]
 async fn resource_type(
     State(deps): State<Arc<Deps>>,
-    Directory(ctx): Directory,
+    _: Directory,
     Path(id): Path<String>,
 ) -> Result<Answer, Refusal> {
-    enter(&ctx)?;
     one(schemas::resource_types(&base(&deps)), &id)
 }
 
@@ -88,10 +82,9 @@ async fn resource_type(
         content_type = "application/scim+json")))]
 async fn schemas_all(
     State(deps): State<Arc<Deps>>,
-    Directory(ctx): Directory,
+    _: Directory,
     asked: Asked,
 ) -> Result<Answer, Refusal> {
-    enter(&ctx)?;
     all(&asked, schemas::schemas(&base(&deps)))
 }
 
@@ -102,20 +95,18 @@ async fn schemas_all(
         content_type = "application/scim+json")))]
 async fn schema(
     State(deps): State<Arc<Deps>>,
-    Directory(ctx): Directory,
+    _: Directory,
     Path(id): Path<String>,
 ) -> Result<Answer, Refusal> {
-    enter(&ctx)?;
     one(schemas::schemas(&base(&deps)), &id)
 }
 
 /// Answers in the form of SCIM where there is nothing; what the RFC knows and this program does not
 /// do is told apart.
 pub(super) async fn nothing_there(
-    Directory(ctx): Directory,
+    _: Directory,
     Path(rest): Path<String>,
 ) -> Result<Answer, Refusal> {
-    enter(&ctx)?;
     let unsupported = matches!(rest.as_str(), "Bulk" | "Me" | ".search");
     Err(if unsupported { Error::Unsupported } else { Error::NotFound }.into())
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fault;
+use crate::saml::model::Profile;
 
 /// How we prove to the token endpoint who we are (RFC 6749 section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -128,9 +129,26 @@ pub(crate) struct SamlSettings {
     pub(crate) slo_url: Option<String>,
     /// Certificates that its signatures are verified with, as PEM.
     pub(crate) certificates: Vec<String>,
-    /// Whether it may begin a login by itself.
+    /// Whether it may begin a login by itself. Off unless set: such a login can be slipped to
+    /// somebody else's browser.
     #[serde(default)]
     pub(crate) idp_initiated: bool,
+    /// Whether it takes requests by a form only.
+    #[serde(default)]
+    pub(crate) sso_by_post: bool,
+    /// Whether our requests are signed; there has to be a `signing_key` then.
+    #[serde(default)]
+    pub(crate) sign_requests: bool,
+    /// How far its clock may be off, in seconds.
+    #[serde(default = "default_skew")]
+    pub(crate) clock_skew_s: u32,
+    /// What it calls the facts about a person.
+    #[serde(default)]
+    pub(crate) profile: Profile,
+}
+
+fn default_skew() -> u32 {
+    60
 }
 
 impl SamlSettings {
@@ -147,7 +165,10 @@ impl SamlSettings {
         demand(plain_url(&read.sso_url), "sso_url", "has to be a URL (`https://..`)");
         let slo = read.slo_url.as_deref().is_none_or(plain_url);
         demand(slo, "slo_url", "has to be a URL (`https://..`)");
-        demand(!read.certificates.is_empty(), "certificates", "has to hold one at least");
+        let certificates = (1..=8).contains(&read.certificates.len())
+            && read.certificates.iter().all(|one| misy_saml::is_certificate(one));
+        demand(certificates, "certificates", "has to hold 1 to 8 certificates of RSA keys");
+        demand(read.clock_skew_s <= 600, "clock_skew_s", "has to be 600 or less");
         if faults.is_empty() { Ok(read) } else { Err(faults) }
     }
 }
