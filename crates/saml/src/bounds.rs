@@ -1,5 +1,5 @@
-//! Room `saml`: what is refused before any parser sees it. No honest provider sends a DTD, a comment
-//! or a thousand nested elements; every one of them has been used to make two readers disagree.
+//! Room `saml`: what is refused before any parser sees it. No honest provider sends a DTD, a
+//! comment or a thousand nested elements; each of them was used to make two readers disagree.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,6 +1,6 @@
-//! Room `saml`: the service provider behind the trait, on the crate `saml-rs`. What that crate leaves
-//! to its user is fixed here: only signed assertions, only RSA with SHA-2, an audience that names us,
-//! one assertion a response, nothing twice.
+//! Room `saml`: the service provider behind the trait, on the crate `saml-rs`. What that crate
+//! leaves to its user is fixed here: only signed assertions, only RSA with SHA-2, an audience that
+//! names us, one assertion a response, nothing twice.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! Room `saml`: what a service provider of SAML 2.0 says and believes. Pure: texts, keys and the time
-//! come in, texts and facts go out.
+//! Room `saml`: what a service provider of SAML 2.0 says and believes. Pure: texts, keys and the
+//! time come in, texts and facts go out.
 //!
 //! Never: IO, a tenant, the library's names beyond this crate.
 
@@ -54,7 +54,7 @@ pub struct Peer {
     pub sso_binding: Binding,
     /// Where it takes messages of logout.
     pub slo_url: Option<String>,
-    /// Certificates that its signatures are verified with, PEM or bare base64. Two while it rotates.
+    /// Certificates that verify its signatures, PEM or bare base64. Two while it rotates.
     pub certificates: Vec<String>,
 }
 

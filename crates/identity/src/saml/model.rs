@@ -1,4 +1,4 @@
-//! Room `identity`: what a SAML provider's attributes mean, and the pages that carry messages to it.
+//! Room `identity`: what a SAML provider's attributes mean, and pages that carry messages to it.
 
 use misy_core::crypto;
 use misy_saml::{Binding, Peer, Subject};

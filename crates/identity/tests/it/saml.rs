@@ -1,4 +1,4 @@
-//! Room `identity`: sign-in at SAML providers of others, over HTTP: `saml-idp` of npm and `pysaml2`.
+//! Room `identity`: sign-in at SAML providers of others, over HTTP: `saml-idp` and `pysaml2`.
 
 mod connecting;
 mod lying;

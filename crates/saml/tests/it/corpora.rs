@@ -1,6 +1,6 @@
-//! Room `saml`: responses and logout requests of other projects, forged and genuine. The genuine ones
-//! are signed with SHA-1 or hold further assertions as advice, which is reason enough here; what
-//! matters is that of the forged ones not one gets in, whatever the reason.
+//! Room `saml`: responses and logout requests of other projects, forged and genuine. The genuine
+//! ones are signed with SHA-1 or hold further assertions as advice, which is reason enough here;
+//! what matters is that of the forged ones not one gets in, whatever the reason.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Room `saml`: an honest response forged in every way that is known: wrapped (XSW 1 to 8 of
-//! Somorovsky et al., "On Breaking SAML", 2012, and their kin), cut, spliced, re-signed. None gets in.
+//! Somorovsky et al., "On Breaking SAML", 2012, and their kin), cut, spliced, signed anew. None
+//! gets in.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -64,8 +64,8 @@ async fn resource_types(
 }
 
 /// One type of resources.
-#[utoipa::path(get, path = "/scim/v2/ResourceTypes/{id}", tag = "scim",
-    params(("id" = String, Path)),
+#[utoipa::path(get, path = "/scim/v2/ResourceTypes/{resource_type}", tag = "scim",
+    params(("resource_type" = String, Path)),
     responses((status = 200, description = "the type", body = Value,
         content_type = "application/scim+json")))]
 async fn resource_type(
@@ -89,8 +89,8 @@ async fn schemas_all(
 }
 
 /// One schema.
-#[utoipa::path(get, path = "/scim/v2/Schemas/{id}", tag = "scim",
-    params(("id" = String, Path)),
+#[utoipa::path(get, path = "/scim/v2/Schemas/{schema}", tag = "scim",
+    params(("schema" = String, Path)),
     responses((status = 200, description = "the schema", body = Value,
         content_type = "application/scim+json")))]
 async fn schema(

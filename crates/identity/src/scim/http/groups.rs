@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use misy_core::ScimGroupId;
 use misy_web::{Traits, with};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -84,7 +85,7 @@ async fn create(
 
 /// One group.
 #[utoipa::path(get, path = "/scim/v2/Groups/{id}", tag = "scim",
-    params(("id" = String, Path), ShownParams),
+    params(("id" = ScimGroupId, Path), ShownParams),
     responses((status = 200, description = "the group", body = Value,
         content_type = "application/scim+json")))]
 async fn get(
@@ -98,7 +99,7 @@ async fn get(
 
 /// Replaces a group and its members, whose roles follow at once.
 #[utoipa::path(put, path = "/scim/v2/Groups/{id}", tag = "scim",
-    params(("id" = String, Path), ShownParams),
+    params(("id" = ScimGroupId, Path), ShownParams),
     request_body(content = Value, content_type = "application/scim+json"),
     responses((status = 200, description = "replaced", body = Value,
         content_type = "application/scim+json")))]
@@ -116,7 +117,7 @@ async fn replace(
 
 /// Changes a group by operations; the roles of who came or went follow at once.
 #[utoipa::path(patch, path = "/scim/v2/Groups/{id}", tag = "scim",
-    params(("id" = String, Path), ShownParams),
+    params(("id" = ScimGroupId, Path), ShownParams),
     request_body(content = Value, content_type = "application/scim+json"),
     responses((status = 200, description = "changed", body = Value,
         content_type = "application/scim+json")))]
@@ -134,7 +135,7 @@ async fn patch(
 
 /// Removes a group. Its members stay, without the role that it gave.
 #[utoipa::path(delete, path = "/scim/v2/Groups/{id}", tag = "scim",
-    params(("id" = String, Path)), responses((status = 204, description = "removed")))]
+    params(("id" = ScimGroupId, Path)), responses((status = 204, description = "removed")))]
 async fn delete(
     State(deps): State<Arc<Deps>>,
     Directory(ctx): Directory,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use misy_core::UserId;
 use misy_web::{Traits, with};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
@@ -84,7 +85,7 @@ async fn create(
 
 /// One person.
 #[utoipa::path(get, path = "/scim/v2/Users/{id}", tag = "scim",
-    params(("id" = String, Path), ShownParams),
+    params(("id" = UserId, Path), ShownParams),
     responses((status = 200, description = "the person", body = Value,
         content_type = "application/scim+json")))]
 async fn get(
@@ -98,7 +99,7 @@ async fn get(
 
 /// Replaces what a directory says of a person. Who becomes inactive is out at once.
 #[utoipa::path(put, path = "/scim/v2/Users/{id}", tag = "scim",
-    params(("id" = String, Path), ShownParams),
+    params(("id" = UserId, Path), ShownParams),
     request_body(content = Value, content_type = "application/scim+json"),
     responses((status = 200, description = "replaced", body = Value,
         content_type = "application/scim+json")))]
@@ -116,7 +117,7 @@ async fn replace(
 
 /// Changes a person by operations. Who becomes inactive is out at once.
 #[utoipa::path(patch, path = "/scim/v2/Users/{id}", tag = "scim",
-    params(("id" = String, Path), ShownParams),
+    params(("id" = UserId, Path), ShownParams),
     request_body(content = Value, content_type = "application/scim+json"),
     responses((status = 200, description = "changed", body = Value,
         content_type = "application/scim+json")))]
@@ -134,7 +135,7 @@ async fn patch(
 
 /// Removes a person; nothing they signed in with works any more.
 #[utoipa::path(delete, path = "/scim/v2/Users/{id}", tag = "scim",
-    params(("id" = String, Path)), responses((status = 204, description = "removed")))]
+    params(("id" = UserId, Path)), responses((status = 204, description = "removed")))]
 async fn delete(
     State(deps): State<Arc<Deps>>,
     Directory(ctx): Directory,

@@ -91,3 +91,33 @@ impl Public for Error {
         Some(text.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7644 tables 8 and 9.
+    #[test]
+    fn every_refusal_has_the_status_and_the_word_of_the_rfc() {
+        let text = || "x".to_owned();
+        let known = [
+            (Error::Syntax(text()), 400, Some("invalidSyntax")),
+            (Error::Filter(text()), 400, Some("invalidFilter")),
+            (Error::Path(text()), 400, Some("invalidPath")),
+            (Error::NoTarget(text()), 400, Some("noTarget")),
+            (Error::Value(text()), 400, Some("invalidValue")),
+            (Error::Mutability(text()), 400, Some("mutability")),
+            (Error::Uniqueness(text()), 409, Some("uniqueness")),
+            (Error::TooMany, 400, Some("tooMany")),
+            (Error::NotFound, 404, None),
+            (Error::Owner, 403, None),
+            (Error::Unsupported, 501, None),
+        ];
+        for (error, status, word) in known {
+            assert_eq!((error.status(), error.scim_type()), (status, word), "{error}");
+            let code = error.code().status();
+            assert!(code == status || status == 501, "{error}: {code}");
+            assert_eq!(error.detail().is_none(), error == Error::NotFound, "{error}");
+        }
+    }
+}

@@ -83,3 +83,45 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_lead_to_one_place_however_they_are_written() {
+        let named = |text: &str| {
+            let place = find(Type::User, text)?;
+            let name = place.attribute.map_or("", |one| one.name);
+            Some((place.extension, name, place.part.map(|part| part.name)))
+        };
+        for text in ["userName", "USERNAME", &format!("{USER}:userName")] {
+            assert_eq!(named(text), Some((false, "userName", None)), "{text}");
+        }
+        let part = Some((false, "name", Some("givenName")));
+        assert_eq!(named("name.givenname"), part);
+        assert_eq!(named(&format!("{}:name.GivenName", USER.to_uppercase())), part);
+        assert_eq!(named(ENTERPRISE), Some((true, "", None)));
+        assert_eq!(named(&format!("{ENTERPRISE}:division")), Some((true, "division", None)));
+        for text in
+            ["", "shoeSize", "name.shoeSize", "userName.value", "department", USER, "urn:x:y"]
+        {
+            assert_eq!(named(text), None, "{text}");
+        }
+        assert!(find(Type::Group, ENTERPRISE).is_none());
+    }
+
+    #[test]
+    fn values_are_those_of_every_element() {
+        let emails = json!([{"value": "a"}, {"value": "b", "type": "work"}, {"type": "home"}]);
+        let ana = json!({"emails": emails, "title": "T"});
+        let values = |text: &str| {
+            let place = find(Type::User, text).expect("a place");
+            place.values(&ana).len()
+        };
+        assert_eq!((values("emails"), values("emails.value"), values("emails.type")), (3, 2, 2));
+        assert_eq!((values("title"), values("nickName")), (1, 0));
+        assert_eq!(values(&format!("{ENTERPRISE}:division")), 0);
+    }
+}

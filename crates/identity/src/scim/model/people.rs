@@ -35,8 +35,8 @@ pub(crate) fn key_of(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
-/// Reads a settled document. Somebody who signs in has an address: the primary one of `emails`, else
-/// the first, else `userName`.
+/// Reads a settled document. Somebody who signs in has an address: the primary one of `emails`,
+/// else the first, else `userName`.
 pub(crate) fn read(mut document: Value) -> Result<Wanted, Error> {
     let active = document.get("active").and_then(Value::as_bool).unwrap_or(true);
     document["active"] = json!(active);

@@ -337,3 +337,85 @@ pub(crate) fn provider_config(base: &str) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(attributes: &[Attribute], visit: &mut impl FnMut(&Attribute)) {
+        for attribute in attributes {
+            visit(attribute);
+            walk(attribute.parts, visit);
+        }
+    }
+
+    #[test]
+    fn every_attribute_is_published_with_what_readers_need() {
+        let schemas = schemas("https://api.example/scim/v2");
+        assert_eq!(schemas.len(), 3);
+        for schema in &schemas {
+            let id = schema["id"].as_str().expect("an id");
+            let place = schema["meta"]["location"].as_str().expect("a place");
+            assert_eq!(place, format!("https://api.example/scim/v2/Schemas/{id}"));
+            for attribute in schema["attributes"].as_array().expect("a list") {
+                assert!(attribute["name"].is_string() && attribute["mutability"].is_string());
+                let complex = attribute["type"] == "complex";
+                assert_eq!(complex, attribute["subAttributes"].is_array(), "{attribute}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_type_of_resource_names_a_schema_that_is_published() {
+        let known = schemas("b");
+        let is_known = |id: &Value| known.iter().any(|schema| schema["id"] == *id);
+        for of in resource_types("b") {
+            assert!(is_known(&of["schema"]), "{of}");
+            let extensions = of["schemaExtensions"].as_array().expect("a list");
+            assert!(extensions.iter().all(|one| is_known(&one["schema"])), "{of}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_told_apart_by_name_and_say_what_they_are() {
+        for attributes in [OF_USER, OF_ENTERPRISE, OF_GROUP] {
+            let mut names: Vec<_> = attributes.iter().map(|one| one.name).collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count);
+            walk(attributes, &mut |one| {
+                assert!(one.about.ends_with('.'), "{} says nothing", one.name);
+                assert_eq!(one.kind == Kind::Complex, !one.parts.is_empty(), "{}", one.name);
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_not_done_is_not_promised() {
+        let config = provider_config("b");
+        for (name, expected) in [
+            ("patch", true),
+            ("filter", true),
+            ("sort", true),
+            ("etag", true),
+            ("bulk", false),
+            ("changePassword", false),
+        ] {
+            assert_eq!(config[name]["supported"], expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_found_in_any_case_and_not_across_types() {
+        assert!(Type::User.attribute(false, "USERNAME").is_some());
+        assert!(Type::User.attribute(true, "Department").is_some());
+        assert!(Type::User.attribute(false, "department").is_none());
+        assert!(Type::Group.attribute(false, "userName").is_none());
+        for of in Type::ALL {
+            assert!(of.attribute(false, "externalId").is_some_and(|one| !one.is_read_only()));
+            assert!(of.attribute(false, "id").is_some_and(Attribute::is_read_only));
+            assert_eq!(of.endpoint(), format!("/{}s", of.name()));
+        }
+    }
+}

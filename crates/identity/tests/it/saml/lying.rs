@@ -1,5 +1,5 @@
-//! Room `identity`: what a provider, or somebody in its name, says without right. The visitor learns
-//! nothing of the reason, the administrator all of it.
+//! Room `identity`: what a provider, or somebody in its name, says without right. The visitor
+//! learns nothing of the reason, the administrator all of it.
 
 use misy_saml::KeyPair;
 use misy_testkit::SamlProvider;
@@ -104,8 +104,9 @@ async fn a_login_that_the_provider_begins_is_refused_unless_it_may_and_works_onc
     });
     let provider = SamlProvider::node(&options).await;
     let mut browser = Browser::new();
-    let page = browser.post(&format!("{}/signin", provider.base), &[("email", "ana@acme.example")]);
-    let posted = Posted::of(&String::from_utf8_lossy(&page.await.body));
+    let page = format!("{}/signin", provider.base);
+    let page = browser.post(&page, &[("email", "ana@acme.example")]).await;
+    let posted = Posted::of(&String::from_utf8_lossy(&page.body));
     assert!(!posted.text().contains("InResponseTo"), "nobody asked");
     assert_eq!(scene.come_back(&mut browser, &posted).await.status, 400);
 

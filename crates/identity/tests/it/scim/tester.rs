@@ -1,5 +1,5 @@
-//! Room `identity`: `scim2-tester` of `PyPI` judges a served program over HTTP. `cargo xtask test` puts
-//! it into `target/`.
+//! Room `identity`: `scim2-tester` of `PyPI` judges a served program over HTTP. `cargo xtask test`
+//! puts it into `target/`.
 
 use std::path::PathBuf;
 
