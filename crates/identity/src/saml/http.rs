@@ -235,7 +235,8 @@ async fn read_metadata(
     let source = match (&body.xml, &body.url) {
         (Some(text), None) => Source::Text(text),
         (None, Some(url)) => Source::Url(url),
-        _ => return Err(Failure::from(Error::Metadata).into()),
+        // Both or none is no metadata; who may not ask learns that first.
+        _ => Source::Text(""),
     };
     let peer = service::read_metadata(&deps, &ctx, source).await?;
     Ok(Json(SamlProviderSettings {

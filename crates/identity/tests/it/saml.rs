@@ -118,7 +118,9 @@ impl Scene {
 
     /// Redeems the code that somebody landed with.
     pub(crate) async fn redeem(&self, landed: &str) -> Pair {
-        let (place, code) = landed.split_once("#sso_code=").unwrap_or_else(|| panic!("{landed}"));
+        let Some((place, code)) = landed.split_once("#sso_code=") else {
+            panic!("{landed}: {}", self.refusal(landed).await)
+        };
         assert_eq!(place, format!("{}/app", self.online.base));
         let body = json!({"code": code, "code_verifier": VERIFIER});
         let path = "/v1/auth/sso/exchange";

@@ -25,7 +25,7 @@ async fn connected(other: Value) -> (Scene, SamlProvider, Key, String) {
     let options = json!({
         "key": key.path("key.pem"), "cert": key.path("cert.pem"), "issuer": ISSUER,
         "xmlsec": "/usr/bin/xmlsec1", "metadata": key.path("sp.xml"), "name_id": "ana-1",
-        "identity": {"email": "ana@acme.example", "groups": ["support"]},
+        "identity": {"mail": "ana@acme.example", "isMemberOf": ["support"]},
         "sign_response": false, "encrypt": false,
     });
     let provider = SamlProvider::python(&options).await;

@@ -169,8 +169,8 @@ async fn somebody_signs_in_at_pysaml2_also_with_an_encrypted_assertion() {
         let options = json!({
             "key": key.path("key.pem"), "cert": key.path("cert.pem"), "issuer": ISSUER,
             "xmlsec": "/usr/bin/xmlsec1", "metadata": file, "name_id": "ana-1",
-            "identity": {"email": "ana@acme.example", "displayName": "Ana Roy",
-                "groups": ["support"]},
+            "identity": {"mail": "ana@acme.example", "displayName": "Ana Roy",
+                "isMemberOf": ["support"]},
             "sign_response": sign_response, "encrypt": encrypt,
         });
         let provider = SamlProvider::python(&options).await;
