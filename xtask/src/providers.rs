@@ -1,6 +1,6 @@
-//! Room `xtask`: makes sure that the identity providers are there that tests sign in at: npm packages
-//! at the versions and checksums of their lock files, below `target/`. They are only ever processes
-//! beside the tests: nothing of them is linked or shipped.
+//! Room `xtask`: makes sure that the identity providers are there that tests sign in at: npm
+//! packages at the versions and checksums of their lock files, below `target/`. They are only ever
+//! processes beside the tests: nothing of them is linked or shipped.
 
 use std::fs;
 use std::path::Path;

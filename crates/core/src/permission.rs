@@ -96,6 +96,8 @@ permissions! {
     ImpersonationEnd = "impersonation.end", Owner;
     /// Platform: act inside a tenant for a limited time and with a reason.
     PlatformImpersonate = "platform.impersonate", Operator;
+    /// Platform: look around inside a tenant for a limited time and with a reason.
+    PlatformImpersonateRead = "platform.impersonate.read", Operator;
 }
 
 impl Permission {
@@ -237,6 +239,12 @@ impl Grants {
     #[must_use]
     pub const fn intersect(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Those of them that only look.
+    #[must_use]
+    pub fn reading(self) -> Self {
+        self.iter().filter(|one| one.slug().ends_with(".read")).collect()
     }
 
     /// The permissions in the order of the reference.

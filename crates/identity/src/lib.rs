@@ -8,6 +8,9 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod domains;
+pub mod exchanges;
+pub mod impersonations;
 pub mod oidc;
 pub mod passwords;
 pub mod revocations;
@@ -121,6 +124,9 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(sso::http::router(deps))
         .merge(oidc::http::router(deps))
         .merge(saml::http::router(deps))
+        .merge(domains::http::router(deps))
+        .merge(exchanges::http::router(deps))
+        .merge(impersonations::http::router(deps))
 }
 
 /// Every job of this room.
@@ -161,6 +167,15 @@ pub enum Error {
     /// About connections to identity providers.
     #[error(transparent)]
     SsoConnection(#[from] sso_connections::Error),
+    /// About token exchange.
+    #[error(transparent)]
+    Exchange(#[from] exchanges::Error),
+    /// About visits of operators.
+    #[error(transparent)]
+    Impersonation(#[from] impersonations::Error),
+    /// About domains.
+    #[error(transparent)]
+    Domain(#[from] domains::Error),
     /// About logins through them.
     #[error(transparent)]
     Sso(#[from] sso::Error),
@@ -188,6 +203,9 @@ impl Error {
             Self::Scim(error) => error,
             Self::Attempts(error) => error,
             Self::SsoConnection(error) => error,
+            Self::Exchange(error) => error,
+            Self::Impersonation(error) => error,
+            Self::Domain(error) => error,
             Self::Sso(error) => error,
             Self::Stale(error) => error,
             Self::Store(error) => error,

@@ -96,7 +96,9 @@ impl App {
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let gateway = Gateway::new(config.egress.clone(), ambient.clone());
         let vault = Arc::<misy_tenancy::Keys>::clone(&keys);
-        let outside = misy_identity::Outside::new(gateway.clone(), vault, &own, ambient.clone());
+        let names = Arc::new(config.egress.name_servers());
+        let (way, time) = (gateway.clone(), ambient.clone());
+        let outside = misy_identity::Outside::new(way, names, vault, &own, time);
         let identity = Arc::new(identity.await?.with_outside(outside));
         let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
         let tenancy = Arc::new(misy_tenancy::Deps {

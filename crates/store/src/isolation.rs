@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 22] = [
+pub const CONTROL: [(&str, Option<&str>); 23] = [
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),
@@ -44,6 +44,7 @@ pub const CONTROL: [(&str, Option<&str>); 22] = [
     ("revocations", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
+    ("session_reaches", None),
     ("sessions", None),
     ("signing_keys", None),
     ("sso_routes", Some("tenant_id")),

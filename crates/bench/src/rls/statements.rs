@@ -45,6 +45,12 @@ pub const FILES: [(&str, &str); 35] = [
     ),
     ("identity/src/accounts/store.rs", include_str!("../../../identity/src/accounts/store.rs")),
     ("identity/src/api_keys/store.rs", include_str!("../../../identity/src/api_keys/store.rs")),
+    ("identity/src/domains/store.rs", include_str!("../../../identity/src/domains/store.rs")),
+    ("identity/src/exchanges/store.rs", include_str!("../../../identity/src/exchanges/store.rs")),
+    (
+        "identity/src/impersonations/store.rs",
+        include_str!("../../../identity/src/impersonations/store.rs"),
+    ),
     (
         "identity/src/revocations/store.rs",
         include_str!("../../../identity/src/revocations/store.rs"),

@@ -18,10 +18,10 @@ use super::model::{
 };
 use super::store::{self, Listed};
 use crate::accounts::Email;
-use crate::accounts::model::{Choice, Person, Standing, choose};
+use crate::accounts::model::{Choice, Credential, Person, Standing, choose};
 use crate::accounts::store::{self as accounts_store, Bumped, PLATFORM};
 use crate::tokens::{Claims, Issuer, Subject};
-use crate::{Deps, Error, passwords, revocations, sightings, users};
+use crate::{Deps, Error, exchanges, passwords, revocations, sightings, users};
 
 /// A try to sign in.
 pub(super) struct Login {
@@ -56,7 +56,9 @@ pub(super) async fn login(deps: &Deps, ctx: &PlatformCtx, login: Login) -> Resul
     };
     let hashes: Vec<&str> = credentials.iter().map(|one| one.hash.as_str()).collect();
     let matches = deps.hasher.find_matches(email.as_str(), &login.password, &hashes).await?;
-    let proved = matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
+    let proved: Vec<Credential> =
+        matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
+    let reach = exchanges::model::reach_of(&proved);
     let (standing, slug) = match choose(proved, login.tenant.as_deref()) {
         Choice::Enter(standing, slug) => (standing, slug),
         Choice::Which(slugs) => return Err(SessionError::TenantChoiceNeeded(slugs).into()),
@@ -66,6 +68,7 @@ pub(super) async fn login(deps: &Deps, ctx: &PlatformCtx, login: Login) -> Resul
     deps.by_account.put_back(email.as_str());
     let mut tx = deps.db.platform(ctx).await?;
     let pair = begin(deps, &mut tx, standing, login.device).await?;
+    exchanges::store::note_reach(&mut tx, pair.session, &reach).await?;
     tx.commit().await?;
     Ok(Pair { slug, ..pair })
 }
@@ -350,7 +353,7 @@ pub(super) async fn me_in_tenant(deps: &Deps, ctx: &Ctx) -> Result<Me, Error> {
     let mut tx = deps.db.read(ctx).await?;
     let slug = accounts_store::find_slug(&mut tx).await?;
     match ctx.actor() {
-        Actor::User(id) => {
+        Actor::User(id) | Actor::Impersonator { user: id, .. } => {
             let user = users::store::find(&mut tx, id).await?;
             Ok(Me::User { user: user.ok_or(SessionError::NotFound)?, slug })
         }

@@ -166,8 +166,8 @@ impl Refusal {
                  `attributes.email`."
             }
             Self::EmailNotVerified => {
-                "A person with this address exists. Have the provider send `email_verified`, or set \
-                 `settings.trust_email` if its administrators alone set addresses."
+                "A person with this address exists. Have the provider send `email_verified`, or \
+                 set `settings.trust_email` if its administrators alone set addresses."
             }
             Self::DomainNotVerified => {
                 "A person with this address exists. Verify the domain at `/v1/domains`, so that \

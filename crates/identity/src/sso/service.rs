@@ -9,7 +9,7 @@ use misy_core::{
     Ambient, Ctx, Permission, Personal, PlatformCtx, Role, Secret, SessionId, SsoConnectionId,
     Timestamp, UserId,
 };
-use misy_egress::Gateway;
+use misy_egress::{Gateway, TxtRecords};
 use misy_store::{Audit, TenantTx, Vault};
 use misy_web::Peer;
 use serde_json::json;
@@ -32,12 +32,20 @@ pub struct Outside {
     pub(crate) vault: Arc<dyn Vault>,
     pub(crate) key: Key,
     pub(crate) providers: Providers,
+    pub(crate) names: Arc<dyn TxtRecords>,
 }
 
 impl Outside {
     /// `root` is the installation's key derived for this room.
-    pub fn new(egress: Gateway, vault: Arc<dyn Vault>, root: &Key, ambient: Ambient) -> Self {
-        Self { egress, vault, key: root.derive("sso"), providers: Providers::new(ambient) }
+    pub fn new(
+        egress: Gateway,
+        names: Arc<dyn TxtRecords>,
+        vault: Arc<dyn Vault>,
+        root: &Key,
+        ambient: Ambient,
+    ) -> Self {
+        let (key, providers) = (root.derive("sso"), Providers::new(ambient));
+        Self { egress, vault, key, providers, names }
     }
 }
 

@@ -277,14 +277,12 @@ pub(super) async fn list_sessions(
 /// Where a session of ours came from.
 pub(crate) struct Origin {
     pub(crate) connection: SsoConnectionId,
-    pub(crate) subject: String,
-    pub(crate) session_index: Option<String>,
     /// Sealed.
     pub(crate) id_token: Option<Vec<u8>>,
 }
 
 const FIND_ORIGIN: &str = "
-    select connection_id, subject, session_index, id_token from sso_sessions
+    select connection_id, id_token from sso_sessions
     where tenant_id = $1 and session_id = $2";
 
 /// Where a session came from, if from a provider.
@@ -295,8 +293,6 @@ pub(crate) async fn find_origin(
     let tenant = tx.tenant();
     let origin = |row: Row| Origin {
         connection: SsoConnectionId::from_uuid(row.get("connection_id")),
-        subject: row.get("subject"),
-        session_index: row.get("session_index"),
         id_token: row.get("id_token"),
     };
     Ok(tx.query_opt(FIND_ORIGIN, &[&tenant, &session.uuid()]).await?.map(origin))

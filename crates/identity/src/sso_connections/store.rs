@@ -98,6 +98,9 @@ pub(super) async fn list(
 }
 
 const UPDATE: &str = "
+    with routes as (
+        update domain_routes set kind = case when $4 = 'enabled' then $10 end
+        where tenant_id = $1 and connection_id = $2)
     update sso_connections
     set name = $3, status = $4, settings = $5, secrets = $6, secret_names = $7, rules = $8,
         version = version + 1, updated_at = $9
@@ -124,6 +127,7 @@ pub(super) async fn update(
                 &after.secret_names,
                 &rules,
                 &now,
+                &after.kind.slug(),
             ],
         )
         .await?;

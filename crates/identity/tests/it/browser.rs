@@ -1,5 +1,5 @@
-//! Room `identity`: a browser that keeps cookies, follows no redirect by itself and knows forms; and
-//! the program behind a socket for it.
+//! Room `identity`: a browser that keeps cookies, follows no redirect by itself and knows forms;
+//! and the program behind a socket for it.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Room `identity`: a program with a database of its own, and its callers.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -9,7 +10,8 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use misy_core::crypto::Key;
 use misy_core::{Personal, Role, Secret, TenantId};
-use misy_egress::Gateway;
+use misy_egress::names::LookupError;
+use misy_egress::{Gateway, TxtRecords};
 use misy_identity::attempts::Allowance;
 use misy_identity::{Bearers, Config, Deps, Email, Outside, Provisioner, ensure_operator};
 use misy_jobs::Provision;
@@ -54,11 +56,33 @@ impl Vault for KeyOfId {
     }
 }
 
+/// Texts by name, as a name server would tell them.
+#[derive(Clone, Default)]
+pub(crate) struct Names(Arc<Mutex<HashMap<String, Vec<String>>>>);
+
+impl Names {
+    pub(crate) fn publish(&self, name: &str, text: &str) {
+        let mut known = self.0.lock().expect("not poisoned");
+        known.entry(name.to_owned()).or_default().push(text.to_owned());
+    }
+}
+
+#[async_trait]
+impl TxtRecords for Names {
+    async fn look_up(&self, name: &str) -> Result<Vec<String>, LookupError> {
+        match self.0.lock().expect("not poisoned").get(name) {
+            Some(texts) if texts.is_empty() => Err(LookupError::Unanswered),
+            found => Ok(found.cloned().unwrap_or_default()),
+        }
+    }
+}
+
 /// Ways out that may lead to this machine, where tests have their providers.
-fn outside(db: &Db, root: &Key) -> Outside {
+fn outside(db: &Db, names: &Names, root: &Key) -> Outside {
     let ambient = db.ambient().clone();
     let config = misy_egress::Config { private_hosts_allowed: true, ..Default::default() };
-    Outside::new(Gateway::new(config, ambient.clone()), Arc::new(KeyOfId), root, ambient)
+    let gateway = Gateway::new(config, ambient.clone());
+    Outside::new(gateway, Arc::new(names.clone()), Arc::new(KeyOfId), root, ambient)
 }
 
 /// One process of the program.
@@ -67,6 +91,7 @@ pub(crate) struct House {
     pub(crate) clock: HandClock,
     pub(crate) db: Db,
     pub(crate) deps: Arc<Deps>,
+    pub(crate) names: Names,
     router: Router,
 }
 
@@ -132,8 +157,9 @@ impl House {
     async fn on(database: TestDatabase, clock: HandClock, config: Config, seed: u64) -> Self {
         let db = database.db(ambient_with(&clock, seed));
         let root = Key::new([5; 32]);
+        let names = Names::default();
         let deps = Deps::open(db.clone(), &root, platform_ctx(), config).await.expect("opens");
-        let deps = Arc::new(deps.with_outside(outside(&db, &root)));
+        let deps = Arc::new(deps.with_outside(outside(&db, &names, &root)));
         let kit = Kit::new(
             db.clone(),
             Arc::new(Bearers(Arc::clone(&deps))),
@@ -142,7 +168,7 @@ impl House {
             misy_web::Config::default(),
         );
         let router = misy_web::app(misy_identity::router(&deps), kit);
-        Self { database, clock, db, deps, router }
+        Self { database, clock, db, deps, names, router }
     }
 
     /// Every route, to be served on a socket.

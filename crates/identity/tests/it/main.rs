@@ -3,7 +3,10 @@
 
 mod api_keys;
 mod browser;
+mod domains;
+mod exchanges;
 mod house;
+mod impersonations;
 mod isolation;
 mod liar;
 mod oidc;

@@ -33,7 +33,8 @@ function configure({ clients, accounts, claims_in_id_token }) {
     },
     conformIdTokenClaims: !claims_in_id_token,
     features: { backchannelLogout: { enabled: true } },
-    fetch: (url, options) => fetch(url, options),
+    // Its own guard against inner networks would keep it from telling us of a logout.
+    fetch: (url, { dispatcher, ...options }) => fetch(url, options),
     findAccount: (_, id) => accounts[id] && {
       accountId: id,
       claims: () => ({ sub: id, ...accounts[id] }),

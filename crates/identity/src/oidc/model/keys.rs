@@ -194,7 +194,7 @@ struct Header {
     crit: Option<Value>,
 }
 
-/// Believes the signature of a compact JWS or says why not. `types` are the values of `typ` that a
+/// Believes a compact JWS with claims or says why not. `types` are the values of `typ` that a
 /// token of this kind may have, besides `JWT` and none: a token made for another purpose is no ID
 /// token, whoever signed it (RFC 8725 section 3.11).
 pub(crate) fn verify(
@@ -203,6 +203,18 @@ pub(crate) fn verify(
     types: &[&str],
     keys: &KeySet,
 ) -> Result<(Map<String, Value>, Algorithm), Doubt> {
+    let (body, algorithm) = signed(token, allowed, types, keys)?;
+    let claims = serde_json::from_slice(&body).map_err(|_| Doubt::Malformed)?;
+    Ok((claims, algorithm))
+}
+
+/// Believes the signature of a compact JWS; gives what it signs.
+pub(super) fn signed(
+    token: &str,
+    allowed: &[Algorithm],
+    types: &[&str],
+    keys: &KeySet,
+) -> Result<(Vec<u8>, Algorithm), Doubt> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Doubt::Malformed);
     }
@@ -228,6 +240,5 @@ pub(crate) fn verify(
     if !candidates.iter().any(|key| key.verifies(algorithm, signed.as_bytes(), &signature)) {
         return Err(Doubt::Forged);
     }
-    let claims = serde_json::from_slice(&decode(body)?).map_err(|_| Doubt::Malformed)?;
-    Ok((claims, algorithm))
+    Ok((decode(body)?, algorithm))
 }

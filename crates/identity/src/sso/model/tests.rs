@@ -210,7 +210,9 @@ proptest! {
     }
 
     #[test]
-    fn a_code_reads_back_and_no_text_makes_the_reader_panic(bits: u128, secret: [u8; 32], text in "(mbc_)?.{0,90}") {
+    fn a_code_reads_back_and_no_text_makes_the_reader_panic(
+        bits: u128, secret: [u8; 32], text in "(mbc_)?.{0,90}",
+    ) {
         let id = SsoConnectionId::from_uuid(Uuid::from_u128(bits));
         let read = read_code(&code_text(id, secret));
         prop_assert_eq!(read, Some((id, crypto::sha256(&secret).to_vec())));
