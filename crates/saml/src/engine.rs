@@ -121,8 +121,8 @@ fn policy(us: &Us) -> SpValidationPolicy {
 
 /// How large and deep a message may be, once more in the library's own reader.
 fn xml_policy(opens: bool) -> XmlPolicy {
-    let mut policy = XmlPolicy::default();
-    policy.redirect_inflate_max_bytes = MESSAGE_BYTES_MAX;
+    let mut policy =
+        XmlPolicy { redirect_inflate_max_bytes: MESSAGE_BYTES_MAX, ..XmlPolicy::default() };
     policy.limits.max_bytes = MESSAGE_BYTES_MAX;
     policy.limits.max_depth = 64;
     policy.limits.max_nodes = 5_000;

@@ -29,7 +29,9 @@ pub fn read(text: &str) -> Result<Peer, Refusal> {
     let logout =
         kinds.into_iter().find_map(|(theirs, _)| metadata.get_single_logout_service(theirs));
     let mut certificates = metadata.x509_certificates(saml_rs::constants::CertUse::Signing);
-    certificates.iter_mut().for_each(|one| *one = crate::certificate_text(one));
+    for one in &mut certificates {
+        *one = crate::certificate_text(one);
+    }
     certificates.dedup();
     if certificates.is_empty() {
         return Err(Refusal::Settings);
@@ -55,17 +57,14 @@ fn without_comments(text: &str) -> String {
 
 /// The provider as the library wants to read it.
 pub(crate) fn write(peer: &Peer, wants_signed: bool) -> String {
-    let keys: String = peer
-        .certificates
-        .iter()
-        .map(|certificate| {
-            let text = escape(&crate::certificate_text(certificate));
-            format!(
-                "<md:KeyDescriptor use=\"signing\"><ds:KeyInfo><ds:X509Data><ds:X509Certificate>\
-                 {text}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"
-            )
-        })
-        .collect();
+    let keys = peer.certificates.iter().map(|certificate| {
+        let text = escape(&crate::certificate_text(certificate));
+        format!(
+            "<md:KeyDescriptor use=\"signing\"><ds:KeyInfo><ds:X509Data><ds:X509Certificate>\
+             {text}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></md:KeyDescriptor>"
+        )
+    });
+    let keys = keys.collect::<Vec<_>>().concat();
     let bindings = ["HTTP-Redirect", "HTTP-POST"];
     let services = |element: &str, url: &str| -> String {
         let url = escape(url);

@@ -90,7 +90,9 @@ impl From<SamlError> for Refusal {
                 Self::Destination
             }
             SamlError::AudienceMismatch { .. } | SamlError::UnmatchAudience => Self::Audience,
-            SamlError::SubjectConfirmationInvalid {
+            SamlError::TimeWindowInvalid { .. }
+            | SamlError::ExpiredSession
+            | SamlError::SubjectConfirmationInvalid {
                 reason: SubjectConfirmationReason::TimeWindowInvalid,
             } => Self::Expired,
             SamlError::SubjectConfirmationInvalid { .. } | SamlError::SubjectUnconfirmed => {
@@ -99,7 +101,6 @@ impl From<SamlError> for Refusal {
             SamlError::InResponseToMismatch { .. }
             | SamlError::InvalidInResponseTo
             | SamlError::RelayStateMismatch { .. } => Self::InResponseTo,
-            SamlError::TimeWindowInvalid { .. } | SamlError::ExpiredSession => Self::Expired,
             SamlError::SignatureMissing
             | SamlError::AssertionSignatureRequired
             | SamlError::SignedReferenceMismatch => Self::Unsigned,

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinSet;
 
 const ADVICE: &str = "run `cargo xtask test` once, or `cargo xtask db start`: it installs them";
 
@@ -84,6 +85,7 @@ pub struct SamlProvider {
     /// Where it is, on loopback.
     pub base: String,
     _child: Child,
+    _reading: JoinSet<()>,
 }
 
 impl SamlProvider {
@@ -110,7 +112,8 @@ impl SamlProvider {
         let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
         let port = read(&mut lines).await["port"].as_u64().expect("it says its port");
         // What it says later must not fill the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { base: format!("http://127.0.0.1:{port}"), _child: child }
+        let mut reading = JoinSet::new();
+        reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { base: format!("http://127.0.0.1:{port}"), _child: child, _reading: reading }
     }
 }

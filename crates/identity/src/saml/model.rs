@@ -136,13 +136,11 @@ const SUBMIT: &str = "document.forms[0].submit()";
 
 /// A page that carries a form to a provider, and the policy that lets it go there and nowhere else.
 pub(crate) fn page(action: &str, fields: &[(String, String)]) -> (String, String) {
-    let hidden: String = fields
-        .iter()
-        .map(|(name, value)| {
-            let (name, value) = (escape(name), escape(value));
-            format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
-        })
-        .collect();
+    let hidden = fields.iter().map(|(name, value)| {
+        let (name, value) = (escape(name), escape(value));
+        format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
+    });
+    let hidden = hidden.collect::<Vec<_>>().concat();
     let page = format!(
         "<!doctype html><meta charset=\"utf-8\"><title>Sign in</title>\
          <form method=\"post\" action=\"{}\">{hidden}<button>Continue</button></form>\

@@ -36,18 +36,19 @@ impl Parts {
         let signature = between(&assertion, "<ds:Signature", "</ds:Signature>").to_owned();
         let bare = assertion.replace(&signature, "");
         let evil = bare.replace("ana-1", "root").replace("\"_a1\"", "\"_evil\"");
-        Self { assertion, signature, bare, evil, whole }
+        Self { whole, assertion, signature, bare, evil }
     }
 
     /// The response with something else in the place of its assertion.
     fn with(&self, inside: &str) -> String {
         self.whole.replace(&self.assertion, inside)
     }
+}
 
-    fn inside(&self, outer: &str, mark: &str, inner: &str) -> String {
-        let at = outer.find(mark).expect("the mark is there") + mark.len();
-        format!("{}{inner}{}", &outer[..at], &outer[at..])
-    }
+/// A text with another one after a mark.
+fn inside(outer: &str, mark: &str, inner: &str) -> String {
+    let at = outer.find(mark).expect("the mark is there") + mark.len();
+    format!("{}{inner}{}", &outer[..at], &outer[at..])
 }
 
 const SUBJECT: &str = "</saml:Issuer>";
@@ -58,29 +59,29 @@ type Forgery = (&'static str, fn(&Parts) -> String);
 const WRAPPED: [Forgery; 22] = [
     ("xsw1: response around the response", |p| {
         let outer = p.with(&p.evil).replace("\"_r1\"", "\"_r2\"");
-        p.inside(&outer, "</samlp:Status>", &p.whole)
+        inside(&outer, "</samlp:Status>", &p.whole)
     }),
     ("xsw2: response before the response", |p| {
         let outer = p.with(&p.evil).replace("\"_r1\"", "\"_r2\"");
-        p.inside(&outer, "</saml:Issuer>", &p.whole)
+        inside(&outer, "</saml:Issuer>", &p.whole)
     }),
     ("xsw3: evil before the signed", |p| p.with(&format!("{}{}", p.evil, p.assertion))),
-    ("xsw4: evil around the signed", |p| p.with(&p.inside(&p.evil, SUBJECT, &p.assertion))),
+    ("xsw4: evil around the signed", |p| p.with(&inside(&p.evil, SUBJECT, &p.assertion))),
     ("xsw5: evil with the signature, bare after it", |p| {
-        p.with(&format!("{}{}", p.inside(&p.evil, SUBJECT, &p.signature), p.bare))
+        p.with(&format!("{}{}", inside(&p.evil, SUBJECT, &p.signature), p.bare))
     }),
     ("xsw6: signed in the signature of evil", |p| {
-        let signature = p.inside(&p.signature, "</ds:SignedInfo>", &p.bare);
-        p.with(&p.inside(&p.evil, SUBJECT, &signature))
+        let signature = inside(&p.signature, "</ds:SignedInfo>", &p.bare);
+        p.with(&inside(&p.evil, SUBJECT, &signature))
     }),
     ("xsw7: evil in extensions before", |p| {
         let evil = format!("<samlp:Extensions>{}</samlp:Extensions>", p.evil);
-        p.inside(&p.whole, "</saml:Issuer>", &evil)
+        inside(&p.whole, "</saml:Issuer>", &evil)
     }),
     ("xsw8: signed in an object of the signature of evil", |p| {
         let object = format!("<ds:Object>{}</ds:Object></ds:Signature>", p.bare);
         let signature = p.signature.replace("</ds:Signature>", &object);
-        p.with(&p.inside(&p.evil, SUBJECT, &signature))
+        p.with(&inside(&p.evil, SUBJECT, &signature))
     }),
     ("evil after the signed", |p| p.with(&format!("{}{}", p.assertion, p.evil))),
     ("evil in the status", |p| {
@@ -107,7 +108,7 @@ const WRAPPED: [Forgery; 22] = [
     }),
     ("xml:id", |p| {
         let evil = p.evil.replace("ID=\"_evil\"", "xml:id=\"_a1\" ID=\"_a2\"");
-        p.with(&p.inside(&evil, SUBJECT, &p.signature))
+        p.with(&inside(&evil, SUBJECT, &p.signature))
     }),
     ("another namespace by the same prefix", |p| {
         let hidden = p.assertion.replacen("2.0:assertion", "2.0:nothing", 1);
@@ -126,7 +127,7 @@ const WRAPPED: [Forgery; 22] = [
     ("two responses one after the other", |p| format!("{}{}", p.with(&p.evil), p.whole)),
     ("evil beside an encrypted one", |p| {
         let sealed = encrypt(&p.whole, "http://www.w3.org/2009/xmlenc11#aes128-gcm");
-        p.inside(&sealed, "</samlp:Status>", &p.evil)
+        inside(&sealed, "</samlp:Status>", &p.evil)
     }),
     ("an encrypted evil beside the signed one", |p| {
         let evil = p.with(&p.evil);
@@ -198,10 +199,10 @@ const MISSIGNED: [Forgery; 24] = [
         p.whole.replace(&one, &format!("{one}{one}"))
     }),
     ("the signature moved to the response", |p| {
-        p.inside(&p.with(&p.evil.replace("_evil", "_a1")), "</saml:Issuer>", &p.signature)
+        inside(&p.with(&p.evil.replace("_evil", "_a1")), "</saml:Issuer>", &p.signature)
     }),
     ("the signature moved into the subject", |p| {
-        p.with(&p.inside(&p.evil.replace("_evil", "_a1"), "</saml:NameID>", &p.signature))
+        p.with(&inside(&p.evil.replace("_evil", "_a1"), "</saml:NameID>", &p.signature))
     }),
 ];
 
@@ -227,9 +228,8 @@ const CONSTRUCTED: [Forgery; 10] = [
         format!("<!DOCTYPE a [<!ENTITY name SYSTEM \"file:///etc/passwd\">]>{whole}")
     }),
     ("a billion laughs", |p| {
-        let levels: String = (1..10)
-            .map(|n| format!("<!ENTITY l{n} \"{}\">", format!("&l{};", n - 1).repeat(10)))
-            .collect();
+        let level = |n: u32| format!("<!ENTITY l{n} \"{}\">", format!("&l{};", n - 1).repeat(10));
+        let levels = (1..10).map(level).collect::<Vec<_>>().concat();
         let whole = p.whole.replace("ana-1", "&l9;");
         format!("<!DOCTYPE a [<!ENTITY l0 \"lol\">{levels}]>{whole}")
     }),

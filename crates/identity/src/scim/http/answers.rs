@@ -117,7 +117,10 @@ impl IntoResponse for Answer {
 
 /// A refusal in the form of RFC 7644 section 3.12, with the headers of any other of ours.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct Refusal(Box<Refused>);
+
+#[derive(Debug)]
+struct Refused {
     problem: Problem,
     status: Option<StatusCode>,
     scim_type: Option<&'static str>,
@@ -126,7 +129,7 @@ pub(super) struct Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, status: None, scim_type: None, detail: None }
+        Self(Box::new(Refused { problem, status: None, scim_type: None, detail: None }))
     }
 }
 
@@ -144,15 +147,16 @@ impl From<Error> for Refusal {
             scim_type = error.scim_type();
         }
         let detail = error.detail();
-        Self { status, scim_type, detail, problem: error.into() }
+        Self(Box::new(Refused { status, scim_type, detail, problem: error.into() }))
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let detail = self.detail.unwrap_or_else(|| self.problem.code().help().to_owned());
-        let mut response = self.problem.into_response();
-        if let Some(status) = self.status {
+        let Refused { problem, status, scim_type, detail } = *self.0;
+        let detail = detail.unwrap_or_else(|| problem.code().help().to_owned());
+        let mut response = problem.into_response();
+        if let Some(status) = status {
             *response.status_mut() = status;
         }
         let status = response.status().as_u16();
@@ -162,7 +166,7 @@ impl IntoResponse for Refusal {
             "status": status.to_string(),
             "detail": if own { "It was logged and is not your fault." } else { &detail },
         });
-        if let Some(word) = self.scim_type {
+        if let Some(word) = scim_type {
             body["scimType"] = json!(word);
         }
         *response.body_mut() = Body::from(body.to_string());

@@ -236,17 +236,16 @@ fn write_selected(
     }
     for element in elements.iter_mut().filter(|one| filter.matches(one)) {
         let Some(members) = element.as_object_mut() else { continue };
-        match part {
-            Some(part) => match values::one(part, value)? {
-                Some(value) => drop(members.insert(part.name.to_owned(), value)),
-                None => drop(members.remove(part.name)),
-            },
-            None => {
-                let settled = values::one(attribute, value)?;
-                let settled = settled.as_ref().and_then(Value::as_object).ok_or_else(nothing)?;
-                members.extend(settled.clone());
-            }
-        }
+        let Some(part) = part else {
+            let settled = values::one(attribute, value)?;
+            let settled = settled.as_ref().and_then(Value::as_object).ok_or_else(nothing)?;
+            members.extend(settled.clone());
+            continue;
+        };
+        match values::one(part, value)? {
+            Some(value) => members.insert(part.name.to_owned(), value),
+            None => members.remove(part.name),
+        };
     }
     Ok(())
 }

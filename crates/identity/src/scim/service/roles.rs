@@ -24,11 +24,8 @@ pub(super) async fn settle_roles(tx: &mut TenantTx, people: &[UserId]) -> Result
     for one in &positions {
         let given = role_by_groups(one.role, one.by_group, &one.mapped);
         let mapped = given.is_some() && one.mapped.iter().any(|role| *role < Role::Owner);
-        if mapped {
-            by_group.push(one.user)
-        } else {
-            by_hand.push(one.user)
-        }
+        let list = if mapped { &mut by_group } else { &mut by_hand };
+        list.push(one.user);
         roles.push((one.user, given.unwrap_or(one.role)));
     }
     let now = tx.ambient().now();
