@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use crate::steps::{self, GLANCE, Steps};
 use crate::verbs::Usage;
 use crate::workshop::Workshop;
-use crate::{mongo, postgres};
+use crate::{judges, mongo, postgres, providers};
 
 /// The variable by which tests find the server.
 pub(crate) const URL_VARIABLE: &str = "MISYBOT_TEST_DATABASE_URL";
@@ -140,6 +140,8 @@ fn start(workshop: &Workshop, place: &Place) -> Result<()> {
     }
     postgres::ensure(workshop)?;
     mongo::ensure(workshop)?;
+    judges::ensure(workshop)?;
+    providers::ensure(workshop)?;
     if !build(workshop).status().context("cannot start `cargo`")?.success() {
         bail!("the build failed");
     }

@@ -3,17 +3,16 @@
 //! and only ever a process beside the tests: nothing of it is linked or shipped
 //! (`docs/adr/0012-a-document-server-behind-the-same-handle.md`).
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::debian::{self, Package};
+use crate::python::Environment;
 use crate::workshop::{Workshop, variable};
 
 /// Pinned: a beta of one maintainer.
-const PACKAGE: &str = "SecantusDB==0.7.0b3";
+const SERVER: Environment =
+    Environment { folder: "mongo-venv", packages: &["SecantusDB==0.7.0b3"] };
 const PROGRAM: &str = "secantusd-py";
 
 /// Finds a server or installs one.
@@ -22,53 +21,16 @@ pub(crate) fn ensure(workshop: &Workshop) -> Result<()> {
         return Ok(());
     }
     eprintln!(
-        "xtask: no `mongod` is installed; putting {PACKAGE} (GPL-2.0, tests only) into target"
+        "xtask: no `mongod` is installed; putting {} (GPL-2.0, tests only) into target",
+        SERVER.packages.join(" ")
     );
-    ensure_python(workshop)?;
-    let place = environment(workshop);
-    if place.exists() {
-        fs::remove_dir_all(&place).context("cannot remove the unfinished environment")?;
-    }
-    run(workshop.command("python3", &["-m", "venv"]).arg(&place))?;
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE];
-    run(workshop.command(place.join("bin/python"), &pip).arg("--no-input"))?;
-    fs::write(marker(&place), PACKAGE).context("cannot mark the environment as whole")?;
-    Ok(())
+    SERVER.ensure(workshop)
 }
 
 /// The program, if there is one.
 pub(crate) fn find(workshop: &Workshop) -> Option<PathBuf> {
     let path = variable("PATH").unwrap_or_default();
     let installed = std::env::split_paths(&path).map(|folder| folder.join("mongod"));
-    let place = environment(workshop);
-    let whole = fs::read_to_string(marker(&place)).is_ok_and(|text| text == PACKAGE);
-    let ours = whole.then(|| place.join("bin").join(PROGRAM));
+    let ours = SERVER.is_whole(workshop).then(|| SERVER.program(workshop, PROGRAM));
     installed.chain(ours).find(|program| program.is_file())
-}
-
-fn environment(workshop: &Workshop) -> PathBuf {
-    workshop.state("mongo-venv")
-}
-
-fn marker(place: &Path) -> PathBuf {
-    place.join("whole")
-}
-
-/// Debian keeps what makes environments in a package of its own.
-fn ensure_python(workshop: &Workshop) -> Result<()> {
-    if workshop.answers("python3", &["-c", "import venv, ensurepip"]) {
-        return Ok(());
-    }
-    let package = Package {
-        name: "python3-venv",
-        before: String::new(),
-        after: String::new(),
-        otherwise: "install MongoDB (`mongod` in PATH) or Python 3 with venv",
-    };
-    debian::install(workshop, &package)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().context("cannot start python3")?;
-    if status.success() { Ok(()) } else { bail!("{PACKAGE} could not be installed ({status})") }
 }

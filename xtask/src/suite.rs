@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::database::{self, Server, URL_VARIABLE};
 use crate::steps::Steps;
 use crate::workshop::Workshop;
-use crate::{gates, mongo, postgres, redis};
+use crate::{gates, judges, mongo, postgres, providers, redis};
 
 /// `cargo xtask test`.
 pub(crate) fn test(workshop: &Workshop, arguments: &[String]) -> Result<()> {
@@ -25,6 +25,8 @@ pub(crate) fn run_tests(
 ) -> Result<()> {
     steps.step("postgresql", |_| postgres::ensure(workshop).map(|()| true))?;
     steps.step("document server", |_| mongo::ensure(workshop).map(|()| true))?;
+    steps.step("judges", |_| judges::ensure(workshop).map(|()| true))?;
+    steps.step("identity providers", |_| providers::ensure(workshop).map(|()| true))?;
     steps.step("redis", |_| redis::ensure(workshop).map(|()| true))?;
     let mut build = if selection.packages {
         database::build(workshop)

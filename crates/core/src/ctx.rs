@@ -20,6 +20,13 @@ pub enum Actor {
     ApiKey(ApiKeyId),
     /// A person who runs the platform.
     Operator(OperatorId),
+    /// A person who runs the platform, as a person of the tenant.
+    Impersonator {
+        /// Who acts.
+        operator: OperatorId,
+        /// As whom.
+        user: UserId,
+    },
     /// A customer or provider whose payload was verified.
     Channel,
     /// MisyBot itself: schedules, sweeps, the first start.
@@ -32,6 +39,8 @@ impl fmt::Display for Actor {
             Self::User(id) => id.fmt(f),
             Self::ApiKey(id) => id.fmt(f),
             Self::Operator(id) => id.fmt(f),
+            // Both, so that every record of what was done names both.
+            Self::Impersonator { operator, user } => write!(f, "{operator} as {user}"),
             Self::Channel => f.write_str("channel"),
             Self::System => f.write_str("system"),
         }

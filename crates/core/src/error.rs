@@ -55,6 +55,12 @@ codes! {
         "Check both. The answer is the same for an unknown address, on purpose.";
     InvalidRefreshToken = "auth.invalid_refresh_token", 401, "The refresh token is not valid",
         "Sign in again. A refresh token works once; using one twice ends its session.";
+    SsoFailed = "auth.sso_failed", 400, "The sign-in through the identity provider did not work",
+        "Start the sign-in again. If it fails again, give the reference to your administrator: the \
+         audit log has the reason under it.";
+    TokenExchangeFailed = "auth.token_exchange_failed", 400, "The token is not exchanged",
+        "`error` is the code of RFC 6749 section 5.2 or RFC 8693 section 2.2.2, \
+         `error_description` says what to change.";
     InvalidSignature = "hook.invalid_signature", 401, "The signature does not match",
         "Sign the raw body with the app secret of the channel account; do not re-serialise it.";
     TenantChoiceNeeded = "auth.tenant_choice_needed", 409, "The account belongs to several tenants",

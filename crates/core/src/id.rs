@@ -159,6 +159,14 @@ typed_ids! {
     JobId = "job";
     /// A record of the audit log.
     AuditId = "aud";
+    /// A group of people that a directory keeps.
+    ScimGroupId = "grp";
+    /// A connection to an identity provider.
+    SsoConnectionId = "sso";
+    /// A domain of a tenant's people.
+    DomainId = "dom";
+    /// A visit of an operator inside a tenant.
+    ImpersonationId = "imp";
 }
 
 #[cfg(test)]

@@ -20,9 +20,7 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
-    KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId,
-    TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DomainId, IdentityId, ImpersonationId, InboxId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, ScimGroupId, SessionId, SsoConnectionId, TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

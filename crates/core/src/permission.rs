@@ -80,10 +80,24 @@ permissions! {
     DeadLetterRead = "dead_letter.read", Supervisor;
     /// Run such a job again.
     DeadLetterReplay = "dead_letter.replay", Admin;
+    /// Keep people and groups as a directory says (SCIM); never owners.
+    ScimManage = "scim.manage", Admin;
     /// Platform: see every tenant's control data (never its content).
     PlatformTenantRead = "platform.tenant.read", Operator;
     /// Platform: create, change and stop tenants.
     PlatformTenantManage = "platform.tenant.manage", Operator;
+    /// See connections to identity providers (never their secrets) and domains.
+    SsoRead = "sso.read", Admin;
+    /// Connect, change and test identity providers, add and verify domains.
+    SsoManage = "sso.manage", Admin;
+    /// See which operators have acted inside the tenant, and why.
+    ImpersonationRead = "impersonation.read", Admin;
+    /// End an operator's visit to the tenant.
+    ImpersonationEnd = "impersonation.end", Owner;
+    /// Platform: act inside a tenant for a limited time and with a reason.
+    PlatformImpersonate = "platform.impersonate", Operator;
+    /// Platform: look around inside a tenant for a limited time and with a reason.
+    PlatformImpersonateRead = "platform.impersonate.read", Operator;
 }
 
 impl Permission {
@@ -225,6 +239,12 @@ impl Grants {
     #[must_use]
     pub const fn intersect(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Those of them that only look.
+    #[must_use]
+    pub fn reading(self) -> Self {
+        self.iter().filter(|one| one.slug().ends_with(".read")).collect()
     }
 
     /// The permissions in the order of the reference.

@@ -6,7 +6,7 @@ use misy_core::error::Fault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::origins;
+use crate::{names, origins};
 
 /// Limits of outgoing calls. The defaults suit a machine of two cores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,9 @@ pub struct Config {
     /// Services of our own, as `https://host[:port]`. They alone are told tenant, trace and request
     /// of a call (`baggage`, `traceparent`, `x-request-id`).
     pub own_origins: Vec<String>,
+    /// Name servers that are asked for proofs of domains, as `ip` or `ip:port`; those of the
+    /// machine if none is named.
+    pub name_servers: Vec<String>,
     /// Longest time for one call from its beginning to the last byte of the answer, in
     /// milliseconds.
     pub deadline_ms: u64,
@@ -56,6 +59,7 @@ impl Default for Config {
         Self {
             private_hosts_allowed: false,
             own_origins: Vec::new(),
+            name_servers: Vec::new(),
             deadline_ms: 15_000,
             connect_timeout_ms: 5_000,
             max_body_bytes: 1024 * 1024,
@@ -98,6 +102,12 @@ impl Config {
                 faults.push(Fault { pointer: format!("/own_origins/{index}"), detail });
             }
         }
+        for (index, text) in self.name_servers.iter().enumerate() {
+            if names::read_server(text).is_none() {
+                let detail = "has to be `ip` or `ip:port`".into();
+                faults.push(Fault { pointer: format!("/name_servers/{index}"), detail });
+            }
+        }
         if self.breaker_open_max_ms < self.breaker_open_ms {
             faults.push(Fault {
                 pointer: "/breaker_open_max_ms".into(),
@@ -115,6 +125,12 @@ impl Config {
 
     pub(crate) fn max_body(&self, asked_bytes: Option<usize>) -> usize {
         asked_bytes.unwrap_or(self.max_body_bytes)
+    }
+
+    /// The name servers that the operator names, or those of the machine.
+    pub fn name_servers(&self) -> names::NameServers {
+        let patience = Duration::from_millis(self.connect_timeout_ms);
+        names::NameServers::new(&self.name_servers, patience)
     }
 
     pub(crate) fn max_wait(&self) -> Duration {

@@ -17,6 +17,7 @@ mod config;
 mod error;
 pub mod guard;
 mod lane;
+pub mod names;
 mod origins;
 mod pace;
 mod record;
@@ -29,6 +30,8 @@ use tokio::time::{Instant, timeout_at};
 pub use call::{Answer, Call, Pacing};
 pub use config::Config;
 pub use error::Error;
+
+pub use names::{NameServers, TxtRecords};
 
 use client::Clients;
 use lane::{Key, Lanes};

@@ -3,4 +3,4 @@
 mod service;
 
 pub use service::Bearers;
-pub(crate) use service::verify;
+pub(crate) use service::{by_token, verify};

@@ -8,12 +8,20 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod domains;
+pub mod exchanges;
+pub mod impersonations;
+pub mod oidc;
 pub mod passwords;
 pub mod revocations;
 pub mod roles;
+pub mod saml;
+pub mod scim;
 pub mod sessions;
 pub mod sightings;
 pub mod signing_keys;
+pub mod sso;
+pub mod sso_connections;
 pub mod tokens;
 pub mod users;
 
@@ -30,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use accounts::{Email, ensure_operator};
 pub use authentication::Bearers;
 pub use config::Config;
+pub use sso::Outside;
 pub use users::Provisioner;
 
 use attempts::Attempts;
@@ -48,6 +57,7 @@ pub struct Deps {
     pub(crate) known_keys: api_keys::KnownKeys,
     pub(crate) by_address: Attempts,
     pub(crate) by_account: Attempts,
+    outside: Option<Outside>,
 }
 
 impl Deps {
@@ -70,11 +80,22 @@ impl Deps {
             known_keys: api_keys::KnownKeys::new(),
             by_address: Attempts::new(config.per_address, ambient.clone()),
             by_account: Attempts::new(config.per_account, ambient.clone()),
+            outside: None,
             db,
             ambient,
             system,
             config,
         })
+    }
+
+    /// With ways out and tenants' keys, which single sign-on needs.
+    #[must_use]
+    pub fn with_outside(self, outside: Outside) -> Self {
+        Self { outside: Some(outside), ..self }
+    }
+
+    pub(crate) fn outside(&self) -> Result<&Outside, sso_connections::Error> {
+        self.outside.as_ref().ok_or(sso_connections::Error::NoWayOut)
     }
 
     /// Renews what this process knows of revocations and keys, and writes down what it has seen
@@ -98,6 +119,14 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(roles::http::router(deps))
         .merge(api_keys::http::router(deps))
         .merge(signing_keys::http::router(deps))
+        .merge(scim::http::router(deps))
+        .merge(sso_connections::http::router(deps))
+        .merge(sso::http::router(deps))
+        .merge(oidc::http::router(deps))
+        .merge(saml::http::router(deps))
+        .merge(domains::http::router(deps))
+        .merge(exchanges::http::router(deps))
+        .merge(impersonations::http::router(deps))
 }
 
 /// Every job of this room.
@@ -129,9 +158,27 @@ pub enum Error {
     /// An access token is not believed.
     #[error(transparent)]
     Token(#[from] tokens::Error),
+    /// About what a directory asks for.
+    #[error(transparent)]
+    Scim(#[from] scim::Error),
     /// Tried too often.
     #[error(transparent)]
     Attempts(#[from] attempts::Error),
+    /// About connections to identity providers.
+    #[error(transparent)]
+    SsoConnection(#[from] sso_connections::Error),
+    /// About token exchange.
+    #[error(transparent)]
+    Exchange(#[from] exchanges::Error),
+    /// About visits of operators.
+    #[error(transparent)]
+    Impersonation(#[from] impersonations::Error),
+    /// About domains.
+    #[error(transparent)]
+    Domain(#[from] domains::Error),
+    /// About logins through them.
+    #[error(transparent)]
+    Sso(#[from] sso::Error),
     /// Changed since it was read.
     #[error(transparent)]
     Stale(#[from] misy_web::Stale),
@@ -153,7 +200,13 @@ impl Error {
             Self::ApiKey(error) => error,
             Self::Password(error) => error,
             Self::Token(error) => error,
+            Self::Scim(error) => error,
             Self::Attempts(error) => error,
+            Self::SsoConnection(error) => error,
+            Self::Exchange(error) => error,
+            Self::Impersonation(error) => error,
+            Self::Domain(error) => error,
+            Self::Sso(error) => error,
             Self::Stale(error) => error,
             Self::Store(error) => error,
             Self::SigningKey(_) => return None,
@@ -181,6 +234,15 @@ impl From<users::model::Refusal> for Error {
         match refusal {
             users::model::Refusal::Beyond(error) => error.into(),
             users::model::Refusal::Rule(error) => error.into(),
+        }
+    }
+}
+
+impl From<scim::model::groups::MappingRefusal> for Error {
+    fn from(refusal: scim::model::groups::MappingRefusal) -> Self {
+        match refusal {
+            scim::model::groups::MappingRefusal::Beyond(error) => error.into(),
+            scim::model::groups::MappingRefusal::Rule(error) => error.into(),
         }
     }
 }

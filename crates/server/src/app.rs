@@ -96,8 +96,13 @@ impl App {
             misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
         let own = root.derive("identity");
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
-        let identity = Arc::new(identity.await?);
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
+        let gateway = Gateway::new(config.egress.clone(), ambient.clone());
+        let vault = Arc::<misy_tenancy::Keys>::clone(&keys);
+        let names = Arc::new(config.egress.name_servers());
+        let (way, time) = (gateway.clone(), ambient.clone());
+        let outside = misy_identity::Outside::new(way, names, vault, &own, time);
+        let identity = Arc::new(identity.await?.with_outside(outside));
         let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
         let tenancy = Arc::new(misy_tenancy::Deps {
             db: db.clone(),
@@ -114,7 +119,7 @@ impl App {
             documents,
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
-            egress: Gateway::new(config.egress.clone(), ambient.clone()),
+            egress: gateway,
             vault: keys,
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),

@@ -25,12 +25,13 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 20] = [
+pub const CONTROL: [(&str, Option<&str>); 23] = [
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),
     ("credentials", Some("realm")),
     ("dead_letters", Some("tenant_id")),
+    ("domain_routes", Some("tenant_id")),
     ("jobs", Some("tenant_id")),
     ("memberships", Some("tenant_id")),
     ("operators", None),
@@ -43,8 +44,10 @@ pub const CONTROL: [(&str, Option<&str>); 20] = [
     ("revocations", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
+    ("session_reaches", None),
     ("sessions", None),
     ("signing_keys", None),
+    ("sso_routes", Some("tenant_id")),
     ("tenants", Some("id")),
 ];
 

@@ -3,12 +3,16 @@
 
 pub mod ambient;
 pub mod contexts;
+pub mod judges;
 pub mod mongo;
 pub mod postgres;
+pub mod providers;
 pub mod redis;
 
 pub use ambient::{HandClock, Seeded, WallClock, ambient, ambient_with, wall_ambient};
 pub use contexts::{ctx, platform_ctx};
+pub use judges::judges;
 pub use mongo::TestMongo;
 pub use postgres::TestDatabase;
+pub use providers::{OidcProvider, SamlProvider};
 pub use redis::TestRedis;

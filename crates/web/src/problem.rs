@@ -25,6 +25,8 @@ pub struct Problem {
     challenge: &'static str,
     /// What only the log learns.
     cause: Option<String>,
+    /// The code of RFC 6749 section 5.2, for what OAuth clients ask.
+    oauth: Option<&'static str>,
 }
 
 impl Problem {
@@ -37,7 +39,16 @@ impl Problem {
             retry_after_s: None,
             challenge: "Bearer",
             cause: None,
+            oauth: None,
         }
+    }
+
+    /// With `error` and `error_description` as OAuth clients read them (RFC 6749 section 5.2), as
+    /// members beside those of a problem.
+    #[must_use]
+    pub const fn with_oauth_error(mut self, error: &'static str) -> Self {
+        self.oauth = Some(error);
+        self
     }
 
     /// With one sentence about this occurrence, safe to show to the caller.
@@ -90,6 +101,10 @@ impl Problem {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    fn said(&self) -> String {
+        self.detail.clone().unwrap_or_else(|| self.code.help().to_owned())
+    }
+
     /// The body, which names the request that is being answered.
     pub(crate) fn document(&self) -> Document {
         let request = request::current_id();
@@ -97,10 +112,12 @@ impl Problem {
             kind: format!("/docs/errors#{}", self.code.slug()),
             title: self.code.title().to_owned(),
             status: self.code.status(),
-            detail: self.detail.clone().unwrap_or_else(|| self.code.help().to_owned()),
+            detail: self.said(),
             instance: request.map(|id| format!("urn:misy:request:{id}")),
             code: self.code.slug().to_owned(),
             errors: self.faults.clone(),
+            error: self.oauth,
+            error_description: self.oauth.map(|_| self.said()),
         }
     }
 }
@@ -117,6 +134,7 @@ impl<E: Public> From<E> for Problem {
             retry_after_s: error.retry_after_s(),
             challenge: "Bearer",
             cause: own.then(|| chain(&error)),
+            oauth: None,
         }
     }
 }
@@ -156,6 +174,12 @@ pub(crate) struct Document {
     /// Every fault of the content.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<Fault>,
+    /// The code of RFC 6749, where an OAuth client asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<&'static str>,
+    /// `detail` once more, where an OAuth client asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_description: Option<String>,
 }
 
 /// Rides on a response for the canonical log line.

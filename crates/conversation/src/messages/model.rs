@@ -91,7 +91,7 @@ impl Author {
     /// Whoever acts, as the author of a message that goes out.
     pub fn of(actor: Actor) -> Self {
         let kind = match actor {
-            Actor::User(_) | Actor::Operator(_) => AuthorKind::User,
+            Actor::User(_) | Actor::Operator(_) | Actor::Impersonator { .. } => AuthorKind::User,
             Actor::ApiKey(_) | Actor::Channel | Actor::System => AuthorKind::System,
         };
         Self { kind, id: Some(actor.to_string()) }

@@ -9,7 +9,7 @@ use misy_web::{AuthError, Authenticator, Peer, Principal};
 
 use crate::tokens::model::{looks_like_token, peek_kid};
 use crate::tokens::{self, Claims, Subject};
-use crate::{Deps, Error, api_keys, sessions};
+use crate::{Deps, Error, api_keys, impersonations, sessions};
 
 /// Access tokens and API keys as `Authorization: Bearer`.
 pub struct Bearers(pub Arc<Deps>);
@@ -33,7 +33,10 @@ impl Authenticator for Bearers {
     }
 }
 
-async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
+pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
+    if impersonations::model::looks_like_visit(bearer.expose()) {
+        return impersonations::service::admit(deps, bearer).await;
+    }
     let claims = verify(deps, bearer).await?;
     let person = match claims.subject {
         Subject::User { user, .. } => user.uuid(),

@@ -54,6 +54,32 @@ pub(crate) async fn raise_user(tx: &mut TenantTx, user: UserId, minimum: i64) ->
     tx.execute(RAISE, &[&subjects, &tenant, &"user", &minima]).await.map(drop)
 }
 
+/// The same for several users.
+pub(crate) async fn raise_users(tx: &mut TenantTx, raised: &[(Uuid, i64)]) -> Result<(), Error> {
+    let (subjects, minima): (Vec<Uuid>, Vec<i64>) = raised.iter().copied().unzip();
+    let tenant = Some(tx.tenant());
+    tx.execute(RAISE, &[&subjects, &tenant, &"user", &minima]).await.map(drop)
+}
+
+const RAISE_UNTIL: &str = "
+    insert into revocations (subject, tenant_id, kind, minimum, created_at)
+    values ($1, $2, 'session', $3, $4)
+    on conflict (subject) do update
+        set minimum = greatest(revocations.minimum, excluded.minimum),
+            txid = pg_current_xact_id(), created_at = excluded.created_at";
+
+/// Tokens of this session below the version are dead, and stay so until they have expired: they
+/// may live longer than others, and so must what keeps them dead.
+pub(crate) async fn raise_until(
+    tx: &mut TenantTx,
+    session: Uuid,
+    minimum: i64,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let tenant = tx.tenant();
+    tx.execute(RAISE_UNTIL, &[&session, &tenant, &minimum, &expires_at]).await.map(drop)
+}
+
 /// Transactions below the snapshot's `xmin` have ended, so the next look may begin there.
 const LIST_SINCE: &str = "
     select pg_snapshot_xmin(pg_current_snapshot())::text as next, subject, minimum, created_at

@@ -40,7 +40,7 @@ pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 const DEVICE_CHARS_MAX: usize = 200;
 
 /// A person with a session: an access token that was let in.
-struct SignedIn(Claims);
+pub(crate) struct SignedIn(pub(crate) Claims);
 
 impl FromRequestParts<Arc<Deps>> for SignedIn {
     type Rejection = Problem;
@@ -70,7 +70,7 @@ struct LoginBody {
 
 /// A pair of tokens.
 #[derive(Serialize, ToSchema)]
-struct TokenPair {
+pub(crate) struct TokenPair {
     /// Send it as `Authorization: Bearer`.
     access_token: String,
     /// Always `Bearer`.
@@ -85,7 +85,7 @@ struct TokenPair {
     tenant: Option<String>,
 }
 
-fn handed_out(pair: Pair) -> impl IntoResponse {
+pub(crate) fn handed_out(pair: Pair) -> impl IntoResponse {
     let body = TokenPair {
         access_token: pair.access.expose().to_owned(),
         token_type: "Bearer",
@@ -95,6 +95,12 @@ fn handed_out(pair: Pair) -> impl IntoResponse {
         tenant: pair.slug,
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(body))
+}
+
+/// What the program that signs in calls itself.
+pub(crate) fn device_of(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    Some(agent.chars().take(DEVICE_CHARS_MAX).collect())
 }
 
 /// Signs in with a password, into a tenant or, as an operator, into the platform.
@@ -108,8 +114,7 @@ async fn login(
     headers: HeaderMap,
     Valid(body): Valid<LoginBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let device = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let device = device.map(|agent| agent.chars().take(DEVICE_CHARS_MAX).collect());
+    let device = device_of(&headers);
     let LoginBody { email: Personal(email), password, tenant } = body;
     let login = Login { email, password, tenant, device, peer };
     Ok(handed_out(service::login(&deps, &ctx, login).await?))

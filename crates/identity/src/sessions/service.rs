@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, Timestamp};
+use misy_core::{
+    Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, TenantId, Timestamp,
+};
 use misy_store::{Audit, PlatformTx};
 use misy_web::Peer;
 use serde_json::{Value, json};
@@ -16,10 +18,10 @@ use super::model::{
 };
 use super::store::{self, Listed};
 use crate::accounts::Email;
-use crate::accounts::model::{Choice, Person, Standing, choose};
+use crate::accounts::model::{Choice, Credential, Person, Standing, choose};
 use crate::accounts::store::{self as accounts_store, Bumped, PLATFORM};
 use crate::tokens::{Claims, Issuer, Subject};
-use crate::{Deps, Error, passwords, revocations, sightings, users};
+use crate::{Deps, Error, exchanges, passwords, revocations, sightings, users};
 
 /// A try to sign in.
 pub(super) struct Login {
@@ -54,7 +56,9 @@ pub(super) async fn login(deps: &Deps, ctx: &PlatformCtx, login: Login) -> Resul
     };
     let hashes: Vec<&str> = credentials.iter().map(|one| one.hash.as_str()).collect();
     let matches = deps.hasher.find_matches(email.as_str(), &login.password, &hashes).await?;
-    let proved = matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
+    let proved: Vec<Credential> =
+        matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
+    let reach = exchanges::model::reach_of(&proved);
     let (standing, slug) = match choose(proved, login.tenant.as_deref()) {
         Choice::Enter(standing, slug) => (standing, slug),
         Choice::Which(slugs) => return Err(SessionError::TenantChoiceNeeded(slugs).into()),
@@ -64,8 +68,43 @@ pub(super) async fn login(deps: &Deps, ctx: &PlatformCtx, login: Login) -> Resul
     deps.by_account.put_back(email.as_str());
     let mut tx = deps.db.platform(ctx).await?;
     let pair = begin(deps, &mut tx, standing, login.device).await?;
+    exchanges::store::note_reach(&mut tx, pair.session, &reach).await?;
     tx.commit().await?;
     Ok(Pair { slug, ..pair })
+}
+
+/// Opens a session for a person whom something else than a password has proved.
+pub(crate) async fn open(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    standing: Standing,
+    device: Option<String>,
+) -> Result<Pair, Error> {
+    let mut tx = deps.db.platform(ctx).await?;
+    let pair = begin(deps, &mut tx, standing, device).await?;
+    tx.commit().await?;
+    Ok(pair)
+}
+
+/// Ends these sessions of a tenant, because their provider says so. Gives how many there were.
+pub(crate) async fn end_many(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    tenant: TenantId,
+    sessions: &[Uuid],
+) -> Result<usize, Error> {
+    let mut tx = deps.db.platform(ctx).await?;
+    let (reason, now) = (EndReason::Logout, deps.ambient.now());
+    let ended = store::end_many(&mut tx, sessions, reason, now).await?;
+    revocations::store::raise_sessions(&mut tx, Some(tenant), &ended).await?;
+    for (id, _) in &ended {
+        let detail = json!({"tenant": tenant, "reason": reason.slug(), "by": "sso"});
+        let id = SessionId::from_uuid(*id);
+        tx.audit(Audit::new("session.ended", "session", id).with(detail));
+    }
+    tx.commit().await?;
+    deps.revocations.note(&ended);
+    Ok(ended.len())
 }
 
 async fn begin(
@@ -212,7 +251,7 @@ fn person_of(subject: Subject) -> (Person, Uuid) {
 }
 
 /// Signs out: ends the session of this token.
-pub(super) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> Result<(), Error> {
+pub(crate) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> Result<(), Error> {
     let (person, id) = person_of(claims.subject);
     let tx = deps.db.platform(ctx).await?;
     let reason = EndReason::Logout;
@@ -314,7 +353,7 @@ pub(super) async fn me_in_tenant(deps: &Deps, ctx: &Ctx) -> Result<Me, Error> {
     let mut tx = deps.db.read(ctx).await?;
     let slug = accounts_store::find_slug(&mut tx).await?;
     match ctx.actor() {
-        Actor::User(id) => {
+        Actor::User(id) | Actor::Impersonator { user: id, .. } => {
             let user = users::store::find(&mut tx, id).await?;
             Ok(Me::User { user: user.ok_or(SessionError::NotFound)?, slug })
         }

@@ -160,6 +160,21 @@ pub(super) async fn end(
     Ok(rows.iter().map(|row| (row.get("id"), row.get("sv"))).collect())
 }
 
+const END_MANY: &str = "
+    update sessions set ended_at = $2, end_reason = $3, sv = sv + 1
+    where id = any($1) and ended_at is null returning id, sv";
+
+/// Ends these sessions. Gives what is dead now.
+pub(super) async fn end_many(
+    tx: &mut PlatformTx,
+    sessions: &[Uuid],
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Vec<(Uuid, i64)>, Error> {
+    let rows = tx.query(END_MANY, &[&sessions, &now, &reason.slug()]).await?;
+    Ok(rows.iter().map(|row| (row.get("id"), row.get("sv"))).collect())
+}
+
 const ACCOUNT: &str = "select account_id from sessions where id = $1";
 
 /// The account of a session.

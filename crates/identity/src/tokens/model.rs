@@ -159,8 +159,13 @@ impl Sealer {
 
     /// Signs the claims as a compact JWS.
     pub fn seal(&self, issuer: &Issuer, claims: &Claims) -> String {
-        let header = Header { alg: ALG, typ: TYP, kid: &self.kid };
-        let mut token = format!("{}.{}", part(&header), part(&Wire::new(issuer, claims)));
+        self.sign(TYP, &Wire::new(issuer, claims))
+    }
+
+    /// Signs a body as a compact JWS of this type.
+    pub(crate) fn sign(&self, typ: &str, body: &impl Serialize) -> String {
+        let header = Header { alg: ALG, typ, kid: &self.kid };
+        let mut token = format!("{}.{}", part(&header), part(body));
         let signature = self.pair.sign(token.as_bytes());
         token.push('.');
         token.push_str(&crypto::to_base64url(signature.as_ref()));
@@ -234,13 +239,19 @@ fn decode(part: &str) -> Option<Vec<u8>> {
     (part.len() <= TOKEN_BYTES_MAX).then(|| crypto::from_base64url(part)).flatten()
 }
 
-/// Believes a token or says why not. `find_key` is the table of keys.
-pub(crate) fn verify(
+/// The `typ` of a token, before anything of it is believed.
+pub(crate) fn is_of_type(token: &str, typ: &str) -> bool {
+    let header = token.split('.').next().and_then(decode);
+    let header = header.as_deref().map(serde_json::from_slice::<Header<'_>>);
+    header.is_some_and(|header| header.is_ok_and(|header| header.typ == typ))
+}
+
+/// Believes the signature of a token of this type and gives its body, or says why not.
+pub(crate) fn open<T: serde::de::DeserializeOwned>(
     token: &str,
-    issuer: &Issuer,
-    now: Timestamp,
+    typ: &str,
     find_key: impl Fn(&str) -> Option<PublicKey>,
-) -> Result<Claims, Error> {
+) -> Result<T, Error> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Error::Malformed);
     }
@@ -248,7 +259,7 @@ pub(crate) fn verify(
     let (header, body) = signed.split_once('.').ok_or(Error::Malformed)?;
     let header = decode(header).ok_or(Error::Malformed)?;
     let header: Header<'_> = serde_json::from_slice(&header).map_err(|_| Error::Malformed)?;
-    if header.alg != ALG || header.typ != TYP {
+    if header.alg != ALG || header.typ != typ {
         return Err(Error::WrongKind);
     }
     let key = find_key(header.kid).ok_or(Error::UnknownKey)?;
@@ -257,12 +268,27 @@ pub(crate) fn verify(
         return Err(Error::Forged);
     }
     let body = decode(body).ok_or(Error::Malformed)?;
-    let wire: Wire = serde_json::from_slice(&body).map_err(|_| Error::Malformed)?;
+    serde_json::from_slice(&body).map_err(|_| Error::Malformed)
+}
+
+/// Whether a token of ours is valid now by its `exp`, `nbf` and `iat`.
+pub(crate) fn is_due(now: Timestamp, exp: i64, nbf: i64, iat: i64) -> bool {
+    let now = now.as_second();
+    now < exp && now + SKEW_S >= nbf && now + SKEW_S >= iat
+}
+
+/// Believes a token or says why not. `find_key` is the table of keys.
+pub(crate) fn verify(
+    token: &str,
+    issuer: &Issuer,
+    now: Timestamp,
+    find_key: impl Fn(&str) -> Option<PublicKey>,
+) -> Result<Claims, Error> {
+    let wire: Wire = open(token, TYP, find_key)?;
     if wire.iss != issuer.issuer || wire.aud != issuer.audience {
         return Err(Error::Elsewhere);
     }
-    let now = now.as_second();
-    if now >= wire.exp || now + SKEW_S < wire.nbf || now + SKEW_S < wire.iat {
+    if !is_due(now, wire.exp, wire.nbf, wire.iat) {
         return Err(Error::Expired);
     }
     wire.claims().ok_or(Error::Malformed)

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::model::{Status, User};
 use crate::roles::store::read_role;
 
-fn read(row: &Row) -> Result<User, Error> {
+/// A person from their row.
+pub(crate) fn read(row: &Row) -> Result<User, Error> {
     let status: &str = row.get("status");
     Ok(User {
         id: UserId::from_uuid(row.get("id")),
@@ -31,7 +32,7 @@ const INSERT: &str = "
     values ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
 
 /// Adds a person.
-pub(super) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> {
+pub(crate) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> {
     let (tenant, id) = (tx.tenant(), user.id.uuid());
     tx.execute(
         INSERT,
@@ -61,7 +62,7 @@ pub(crate) async fn find(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, 
 const LOCK: &str = "select * from users where tenant_id = $1 and id = $2 for update";
 
 /// A person by id, who stays as they are until the transaction ends.
-pub(super) async fn lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, Error> {
+pub(crate) async fn lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, Error> {
     let tenant = tx.tenant();
     tx.query_opt(LOCK, &[&tenant, &id.uuid()]).await?.as_ref().map(read).transpose()
 }
@@ -69,7 +70,7 @@ pub(super) async fn lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, 
 const LOCK_BY_EMAIL: &str = "select * from users where tenant_id = $1 and email = $2 for update";
 
 /// A person by normalised address, who stays as they are until the transaction ends.
-pub(super) async fn lock_by_email(tx: &mut TenantTx, email: &str) -> Result<Option<User>, Error> {
+pub(crate) async fn lock_by_email(tx: &mut TenantTx, email: &str) -> Result<Option<User>, Error> {
     let tenant = tx.tenant();
     tx.query_opt(LOCK_BY_EMAIL, &[&tenant, &email]).await?.as_ref().map(read).transpose()
 }
@@ -104,7 +105,7 @@ const UPDATE: &str = "
     where tenant_id = $1 and id = $2 returning *";
 
 /// Saves name, role and status.
-pub(super) async fn update(
+pub(crate) async fn update(
     tx: &mut TenantTx,
     user: &User,
     now: Timestamp,
@@ -126,7 +127,7 @@ const UPDATE_MEMBERSHIP: &str = "
 
 /// Carries role and status to the directory; gives the version below which tokens are dead. With
 /// `shut_out` the sessions die too.
-pub(super) async fn update_membership(
+pub(crate) async fn update_membership(
     tx: &mut TenantTx,
     user: &User,
     shut_out: bool,
@@ -146,7 +147,7 @@ const DELETE: &str = "
     delete from users where tenant_id = $1 and id = $2";
 
 /// Removes a person.
-pub(super) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
+pub(crate) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
     let tenant = tx.tenant();
     tx.execute(DELETE, &[&tenant, &id.uuid()]).await.map(drop)
 }

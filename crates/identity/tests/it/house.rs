@@ -1,19 +1,22 @@
 //! Room `identity`: a program with a database of its own, and its callers.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use misy_core::crypto::Key;
 use misy_core::{Personal, Role, Secret, TenantId};
+use misy_egress::names::LookupError;
+use misy_egress::{Gateway, TxtRecords};
 use misy_identity::attempts::Allowance;
-use misy_identity::{Bearers, Config, Deps, Email, Provisioner, ensure_operator};
+use misy_identity::{Bearers, Config, Deps, Email, Outside, Provisioner, ensure_operator};
 use misy_jobs::Provision;
 use misy_jobs::provision::{Owner, TenantSeed};
-use misy_store::{Db, DbRole};
+use misy_store::{Db, DbRole, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{Kit, TenantDirectory};
 use serde_json::{Value, json};
@@ -34,12 +37,61 @@ impl TenantDirectory for EverybodyActive {
     }
 }
 
+/// Each tenant's key is made of its id.
+struct KeyOfId;
+
+#[async_trait]
+impl Vault for KeyOfId {
+    async fn current(&self, tx: &mut TenantTx) -> Result<TenantKey, misy_store::Error> {
+        let key = Key::new([7; 32]).derive(&tx.ctx().tenant().to_string());
+        Ok(TenantKey { version: 1, key })
+    }
+
+    async fn of_version(
+        &self,
+        tx: &mut TenantTx,
+        wanted: u32,
+    ) -> Result<Option<TenantKey>, misy_store::Error> {
+        self.current(tx).await.map(|key| Some(key).filter(|key| key.version == wanted))
+    }
+}
+
+/// Texts by name, as a name server would tell them.
+#[derive(Clone, Default)]
+pub(crate) struct Names(Arc<Mutex<HashMap<String, Vec<String>>>>);
+
+impl Names {
+    pub(crate) fn publish(&self, name: &str, text: &str) {
+        let mut known = self.0.lock().expect("not poisoned");
+        known.entry(name.to_owned()).or_default().push(text.to_owned());
+    }
+}
+
+#[async_trait]
+impl TxtRecords for Names {
+    async fn look_up(&self, name: &str) -> Result<Vec<String>, LookupError> {
+        match self.0.lock().expect("not poisoned").get(name) {
+            Some(texts) if texts.is_empty() => Err(LookupError::Unanswered),
+            found => Ok(found.cloned().unwrap_or_default()),
+        }
+    }
+}
+
+/// Ways out that may lead to this machine, where tests have their providers.
+fn outside(db: &Db, names: &Names, root: &Key) -> Outside {
+    let ambient = db.ambient().clone();
+    let config = misy_egress::Config { private_hosts_allowed: true, ..Default::default() };
+    let gateway = Gateway::new(config, ambient.clone());
+    Outside::new(gateway, Arc::new(names.clone()), Arc::new(KeyOfId), root, ambient)
+}
+
 /// One process of the program.
 pub(crate) struct House {
     pub(crate) database: TestDatabase,
     pub(crate) clock: HandClock,
     pub(crate) db: Db,
     pub(crate) deps: Arc<Deps>,
+    pub(crate) names: Names,
     router: Router,
 }
 
@@ -88,6 +140,10 @@ impl House {
         Self::on(TestDatabase::create().await, HandClock::default(), config, 1).await
     }
 
+    pub(crate) async fn at(clock: HandClock, config: Config) -> Self {
+        Self::on(TestDatabase::create().await, clock, config, 1).await
+    }
+
     /// Another installation, with the same names and other keys.
     pub(crate) async fn elsewhere() -> Self {
         Self::on(TestDatabase::create().await, HandClock::default(), generous(), 3).await
@@ -101,8 +157,9 @@ impl House {
     async fn on(database: TestDatabase, clock: HandClock, config: Config, seed: u64) -> Self {
         let db = database.db(ambient_with(&clock, seed));
         let root = Key::new([5; 32]);
+        let names = Names::default();
         let deps = Deps::open(db.clone(), &root, platform_ctx(), config).await.expect("opens");
-        let deps = Arc::new(deps);
+        let deps = Arc::new(deps.with_outside(outside(&db, &names, &root)));
         let kit = Kit::new(
             db.clone(),
             Arc::new(Bearers(Arc::clone(&deps))),
@@ -111,7 +168,12 @@ impl House {
             misy_web::Config::default(),
         );
         let router = misy_web::app(misy_identity::router(&deps), kit);
-        Self { database, clock, db, deps, router }
+        Self { database, clock, db, deps, names, router }
+    }
+
+    /// Every route, to be served on a socket.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) async fn send(
@@ -147,6 +209,14 @@ impl House {
         self.answer(request.body(Body::from(body.to_string())).expect("a request")).await
     }
 
+    /// Sends a request and gives the answer with its headers.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> Response<String> {
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        Response::from_parts(parts, String::from_utf8(bytes.to_vec()).expect("UTF-8"))
+    }
+
     /// Sends a request with any headers.
     pub(crate) async fn answer(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
@@ -156,6 +226,17 @@ impl House {
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         let body = String::from_utf8(bytes.to_vec()).expect("UTF-8");
         Answer { status, retry_after_s, body }
+    }
+
+    /// Serves it on this machine until the test ends; gives the address.
+    pub(crate) async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let router = self.router.clone();
+        let config = misy_web::serve::Config::default();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+        tokio::spawn(misy_web::serve(listener, router, config, std::future::pending()));
+        format!("http://{address}")
     }
 
     pub(crate) async fn get(&self, path: &str, bearer: &str) -> Answer {
@@ -256,6 +337,13 @@ impl House {
         rows.await.expect("a row").get(0)
     }
 
+    /// One text that a statement gives, asked by the superuser.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        let rows =
+            as_client(self.database.superuser(), async |client| client.query_one(sql, &[]).await);
+        rows.await.expect("a row").get(0)
+    }
+
     /// Runs statements as the superuser.
     pub(crate) async fn alter(&self, sql: &str) {
         let superuser = self.database.superuser();
@@ -292,7 +380,7 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    fn of(answer: &Answer) -> Self {
+    pub(crate) fn of(answer: &Answer) -> Self {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         Self {
             access: answer.text("access_token"),

@@ -235,6 +235,12 @@ impl Estate {
         self.name("ApiKeyId", &made);
         let secret = made["secret"].as_str().expect("shown once").to_owned();
         self.named.insert("key".to_owned(), secret.clone());
+        let name = self.canary(world, "a group of the directory");
+        let group = json!({ "displayName": name });
+        let made = self.own(world, "POST", "/scim/v2/Groups", group).await;
+        self.name("ScimGroupId", &made);
+        let words = [("resource_type", "User"), ("schema", "urn:x")];
+        self.named.extend(words.map(|(name, text)| (name.to_owned(), text.to_owned())));
         self.secret("an API key", &secret);
     }
 

@@ -63,8 +63,23 @@ impl Operation {
 }
 
 /// Query parameters whose values are the same for everybody: none of them names a thing.
-const COMMON: [&str; 8] =
-    ["limit", "order", "kind", "status", "plan", "action", "resource", "language"];
+const COMMON: [&str; 15] = [
+    "limit",
+    "order",
+    "kind",
+    "status",
+    "plan",
+    "action",
+    "resource",
+    "language",
+    "attributes",
+    "count",
+    "excludedAttributes",
+    "filter",
+    "sortBy",
+    "sortOrder",
+    "startIndex",
+];
 
 /// Fields of bodies that are texts and yet name something.
 const NAMING: [(&str, &str); 3] = [("tenant", "slug"), ("email", "email"), ("value", "phone")];

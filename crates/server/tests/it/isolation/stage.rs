@@ -108,6 +108,9 @@ impl Stage {
             "KnowledgeEntryId" => post("/v1/knowledge-entries", entry()).await,
             "KnowledgeDocumentId" => post("/v1/knowledge-documents", document()).await,
             "JobId" => self.world.failed_job(&self.mine.named["TenantId"], "x").await,
+            "ScimGroupId" => {
+                post("/scim/v2/Groups", json!({ "displayName": self.world.word() })).await
+            }
             _ => self.mine.named[kind].clone(),
         }
     }
@@ -179,6 +182,7 @@ impl Stage {
                 json!({ "slug": self.world.word(), "name": "x", "owner": owner })
             }
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+            ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
             ("POST", "/v1/users") => self.newcomer(),
             ("POST", "/hooks/{hook}") => delivery(&self.mine.account),

@@ -1,0 +1,8 @@
+//! Room `identity`: domains that a tenant has proved to be its own, and where their people sign in.
+
+pub(crate) mod http;
+pub(crate) mod model;
+pub(crate) mod service;
+pub(crate) mod store;
+
+pub use model::Error;

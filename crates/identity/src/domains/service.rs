@@ -1,0 +1,164 @@
+//! Room `identity`: adding, proving and removing domains, and finding where somebody signs in.
+
+use misy_core::{
+    Ctx, Cursor, DomainId, Limit, Page, Permission, PlatformCtx, SsoConnectionId, crypto,
+};
+use misy_store::{Audit, TenantTx};
+use misy_web::{IfMatch, Peer};
+use serde_json::json;
+
+use super::model::{self, Domain, Error, Realm};
+use super::store;
+use crate::accounts::Email;
+use crate::sso::model::domain_of;
+use crate::{Deps, Error as Failure, sso_connections};
+
+/// Adds a domain; it counts once it is verified.
+pub(super) async fn create(
+    deps: &Deps,
+    ctx: &Ctx,
+    name: &str,
+    connection: Option<SsoConnectionId>,
+) -> Result<Domain, Failure> {
+    ctx.require(Permission::SsoManage)?;
+    let domain = Domain {
+        id: deps.ambient.id(),
+        name: model::normalise(name)?,
+        token: crypto::to_base64url(&deps.ambient.bytes::<24>()),
+        connection,
+        verified_at: None,
+        checked_at: None,
+        version: 1,
+        created_at: deps.ambient.now(),
+    };
+    let mut tx = deps.db.tenant(ctx).await?;
+    check_connection(&mut tx, connection).await?;
+    let taken = |error: misy_store::Error| -> Failure {
+        if error.unique_violation().is_some() { Error::Taken.into() } else { error.into() }
+    };
+    store::insert(&mut tx, &domain).await.map_err(taken)?;
+    tx.audit(Audit::new("domain.created", "domain", domain.id));
+    tx.commit().await?;
+    Ok(domain)
+}
+
+async fn check_connection(
+    tx: &mut TenantTx,
+    connection: Option<SsoConnectionId>,
+) -> Result<(), Failure> {
+    let Some(id) = connection else { return Ok(()) };
+    if sso_connections::store::find(tx, id).await?.is_some() {
+        return Ok(());
+    }
+    let fault = sso_connections::model::fault("/connection_id", "is no connection of the tenant");
+    Err(Error::Invalid(vec![fault]).into())
+}
+
+/// One page of the tenant's domains.
+pub(super) async fn list(
+    deps: &Deps,
+    ctx: &Ctx,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<Domain>, Failure> {
+    ctx.require(Permission::SsoRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let rows = store::list(&mut tx, cursor.map(|cursor| cursor.0), limit.fetch()).await?;
+    Ok(Page::cut(rows, limit, |domain| domain.id))
+}
+
+/// One domain.
+pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: DomainId) -> Result<Domain, Failure> {
+    ctx.require(Permission::SsoRead)?;
+    let mut tx = deps.db.read(ctx).await?;
+    Ok(store::find(&mut tx, id).await?.ok_or(Error::NotFound)?)
+}
+
+/// Changes where the people of a domain sign in.
+pub(super) async fn update(
+    deps: &Deps,
+    ctx: &Ctx,
+    id: DomainId,
+    connection: Option<Option<SsoConnectionId>>,
+    seen: &IfMatch,
+) -> Result<Domain, Failure> {
+    ctx.require(Permission::SsoManage)?;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let before = store::lock(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    seen.check(before.version)?;
+    let after = Domain { connection: connection.unwrap_or(before.connection), ..before };
+    check_connection(&mut tx, after.connection).await?;
+    let saved = store::update(&mut tx, &after).await?.ok_or(Error::NotFound)?;
+    if saved.verified_at.is_some() {
+        store::save_route(&mut tx, &saved).await?;
+    }
+    tx.audit(Audit::new("domain.updated", "domain", id));
+    tx.commit().await?;
+    Ok(saved)
+}
+
+/// Looks for the proof in the domain name system. Until it is found, nothing of the domain counts;
+/// of two tenants that could both publish it, the first one has the domain.
+pub(super) async fn verify(deps: &Deps, ctx: &Ctx, id: DomainId) -> Result<Domain, Failure> {
+    ctx.require(Permission::SsoManage)?;
+    deps.by_account.take(&id.to_string())?;
+    let mut tx = deps.db.read(ctx).await?;
+    let domain = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    drop(tx);
+    if domain.verified_at.is_some() {
+        return Ok(domain);
+    }
+    let looked_up = deps.outside()?.names.look_up(&domain.record_name()).await;
+    let texts = looked_up.map_err(|_| Error::Unanswered)?;
+    let now = deps.ambient.now();
+    let mut tx = deps.db.tenant(ctx).await?;
+    if !domain.is_proved_by(&texts) {
+        store::note_checked(&mut tx, id, now).await?;
+        tx.commit().await?;
+        let (name, others) = (domain.record_name(), texts.len());
+        return Err(Error::NotPublished { name, others }.into());
+    }
+    let locked = store::lock(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let after = Domain { verified_at: Some(now), checked_at: Some(now), ..locked };
+    let elsewhere = |error: misy_store::Error| -> Failure {
+        if error.unique_violation().is_some() { Error::Elsewhere.into() } else { error.into() }
+    };
+    store::insert_route(&mut tx, &after).await.map_err(elsewhere)?;
+    store::save_route(&mut tx, &after).await?;
+    let saved = store::update(&mut tx, &after).await?.ok_or(Error::NotFound)?;
+    tx.audit(Audit::new("domain.verified", "domain", id).with(json!({"name": saved.name})));
+    tx.commit().await?;
+    Ok(saved)
+}
+
+/// Removes a domain.
+pub(super) async fn delete(
+    deps: &Deps,
+    ctx: &Ctx,
+    id: DomainId,
+    seen: &IfMatch,
+) -> Result<(), Failure> {
+    ctx.require(Permission::SsoManage)?;
+    let mut tx = deps.db.tenant(ctx).await?;
+    let domain = store::lock(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    seen.check(domain.version)?;
+    store::delete(&mut tx, id).await?;
+    tx.audit(Audit::new("domain.deleted", "domain", id).with(json!({"name": domain.name})));
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Where whoever has this address signs in; `None` means with a password. The domain alone
+/// decides, after one look-up, so the answer tells nothing of who is there.
+pub(super) async fn discover(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    email: &str,
+    peer: Peer,
+) -> Result<Option<Realm>, Failure> {
+    deps.by_address.take(&peer.network().0.to_string())?;
+    let email = email.parse::<Email>().ok();
+    let domain = email.as_ref().map_or("", |email| domain_of(email));
+    let mut tx = deps.db.platform_read(ctx).await?;
+    Ok(store::find_realm(&mut tx, domain).await?)
+}

@@ -1,0 +1,110 @@
+//! Room `identity`: exchanging tokens.
+
+use misy_core::{Actor, Grants, OperatorId, Permission, PlatformCtx, Secret, TenantId};
+use misy_store::Audit;
+use misy_web::{Peer, Principal};
+use serde_json::json;
+
+use super::model::{self, Error, Exchange};
+use super::store;
+use crate::impersonations::service::{self as impersonations, Wanted};
+use crate::sessions::model::Pair;
+use crate::{Deps, Error as Failure, authentication, sessions};
+
+/// What is given for a token.
+pub(super) struct Given {
+    pub(super) access: Secret,
+    /// Only a person's own sign-in goes on.
+    pub(super) refresh: Option<Secret>,
+    pub(super) expires_in_s: u64,
+    pub(super) read_only: bool,
+}
+
+/// Exchanges a token. A person goes where the same sign-in would have led; an operator goes
+/// anywhere, for a while and with a reason.
+pub(super) async fn exchange(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    exchange: Exchange,
+    device: Option<String>,
+    peer: Peer,
+) -> Result<Given, Failure> {
+    let address = peer.network().0.to_string();
+    deps.by_address.take(&address)?;
+    let principal = authentication::by_token(deps, &exchange.subject).await;
+    let principal = principal.map_err(|error| match error {
+        Failure::Token(_) => Error::Subject.into(),
+        error => error,
+    })?;
+    let mut tx = deps.db.platform_read(ctx).await?;
+    let (slug, id) = (exchange.audience.as_str(), exchange.audience.parse().ok());
+    let tenant = store::find_tenant(&mut tx, slug, id).await?;
+    drop(tx);
+    let given = match principal {
+        Principal::Operator { actor: Actor::Operator(operator), grants } => {
+            visit(deps, ctx, exchange, operator, grants, tenant).await?
+        }
+        Principal::Tenant { actor: Actor::User(_), .. } => {
+            switch(deps, ctx, &exchange, device, tenant).await?
+        }
+        // A visit is not taken further, and a program belongs to one tenant.
+        Principal::Operator { .. } | Principal::Tenant { .. } => return Err(Error::Subject.into()),
+    };
+    deps.by_address.put_back(&address);
+    Ok(given)
+}
+
+async fn visit(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    exchange: Exchange,
+    operator: OperatorId,
+    grants: Grants,
+    tenant: Option<TenantId>,
+) -> Result<Given, Failure> {
+    let Exchange { user, reason, read_only, lasts_s, .. } = exchange;
+    let needed = match read_only {
+        true => Permission::PlatformImpersonateRead,
+        false => Permission::PlatformImpersonate,
+    };
+    if !grants.has(needed) {
+        return Err(Error::NotAllowed.into());
+    }
+    let reason = model::check_reason(reason)?;
+    let tenant = tenant.ok_or(Error::Target)?;
+    let wanted = Wanted { operator, tenant, user, read_only, reason, lasts_s };
+    let access = impersonations::begin(deps, ctx, wanted).await?.ok_or(Error::Target)?;
+    Ok(Given { access, refresh: None, expires_in_s: lasts_s.into(), read_only })
+}
+
+/// The tenant's own password must have been proved with this sign-in and be the same still: an
+/// administrator of one tenant, who can set passwords there, gets into no other.
+async fn switch(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    exchange: &Exchange,
+    device: Option<String>,
+    tenant: Option<TenantId>,
+) -> Result<Given, Failure> {
+    if exchange.user.is_some() || exchange.reason.is_some() || exchange.read_only {
+        return Err(Error::Unknown.into());
+    }
+    let claims = authentication::verify(deps, &exchange.subject).await?;
+    let tenant = tenant.ok_or(Error::Target)?;
+    let mut tx = deps.db.platform_read(ctx).await?;
+    let reached = store::find_reached(&mut tx, claims.session, tenant).await?;
+    drop(tx);
+    let same = |reached: &store::Reached| {
+        misy_core::crypto::equal(&reached.proof, &model::proof_of(&reached.password_hash))
+    };
+    let standing = reached.filter(same).and_then(|reached| reached.standing);
+    let standing = standing.ok_or(Error::Target)?;
+    let pair: Pair = sessions::service::open(deps, ctx, standing, device).await?;
+    let mut tx = deps.db.platform(ctx).await?;
+    store::copy_reach(&mut tx, claims.session, pair.session).await?;
+    let detail = json!({"tenant": tenant, "from": claims.session});
+    tx.audit(Audit::new("session.switched", "session", pair.session).with(detail));
+    tx.commit().await?;
+    let Pair { access, refresh, expires_in_s, .. } = pair;
+    Ok(Given { access, refresh: Some(refresh), expires_in_s, read_only: false })
+}

@@ -1,0 +1,119 @@
+//! Room `testkit`: identity providers of others, as processes beside the tests. `cargo xtask`
+//! installs them below `target/`.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinSet;
+
+const ADVICE: &str = "run `cargo xtask test` once, or `cargo xtask db start`: it installs them";
+
+/// The npm package `oidc-provider`, which is certified by the `OpenID` Foundation. It has no
+/// password: whoever is among the accounts signs in with any.
+#[derive(Debug)]
+pub struct OidcProvider {
+    /// Its issuer, on loopback.
+    pub issuer: String,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+    _child: Child,
+}
+
+impl OidcProvider {
+    /// Starts one. Panics with advice if it is not installed.
+    pub async fn start() -> Self {
+        let folder = folder("oidc").unwrap_or_else(|| panic!("no OpenID provider: {ADVICE}"));
+        let mut command = Command::new("node");
+        command.arg("provider.mjs").current_dir(folder).kill_on_drop(true);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("node does not start ({error}): {ADVICE}"));
+        let stdin = child.stdin.take().expect("is piped");
+        let stdout = child.stdout.take().expect("is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let said = read(&mut lines).await;
+        let issuer = said["issuer"].as_str().expect("it says where it is").to_owned();
+        Self { issuer, stdin, lines, _child: child }
+    }
+
+    /// Makes it know these clients and people (OpenID metadata; claims by subject), and whether
+    /// claims are in the ID token or at the userinfo endpoint only.
+    pub async fn configure(&mut self, clients: Value, accounts: Value, claims_in_id_token: bool) {
+        let order = json!({"order": "configure", "clients": clients, "accounts": accounts,
+            "claims_in_id_token": claims_in_id_token});
+        self.tell(&order).await;
+    }
+
+    /// Signs with another key from now on; publishes the old ones too if `keep`.
+    pub async fn rotate(&mut self, keep: bool) {
+        self.tell(&json!({"order": "rotate", "keep": keep})).await;
+    }
+
+    async fn tell(&mut self, order: &Value) {
+        let line = format!("{order}\n");
+        self.stdin.write_all(line.as_bytes()).await.expect("it listens");
+        let answer = read(&mut self.lines).await;
+        assert!(answer.get("error").is_none(), "{answer}");
+    }
+}
+
+/// What it says beside its answers (warnings on loopback addresses) is not JSON.
+async fn read(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
+    loop {
+        let line = lines.next_line().await.expect("it can be read").expect("it is alive");
+        if let Ok(value) = serde_json::from_str(&line) {
+            return value;
+        }
+    }
+}
+
+/// Where `cargo xtask` has put a provider: beside the programs that this test was built with.
+fn folder(name: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let mut above = program.ancestors().map(|folder| folder.join("identity-providers").join(name));
+    above.find(|folder| folder.join("whole").is_file())
+}
+
+/// A SAML identity provider: `saml-idp` of npm, or `pysaml2` of `PyPI`. It asks for no password.
+#[derive(Debug)]
+pub struct SamlProvider {
+    /// Where it is, on loopback.
+    pub base: String,
+    _child: Child,
+    _reading: JoinSet<()>,
+}
+
+impl SamlProvider {
+    /// Starts `saml-idp` with its options. Panics with advice if it is not installed.
+    pub async fn node(options: &Value) -> Self {
+        let folder = folder("saml").unwrap_or_else(|| panic!("no SAML provider: {ADVICE}"));
+        let mut command = Command::new("node");
+        command.arg("provider.js").arg(options.to_string()).current_dir(folder);
+        Self::start(command).await
+    }
+
+    /// Starts `pysaml2` with the options of its script. Panics with advice if it is not installed.
+    pub async fn python(options: &Value) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/providers/saml_pysaml2.py");
+        let mut command = Command::new(crate::judges().join("bin/python"));
+        command.arg(script).arg(options.to_string());
+        Self::start(command).await
+    }
+
+    async fn start(mut command: Command) -> Self {
+        let child = command.kill_on_drop(true).stdout(Stdio::piped()).stdin(Stdio::null()).spawn();
+        let mut child =
+            child.unwrap_or_else(|error| panic!("it does not start ({error}): {ADVICE}"));
+        let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+        let port = read(&mut lines).await["port"].as_u64().expect("it says its port");
+        // What it says later must not fill the pipe.
+        let mut reading = JoinSet::new();
+        reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { base: format!("http://127.0.0.1:{port}"), _child: child, _reading: reading }
+    }
+}
