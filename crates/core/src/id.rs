@@ -157,6 +157,12 @@ typed_ids! {
     JobId = "job";
     /// A record of the audit log.
     AuditId = "aud";
+    /// A program of a tenant that keys belong to.
+    ServiceAccountId = "sva";
+    /// A policy of a tenant.
+    PolicyId = "pol";
+    /// A decision that was written down.
+    DecisionId = "dec";
 }
 
 #[cfg(test)]

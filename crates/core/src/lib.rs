@@ -20,8 +20,9 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
-    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, IdentityId, InboxId,
+    JobId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, PolicyId, RoleId,
+    ServiceAccountId, SessionId, TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

@@ -8,9 +8,12 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod notices;
+pub mod operators;
 pub mod passwords;
 pub mod revocations;
 pub mod roles;
+pub mod service_accounts;
 pub mod sessions;
 pub mod sightings;
 pub mod signing_keys;
@@ -44,6 +47,7 @@ pub struct Deps {
     pub(crate) hasher: passwords::Hasher,
     pub(crate) keys: signing_keys::KeyRing,
     pub(crate) revocations: revocations::Revocations,
+    pub(crate) notices: notices::Notices,
     pub(crate) sightings: sightings::Sightings,
     pub(crate) known_keys: api_keys::KnownKeys,
     pub(crate) by_address: Attempts,
@@ -66,6 +70,7 @@ impl Deps {
             keys: signing_keys::KeyRing::open(db.clone(), system.clone(), root, &config).await?,
             hasher: passwords::Hasher::new(&config, root),
             revocations,
+            notices: notices::Notices::new(db.clone(), system.clone()),
             sightings: sightings::Sightings::new(config.access_token_s),
             known_keys: api_keys::KnownKeys::new(),
             by_address: Attempts::new(config.per_address, ambient.clone()),
@@ -82,6 +87,7 @@ impl Deps {
     /// request that comes later than that does it itself.
     pub async fn tick(&self) -> Result<(), Error> {
         self.revocations.renew().await?;
+        self.notices.renew().await?;
         sightings::flush(self).await
     }
 
@@ -97,6 +103,8 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(users::http::router(deps))
         .merge(roles::http::router(deps))
         .merge(api_keys::http::router(deps))
+        .merge(service_accounts::http::router(deps))
+        .merge(operators::http::router(deps))
         .merge(signing_keys::http::router(deps))
 }
 
@@ -123,6 +131,15 @@ pub enum Error {
     /// About API keys.
     #[error(transparent)]
     ApiKey(#[from] api_keys::Error),
+    /// About people of the platform.
+    #[error(transparent)]
+    Operator(#[from] operators::Error),
+    /// About roles.
+    #[error(transparent)]
+    Role(#[from] roles::Error),
+    /// About service accounts.
+    #[error(transparent)]
+    ServiceAccount(#[from] service_accounts::Error),
     /// About passwords.
     #[error(transparent)]
     Password(#[from] passwords::Error),
@@ -151,6 +168,9 @@ impl Error {
             Self::User(error) => error,
             Self::Session(error) => error,
             Self::ApiKey(error) => error,
+            Self::Operator(error) => error,
+            Self::Role(error) => error,
+            Self::ServiceAccount(error) => error,
             Self::Password(error) => error,
             Self::Token(error) => error,
             Self::Attempts(error) => error,

@@ -25,7 +25,8 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 20] = [
+pub const CONTROL: [(&str, Option<&str>); 21] = [
+    ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),

@@ -6,7 +6,7 @@ use super::tree::{Tree, room_of};
 use super::{Violation, source};
 
 /// The arrows of ARCHITECTURE.md: a room and the rooms it may use.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("core", &[]),
     ("store", &["core"]),
     ("jobs", &["store", "core"]),
@@ -14,7 +14,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("egress", &["core"]),
     ("channel", &["egress", "core"]),
     ("adapters", &["channel", "egress", "core"]),
-    ("identity", &["web", "jobs", "store", "core"]),
+    ("policy", &["core"]),
+    ("identity", &["web", "jobs", "store", "policy", "core"]),
     ("tenancy", &["web", "jobs", "store", "core"]),
     ("conversation", &["web", "jobs", "store", "channel", "core"]),
     ("integration", &["web", "jobs", "store", "egress", "core"]),
@@ -36,6 +37,7 @@ const BELOW_SERVER: &[&str] = &[
     "tenancy",
     "conversation",
     "integration",
+    "policy",
     "sandbox",
 ];
 
@@ -51,6 +53,7 @@ const ALL: &[&str] = &[
     "tenancy",
     "conversation",
     "integration",
+    "policy",
     "sandbox",
     "bench",
 ];

@@ -37,7 +37,7 @@ async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
     let claims = verify(deps, bearer).await?;
     let person = match claims.subject {
         Subject::User { user, .. } => user.uuid(),
-        Subject::Operator(operator) => operator.uuid(),
+        Subject::Operator(operator) | Subject::Staff { operator, .. } => operator.uuid(),
     };
     let versions = [(claims.session.uuid(), claims.sv), (person, claims.uv)];
     if !deps.revocations.allow(versions).await? {
@@ -46,12 +46,17 @@ async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
     deps.sightings.saw_token(claims.id);
     Ok(match claims.subject {
         Subject::User { tenant, user, role } => {
-            Principal::Tenant { tenant, actor: Actor::User(user), grants: role.grants() }
+            let own = deps.notices.grants(tenant, user).await?;
+            let grants = role.grants().union(own);
+            Principal::Tenant { tenant, actor: Actor::User(user), grants }
         }
         Subject::Operator(operator) => Principal::Operator {
             actor: Actor::Operator(operator),
             grants: Role::Operator.grants(),
         },
+        Subject::Staff { operator, role } => {
+            Principal::Operator { actor: Actor::Operator(operator), grants: role.grants() }
+        }
     })
 }
 

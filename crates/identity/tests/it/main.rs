@@ -9,6 +9,8 @@ mod people;
 mod provisioning;
 mod refreshing;
 mod revocation;
+mod roles;
+mod service_accounts;
 mod signing_in;
 mod signing_keys;
 mod surface;

@@ -11,6 +11,7 @@ use crate::house::{House, PASSWORD};
 fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)> {
     let absent = json!({"current_password": "wrong", "new_password": "wrong"});
     let user = json!({"email": "nobody", "name": "N", "role": "viewer", "password": PASSWORD});
+    let operator = json!({"email": "o", "name": "N", "role": "support", "password": PASSWORD});
     vec![
         ("GET", "/v1/auth/me", None, None),
         ("GET", "/v1/auth/sessions", None, None),
@@ -27,6 +28,18 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("POST", "/v1/api-keys", Some(json!({"name": "N"})), Some(Role::Admin)),
         ("DELETE", "/v1/api-keys/{id}", None, Some(Role::Admin)),
         ("POST", "/v1/api-keys/{id}/rotate", None, Some(Role::Admin)),
+        ("GET", "/v1/roles/{role}", None, Some(Role::Viewer)),
+        ("POST", "/v1/roles", Some(json!({"slug": "x", "name": "X"})), Some(Role::Admin)),
+        ("PATCH", "/v1/roles/{role}", Some(json!({"name": "N"})), Some(Role::Admin)),
+        ("DELETE", "/v1/roles/{role}", None, Some(Role::Admin)),
+        ("GET", "/v1/service-accounts", None, Some(Role::Admin)),
+        ("GET", "/v1/service-accounts/{account}", None, Some(Role::Admin)),
+        ("POST", "/v1/service-accounts", Some(json!({"name": "N"})), Some(Role::Admin)),
+        ("PATCH", "/v1/service-accounts/{account}", Some(json!({})), Some(Role::Admin)),
+        ("DELETE", "/v1/service-accounts/{account}", None, Some(Role::Admin)),
+        ("GET", "/v1/operators", None, Some(Role::Operator)),
+        ("POST", "/v1/operators", Some(operator), Some(Role::Operator)),
+        ("PATCH", "/v1/operators/{operator}", Some(json!({})), Some(Role::Operator)),
         ("POST", "/v1/auth/logout", None, None),
         ("DELETE", "/v1/auth/sessions", None, None),
     ]
@@ -37,9 +50,15 @@ fn concrete(path: &str) -> String {
     let kind = match path {
         path if path.contains("users") => "usr",
         path if path.contains("api-keys") => "key",
+        path if path.contains("roles") => "rol",
+        path if path.contains("service-accounts") => "sva",
+        path if path.contains("operators") => "opr",
         _ => "ses",
     };
-    path.replace("{id}", &format!("{kind}_00000000000000000000000009"))
+    let id = format!("{kind}_00000000000000000000000009");
+    ["{id}", "{role}", "{account}", "{operator}"]
+        .into_iter()
+        .fold(path.to_owned(), |path, name| path.replace(name, &id))
 }
 
 #[tokio::test]

@@ -1,0 +1,1 @@
+//! Room `policy`: policies of tenants.
