@@ -5,6 +5,7 @@
 //! Never: input or output, async, the environment, the time of day. A function here gives the same
 //! answer for the same arguments, always.
 
+pub mod access;
 pub mod ambient;
 pub mod boundary;
 pub mod crypto;

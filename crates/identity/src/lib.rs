@@ -8,9 +8,12 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod decisions;
+pub mod evaluations;
 pub mod notices;
 pub mod operators;
 pub mod passwords;
+pub mod policies;
 pub mod revocations;
 pub mod roles;
 pub mod service_accounts;
@@ -47,7 +50,9 @@ pub struct Deps {
     pub(crate) hasher: passwords::Hasher,
     pub(crate) keys: signing_keys::KeyRing,
     pub(crate) revocations: revocations::Revocations,
-    pub(crate) notices: notices::Notices,
+    pub(crate) notices: Arc<notices::Notices>,
+    pub(crate) decisions: Arc<decisions::Log>,
+    pub(crate) policies: Arc<policies::Engine>,
     pub(crate) sightings: sightings::Sightings,
     pub(crate) known_keys: api_keys::KnownKeys,
     pub(crate) by_address: Attempts,
@@ -66,11 +71,20 @@ impl Deps {
         let ambient = db.ambient().clone();
         let revocations =
             revocations::Revocations::new(db.clone(), system.clone(), config.access_token_s);
+        let notices = Arc::new(notices::Notices::new(db.clone(), system.clone()));
+        let decisions = Arc::<decisions::Log>::default();
         Ok(Self {
             keys: signing_keys::KeyRing::open(db.clone(), system.clone(), root, &config).await?,
             hasher: passwords::Hasher::new(&config, root),
             revocations,
-            notices: notices::Notices::new(db.clone(), system.clone()),
+            policies: Arc::new(policies::Engine::new(
+                db.clone(),
+                system.clone(),
+                Arc::clone(&notices),
+                Arc::clone(&decisions),
+            )),
+            notices,
+            decisions,
             sightings: sightings::Sightings::new(config.access_token_s),
             known_keys: api_keys::KnownKeys::new(),
             by_address: Attempts::new(config.per_address, ambient.clone()),
@@ -88,7 +102,13 @@ impl Deps {
     pub async fn tick(&self) -> Result<(), Error> {
         self.revocations.renew().await?;
         self.notices.renew().await?;
+        decisions::service::flush(self).await?;
         sightings::flush(self).await
+    }
+
+    /// Who decides whether a policy forbids what a role grants, for the other rooms.
+    pub fn policies(&self) -> Arc<dyn misy_web::Policies> {
+        Arc::<policies::Engine>::clone(&self.policies)
     }
 
     /// Signing keys, to rotate them.
@@ -105,6 +125,9 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(api_keys::http::router(deps))
         .merge(service_accounts::http::router(deps))
         .merge(operators::http::router(deps))
+        .merge(policies::http::router(deps))
+        .merge(decisions::http::router(deps))
+        .merge(evaluations::http::router(deps))
         .merge(signing_keys::http::router(deps))
 }
 
@@ -134,6 +157,12 @@ pub enum Error {
     /// About people of the platform.
     #[error(transparent)]
     Operator(#[from] operators::Error),
+    /// About policies.
+    #[error(transparent)]
+    Policy(#[from] policies::Error),
+    /// A policy forbids what the role grants.
+    #[error(transparent)]
+    Forbidden(#[from] misy_core::access::Forbidden),
     /// About roles.
     #[error(transparent)]
     Role(#[from] roles::Error),
@@ -169,6 +198,8 @@ impl Error {
             Self::Session(error) => error,
             Self::ApiKey(error) => error,
             Self::Operator(error) => error,
+            Self::Policy(error) => error,
+            Self::Forbidden(error) => error,
             Self::Role(error) => error,
             Self::ServiceAccount(error) => error,
             Self::Password(error) => error,

@@ -50,7 +50,8 @@ pub const CONTROL: [(&str, Option<&str>); 21] = [
 ];
 
 /// Tenant tables on which the tenant's role may do less than all: name and what it may.
-pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SELECT"])];
+pub const RESTRICTED: [(&str, &[&str]); 2] =
+    [("audit_records", &["INSERT", "SELECT"]), ("decisions", &["DELETE", "INSERT", "SELECT"])];
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.

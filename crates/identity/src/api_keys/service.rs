@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{
     ApiKeyId, Ctx, Cursor, Limit, Page, Permission, Secret, ServiceAccountId, TenantId, Timestamp,
@@ -158,6 +159,11 @@ pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: ApiKeyId) -> Result<ApiKey, 
     Ok(store::find(&mut tx, id).await?.ok_or(KeyError::NotFound)?)
 }
 
+/// The key as policies see it.
+fn about(key: &ApiKey) -> Resource {
+    Resource::new(Thing::ApiKey, key.id)
+}
+
 /// Gives a key another secret; the old one works for so many seconds more, and with 0 dies within a
 /// second. Whoever rotates learns the secret, so it takes the rights that making the key would take.
 pub(super) async fn rotate(
@@ -169,6 +175,7 @@ pub(super) async fn rotate(
     ctx.require(Permission::ApiKeyManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
     let key = store::find(&mut tx, id).await?.ok_or(KeyError::NotFound)?;
+    deps.policies.require(ctx, Permission::ApiKeyManage, &about(&key)).await?;
     within(ctx.grants(), key.grants)?;
     if key.revoked {
         return Err(KeyError::Revoked.into());
@@ -192,6 +199,7 @@ pub(super) async fn revoke(deps: &Deps, ctx: &Ctx, id: ApiKeyId) -> Result<(), E
     ctx.require(Permission::ApiKeyManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
     let key = store::find(&mut tx, id).await?.ok_or(KeyError::NotFound)?;
+    deps.policies.require(ctx, Permission::ApiKeyManage, &about(&key)).await?;
     if !key.revoked {
         store::revoke(&mut tx, id, deps.ambient.now()).await?;
         notices::store::delete(&mut tx, id.uuid()).await?;

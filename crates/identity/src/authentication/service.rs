@@ -48,6 +48,7 @@ async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
         Subject::User { tenant, user, role } => {
             let own = deps.notices.grants(tenant, user).await?;
             let grants = role.grants().union(own);
+            let grants = deps.policies.narrow(tenant, Actor::User(user), grants).await?;
             Principal::Tenant { tenant, actor: Actor::User(user), grants }
         }
         Subject::Operator(operator) => Principal::Operator {
@@ -79,5 +80,6 @@ async fn by_key(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
     }
     deps.sightings.saw_key(route.key.uuid(), deps.ambient.now());
     let (tenant, actor) = (route.tenant, Actor::ApiKey(route.key));
-    Ok(Principal::Tenant { tenant, actor, grants: route.grants })
+    let grants = deps.policies.narrow(tenant, actor, route.grants).await?;
+    Ok(Principal::Tenant { tenant, actor, grants })
 }

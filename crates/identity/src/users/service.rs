@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, UserId};
 use misy_jobs::provision::{Owner, Provision, ProvisionError, TenantSeed};
@@ -111,6 +112,11 @@ pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: UserId) -> Result<User, Erro
     Ok(store::find(&mut tx, id).await?.ok_or(UserError::NotFound)?)
 }
 
+/// The person as policies see them.
+fn about(user: &User) -> Resource {
+    Resource::new(Thing::User, user.id).text("role", user.role_slug())
+}
+
 /// What is to change, as asked for.
 pub(super) struct Wanted {
     pub(super) name: Option<Personal<String>>,
@@ -142,6 +148,7 @@ pub(super) async fn update(
     }
     let before = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
     seen.check(before.version)?;
+    deps.policies.require(ctx, Permission::UserManage, &about(&before)).await?;
     if before.own_role.is_some() {
         book = roles::store::book(&mut tx).await?;
     }
@@ -189,6 +196,7 @@ pub(super) async fn delete(
     let owners = store::lock_owners(&mut tx).await?;
     let user = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
     seen.check(user.version)?;
+    deps.policies.require(ctx, Permission::UserManage, &about(&user)).await?;
     let book = match user.own_role {
         Some(_) => roles::store::book(&mut tx).await?,
         None => RoleBook::default(),

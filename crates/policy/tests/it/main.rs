@@ -1,1 +1,6 @@
-//! Room `policy`.
+//! Room `policy`: decisions, checks, and that the index changes nothing.
+
+mod checking;
+mod corpus;
+mod deciding;
+mod slicing;
