@@ -1,4 +1,4 @@
-//! Room `identity`: decisions for a tenant's own applications, in the shape of AuthZEN 1.0.
+//! Room `identity`: decisions for a tenant's own applications, in the shape of `AuthZEN` 1.0.
 
 pub(crate) mod http;
 pub(crate) mod model;

@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use cedar_policy::{
-    ActionConstraint, Effect, Policy, PolicyId, PolicySet, PrincipalConstraint, ValidationMode,
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint,
+    ResourceConstraint, ValidationMode,
 };
 use miette::Diagnostic;
 
@@ -72,9 +73,15 @@ fn rules(text: &str, policy: &Policy) -> Vec<Flaw> {
 }
 
 fn second_thoughts(text: &str, policy: &Policy) -> Vec<Flaw> {
-    let of_ours = |uid: &cedar_policy::EntityUid| uid.type_name().namespace() == OURS;
+    let of_ours = |uid: &EntityUid| uid.type_name().namespace() == OURS;
     let ours = match policy.action_constraint() {
-        ActionConstraint::Any => true,
+        ActionConstraint::Any => match policy.resource_constraint() {
+            ResourceConstraint::Any => true,
+            ResourceConstraint::In(uid) | ResourceConstraint::Eq(uid) => of_ours(&uid),
+            ResourceConstraint::Is(kind) | ResourceConstraint::IsIn(kind, _) => {
+                kind.namespace() == OURS
+            }
+        },
         ActionConstraint::Eq(action) => of_ours(&action),
         ActionConstraint::In(actions) => actions.iter().any(of_ours),
     };

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::{Effect, Entity, Policy, PolicyId, PolicySet, Request};
 
@@ -61,6 +61,7 @@ pub struct Compiled {
     index: Index,
     vocabulary: Option<Box<Vocabulary>>,
     titles: HashMap<String, Title>,
+    whole: OnceLock<Arc<PolicySet>>,
 }
 
 /// What is told of a policy that decided.
@@ -123,7 +124,7 @@ impl Compiled {
             Some(words) => Index::new(policies, &words.actions),
             None => Index::new(policies, &Vocabulary::plain().actions),
         };
-        Ok(Self { version, index, vocabulary, titles })
+        Ok(Self { version, index, vocabulary, titles, whole: OnceLock::new() })
     }
 
     /// The version of the tenant's policies.
@@ -149,6 +150,15 @@ impl Compiled {
         let Question { principal, action, resource, context: circumstances } = question;
         let panel = self.panel(principal, action, &resource, circumstances);
         panel.decide(resource)
+    }
+
+    /// Decides without the index, as Cedar does by itself; for comparison.
+    pub fn decide_unsliced(self: &Arc<Self>, question: Question) -> Verdict {
+        let slice = Arc::clone(self.whole.get_or_init(|| Arc::new(self.index.whole())));
+        let Question { principal, action, resource, context: circumstances } = question;
+        let compiled = Arc::clone(self);
+        let context = context(circumstances);
+        Panel { compiled, slice, own: true, principal, action, context }.decide(resource)
     }
 
     /// Looks up once what many questions of one kind need: the same one, the same action and

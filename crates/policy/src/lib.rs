@@ -7,6 +7,7 @@
 pub mod check;
 pub mod compiled;
 pub mod index;
+pub mod pace;
 pub mod templates;
 pub mod things;
 pub mod vocabulary;

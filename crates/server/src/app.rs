@@ -113,6 +113,7 @@ impl App {
             channels: misy_adapters::registry(),
             egress: Gateway::new(config.egress.clone(), ambient.clone()),
             vault: keys,
+            policies: identity.policies(),
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),

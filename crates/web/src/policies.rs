@@ -17,6 +17,11 @@ pub trait Policies: Send + Sync {
 
 /// Decides about resources, one after the other, from memory.
 pub trait Judging: Send + Sync {
+    /// Whether every resource may be had without a look: nobody need read it only to ask.
+    fn is_open(&self) -> bool {
+        false
+    }
+
     /// Whether it may be done with this one. Nothing is written down, for lists.
     fn allows(&self, resource: &Resource) -> bool;
 
@@ -46,6 +51,9 @@ impl Policies for Unrestricted {
 }
 
 impl Judging for Unrestricted {
+    fn is_open(&self) -> bool {
+        true
+    }
     fn allows(&self, _: &Resource) -> bool {
         true
     }

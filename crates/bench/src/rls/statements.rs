@@ -55,8 +55,6 @@ pub const FILES: [(&str, &str); 35] = [
         "identity/src/service_accounts/store.rs",
         include_str!("../../../identity/src/service_accounts/store.rs"),
     ),
-    ("identity/src/policies/store.rs", include_str!("../../../identity/src/policies/store.rs")),
-    ("identity/src/decisions/store.rs", include_str!("../../../identity/src/decisions/store.rs")),
     ("identity/src/decisions/store.rs", include_str!("../../../identity/src/decisions/store.rs")),
     ("identity/src/policies/store.rs", include_str!("../../../identity/src/policies/store.rs")),
     ("identity/src/roles/store.rs", include_str!("../../../identity/src/roles/store.rs")),

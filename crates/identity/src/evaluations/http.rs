@@ -84,7 +84,7 @@ async fn answer(
     }
 }
 
-/// Decides one question of an application of the tenant's own: AuthZEN Access Evaluation.
+/// Decides one question of an application of the tenant's own: `AuthZEN` Access Evaluation.
 #[utoipa::path(post, path = "/access/v1/evaluation", tag = "decisions",
     request_body(content = Object, content_type = "application/json",
         description = "`subject` {type, id, properties?}, `action` {name, properties?}, \
@@ -99,7 +99,7 @@ async fn evaluation(
     Ok(Json(answer(&deps, &ctx, &headers, &body, false).await?))
 }
 
-/// Decides several questions: AuthZEN Access Evaluations.
+/// Decides several questions: `AuthZEN` Access Evaluations.
 #[utoipa::path(post, path = "/access/v1/evaluations", tag = "decisions",
     request_body(content = Object, content_type = "application/json",
         description = "As for one, with what all share, and `evaluations`: a list of what differs; \
@@ -116,18 +116,18 @@ async fn evaluations(
 
 /// Where decisions are made.
 #[derive(Serialize, ToSchema)]
-struct DecisionPoint {
+struct AuthzenMetadata {
     policy_decision_point: String,
     access_evaluation_endpoint: String,
     access_evaluations_endpoint: String,
 }
 
-/// Announces the decision API: AuthZEN PDP metadata.
+/// Announces the decision API: `AuthZEN` PDP metadata.
 #[utoipa::path(get, path = "/.well-known/authzen-configuration", tag = "decisions",
-    security(()), responses((status = 200, description = "the addresses", body = DecisionPoint)))]
-async fn metadata(State(deps): State<Arc<Deps>>) -> Json<DecisionPoint> {
+    security(()), responses((status = 200, description = "the addresses", body = AuthzenMetadata)))]
+async fn metadata(State(deps): State<Arc<Deps>>) -> Json<AuthzenMetadata> {
     let base = deps.config.issuer.trim_end_matches('/').to_owned();
-    Json(DecisionPoint {
+    Json(AuthzenMetadata {
         access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
         policy_decision_point: base,

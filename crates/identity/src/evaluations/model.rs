@@ -1,4 +1,4 @@
-//! Room `identity`: questions and answers of the OpenID AuthZEN Authorization API 1.0.
+//! Room `identity`: questions and answers of the `OpenID` `AuthZEN` Authorization API 1.0.
 //!
 //! A type `record` is `App::record` of what the tenant declares, an action `read` is
 //! `App::Action::"read"`; properties are attributes, those of an action are `context.action`.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use misy_core::{Grants, Permission, Role};
 use uuid::Uuid;
 
-/// What is told of somebody or something.
+/// Of whom or what an effect is told; the version of policies has a statement of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A person, beside what their built-in role gives.
@@ -14,8 +14,6 @@ pub(crate) enum Kind {
     Key,
     /// A service account.
     Account,
-    /// The policies of a tenant.
-    Policies,
 }
 
 impl Kind {
@@ -24,7 +22,6 @@ impl Kind {
             Self::User => "user",
             Self::Key => "key",
             Self::Account => "account",
-            Self::Policies => "policies",
         }
     }
 }

@@ -54,8 +54,8 @@ fn taken(error: misy_store::Error) -> Error {
     if error.unique_violation().is_some() { OperatorError::EmailTaken.into() } else { error.into() }
 }
 
-/// Changes name, role or status. Tokens from before die within a second; whoever is disabled is
-/// signed out for good.
+/// Changes name, role or status. With another role or status tokens from before die within a second;
+/// whoever is disabled is signed out for good.
 pub(super) async fn update(
     deps: &Deps,
     ctx: &PlatformCtx,
@@ -70,7 +70,8 @@ pub(super) async fn update(
     seen.check(before.version)?;
     let others = all.iter().any(|one| one.id != id && one.runs_the_platform());
     let after = model::decide(before, change, others)?;
-    let saved = store::update(&mut tx, &after).await?;
+    let access_changed = (after.role, after.active) != (before.role, before.active);
+    let saved = store::update(&mut tx, &after, access_changed).await?;
     let (version, uv) = saved.ok_or(OperatorError::NotFound)?;
     revocations::store::raise_person(&mut tx, None, id.uuid(), uv).await?;
     let detail = json!({"role": after.role, "active": after.active});

@@ -72,15 +72,18 @@ pub(super) async fn insert(
 
 const UPDATE: &str = "
     update operators set name = $2, role = $3, status = case when $4 then 'active' else 'disabled' end,
-        version = version + 1, uv = uv + 1, era = era + case when $4 then 0 else 1 end
+        version = version + 1, uv = uv + case when $5 then 1 else 0 end,
+        era = era + case when $4 then 0 else 1 end
     where id = $1 returning version, uv";
 
-/// Saves a change; gives the new version and the one below which tokens are dead.
+/// Saves a change; gives the new version and the one below which tokens are dead, which is a new
+/// one if what they may do has changed.
 pub(super) async fn update(
     tx: &mut PlatformTx,
     operator: &Operator,
+    access_changed: bool,
 ) -> Result<Option<(i64, i64)>, Error> {
     let (id, name, role) = (operator.id.uuid(), &operator.name.0, operator.role.slug());
-    let row = tx.query_opt(UPDATE, &[&id, name, &role, &operator.active]).await?;
+    let row = tx.query_opt(UPDATE, &[&id, name, &role, &operator.active, &access_changed]).await?;
     Ok(row.map(|row| (row.get("version"), row.get("uv"))))
 }

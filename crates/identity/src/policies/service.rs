@@ -4,10 +4,9 @@ mod asking;
 mod deciding;
 mod keeping;
 
-pub(super) use asking::{Named, Reply, Who, explain, who_can};
+pub(super) use asking::{Named, Who, explain, who_can};
 pub use deciding::Engine;
-pub(crate) use deciding::roles_in;
 pub(super) use keeping::{
-    Draft, NewText, PolicyChange, Validated, create, delete, get, get_schema, list, put_schema,
-    update, validate,
+    Draft, NewText, PolicyChange, create, delete, get, get_schema, list, put_schema, update,
+    validate,
 };

@@ -2,10 +2,12 @@
 //! router.
 
 mod api_keys;
+mod evaluations;
 mod house;
 mod isolation;
 mod operators;
 mod people;
+mod policies;
 mod provisioning;
 mod refreshing;
 mod revocation;

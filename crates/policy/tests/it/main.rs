@@ -3,4 +3,5 @@
 mod checking;
 mod corpus;
 mod deciding;
+mod reference;
 mod slicing;
