@@ -51,6 +51,8 @@ pub struct Deps {
     pub egress: Gateway,
     /// Tenants' keys.
     pub vault: Arc<dyn Vault>,
+    /// Knows whether a policy of the tenant forbids what a role grants.
+    pub policies: Arc<dyn misy_web::Policies>,
     /// Who answers first.
     pub responder: Arc<dyn Responder>,
     /// Settings.

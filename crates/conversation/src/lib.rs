@@ -61,6 +61,9 @@ pub enum Below {
     /// The caller may not.
     #[error(transparent)]
     Denied(#[from] misy_core::ctx::Denied),
+    /// A policy forbids it.
+    #[error(transparent)]
+    Forbidden(#[from] misy_core::access::Forbidden),
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
@@ -73,6 +76,7 @@ impl Public for Below {
     fn code(&self) -> Code {
         match self {
             Self::Denied(error) => error.code(),
+            Self::Forbidden(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Document(error) => error.code(),
         }
@@ -81,6 +85,7 @@ impl Public for Below {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Denied(error) => error.detail(),
+            Self::Forbidden(error) => error.detail(),
             Self::Store(error) => error.detail(),
             Self::Document(error) => error.detail(),
         }
@@ -88,7 +93,7 @@ impl Public for Below {
 
     fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::Denied(_) => None,
+            Self::Denied(_) | Self::Forbidden(_) => None,
             Self::Store(error) => error.retry_after_s(),
             Self::Document(error) => error.retry_after_s(),
         }

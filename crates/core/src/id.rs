@@ -167,6 +167,12 @@ typed_ids! {
     DomainId = "dom";
     /// A visit of an operator inside a tenant.
     ImpersonationId = "imp";
+    /// A program of a tenant that keys belong to.
+    ServiceAccountId = "sva";
+    /// A policy of a tenant.
+    PolicyId = "pol";
+    /// A decision that was written down.
+    DecisionId = "dec";
 }
 
 #[cfg(test)]

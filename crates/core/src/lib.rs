@@ -5,6 +5,7 @@
 //! Never: input or output, async, the environment, the time of day. A function here gives the same
 //! answer for the same arguments, always.
 
+pub mod access;
 pub mod ambient;
 pub mod boundary;
 pub mod crypto;
@@ -20,7 +21,7 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DomainId, IdentityId, ImpersonationId, InboxId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, ScimGroupId, SessionId, SsoConnectionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DomainId, IdentityId, ImpersonationId, InboxId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

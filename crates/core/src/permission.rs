@@ -98,6 +98,16 @@ permissions! {
     PlatformImpersonate = "platform.impersonate", Operator;
     /// Platform: look around inside a tenant for a limited time and with a reason.
     PlatformImpersonateRead = "platform.impersonate.read", Operator;
+    /// See the tenant's policies and ask who may do what, and why.
+    PolicyRead = "policy.read", Admin;
+    /// Make and change the tenant's policies.
+    PolicyManage = "policy.manage", Admin;
+    /// Have the decision API decide for the tenant's own applications.
+    AccessEvaluate = "access.evaluate", Admin;
+    /// Platform: see who runs the platform.
+    PlatformPeopleRead = "platform.people.read", Operator;
+    /// Platform: add, change and disable the people who run it.
+    PlatformPeopleManage = "platform.people.manage", Operator;
 }
 
 impl Permission {
@@ -147,8 +157,9 @@ impl utoipa::PartialSchema for Permission {
 }
 impl utoipa::ToSchema for Permission {}
 
-/// The built-in roles, lowest first. Each has everything that the ones below it have; `Operator`
-/// stands apart: it acts on the platform and inside no tenant.
+/// The built-in roles, lowest first. Each has everything that the ones below it have. The roles of
+/// the platform stand apart: they act inside no tenant, and neither has what another has not got
+/// by its own list.
 #[derive(
     Debug,
     Clone,
@@ -176,12 +187,24 @@ pub enum Role {
     Owner,
     /// Runs the platform.
     Operator,
+    /// Helps tenants: sees control data, changes nothing.
+    Support,
+    /// Examines the platform: sees control data and who runs it, changes nothing.
+    Auditor,
 }
+
+/// What support may do on the platform.
+const SUPPORT: [Permission; 1] = [Permission::PlatformTenantRead];
+/// What an auditor may do on the platform.
+const AUDITOR: [Permission; 2] = [Permission::PlatformTenantRead, Permission::PlatformPeopleRead];
 
 impl Role {
     /// The roles that a person or key of a tenant may have.
     pub const OF_TENANT: [Self; 5] =
         [Self::Viewer, Self::Agent, Self::Supervisor, Self::Admin, Self::Owner];
+
+    /// The roles that a person who runs the platform may have.
+    pub const OF_PLATFORM: [Self; 3] = [Self::Operator, Self::Support, Self::Auditor];
 
     /// The name on the wire.
     pub const fn slug(self) -> &'static str {
@@ -192,6 +215,8 @@ impl Role {
             Self::Admin => "admin",
             Self::Owner => "owner",
             Self::Operator => "operator",
+            Self::Support => "support",
+            Self::Auditor => "auditor",
         }
     }
 
@@ -204,6 +229,8 @@ impl Role {
         let least = permission.least_role();
         match self {
             Self::Operator => least == Self::Operator,
+            Self::Support => SUPPORT.contains(&permission),
+            Self::Auditor => AUDITOR.contains(&permission),
             _ => least <= self,
         }
     }
@@ -212,7 +239,7 @@ impl Role {
 impl FromStr for Role {
     type Err = Unknown;
     fn from_str(text: &str) -> Result<Self, Unknown> {
-        let all = Self::OF_TENANT.into_iter().chain([Self::Operator]);
+        let all = Self::OF_TENANT.into_iter().chain(Self::OF_PLATFORM);
         all.into_iter().find(|role| role.slug() == text).ok_or(Unknown("role"))
     }
 }
@@ -245,6 +272,18 @@ impl Grants {
     #[must_use]
     pub fn reading(self) -> Self {
         self.iter().filter(|one| one.slug().ends_with(".read")).collect()
+    }
+
+    /// What is in one of them.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What is in this one and not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// The permissions in the order of the reference.
@@ -285,8 +324,31 @@ mod tests {
     #[test]
     fn operators_and_tenant_roles_share_nothing() {
         for role in Role::OF_TENANT {
-            assert_eq!(role.grants().intersect(Role::Operator.grants()), Grants::NONE);
+            for staff in Role::OF_PLATFORM {
+                assert_eq!(role.grants().intersect(staff.grants()), Grants::NONE);
+            }
         }
+    }
+
+    #[test]
+    fn support_and_auditors_have_less_than_operators_and_change_nothing() {
+        let reads = |role: Role| role.grants().iter().all(|one| one.slug().ends_with(".read"));
+        for staff in [Role::Support, Role::Auditor] {
+            assert!(Role::Operator.grants().covers(staff.grants()) && reads(staff), "{staff:?}");
+            assert_ne!(staff.grants(), Grants::NONE);
+        }
+        assert!(!Role::Support.grants().has(Permission::PlatformPeopleRead));
+        assert!(!reads(Role::Operator));
+    }
+
+    #[test]
+    fn every_role_reads_back_and_every_permission_is_somebodys() {
+        for role in Role::OF_TENANT.into_iter().chain(Role::OF_PLATFORM) {
+            assert_eq!(role.slug().parse(), Ok(role));
+        }
+        let all = Role::Owner.grants().union(Role::Operator.grants());
+        assert_eq!(all.iter().count(), Permission::ALL.len());
+        assert_eq!(all.without(Role::Owner.grants()), Role::Operator.grants());
     }
 
     #[test]

@@ -12,11 +12,17 @@ pub mod domains;
 pub mod exchanges;
 pub mod impersonations;
 pub mod oidc;
+pub mod decisions;
+pub mod evaluations;
+pub mod notices;
+pub mod operators;
 pub mod passwords;
+pub mod policies;
 pub mod revocations;
 pub mod roles;
 pub mod saml;
 pub mod scim;
+pub mod service_accounts;
 pub mod sessions;
 pub mod sightings;
 pub mod signing_keys;
@@ -53,6 +59,9 @@ pub struct Deps {
     pub(crate) hasher: passwords::Hasher,
     pub(crate) keys: signing_keys::KeyRing,
     pub(crate) revocations: revocations::Revocations,
+    pub(crate) notices: Arc<notices::Notices>,
+    pub(crate) decisions: Arc<decisions::Log>,
+    pub(crate) policies: Arc<policies::Engine>,
     pub(crate) sightings: sightings::Sightings,
     pub(crate) known_keys: api_keys::KnownKeys,
     pub(crate) by_address: Attempts,
@@ -72,10 +81,20 @@ impl Deps {
         let ambient = db.ambient().clone();
         let revocations =
             revocations::Revocations::new(db.clone(), system.clone(), config.access_token_s);
+        let notices = Arc::new(notices::Notices::new(db.clone(), system.clone()));
+        let decisions = Arc::<decisions::Log>::default();
         Ok(Self {
             keys: signing_keys::KeyRing::open(db.clone(), system.clone(), root, &config).await?,
             hasher: passwords::Hasher::new(&config, root),
             revocations,
+            policies: Arc::new(policies::Engine::new(
+                db.clone(),
+                system.clone(),
+                Arc::clone(&notices),
+                Arc::clone(&decisions),
+            )),
+            notices,
+            decisions,
             sightings: sightings::Sightings::new(config.access_token_s),
             known_keys: api_keys::KnownKeys::new(),
             by_address: Attempts::new(config.per_address, ambient.clone()),
@@ -103,7 +122,14 @@ impl Deps {
     /// request that comes later than that does it itself.
     pub async fn tick(&self) -> Result<(), Error> {
         self.revocations.renew().await?;
+        self.notices.renew().await?;
+        decisions::service::flush(self).await?;
         sightings::flush(self).await
+    }
+
+    /// Who decides whether a policy forbids what a role grants, for the other rooms.
+    pub fn policies(&self) -> Arc<dyn misy_web::Policies> {
+        Arc::<policies::Engine>::clone(&self.policies)
     }
 
     /// Signing keys, to rotate them.
@@ -118,6 +144,11 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(users::http::router(deps))
         .merge(roles::http::router(deps))
         .merge(api_keys::http::router(deps))
+        .merge(service_accounts::http::router(deps))
+        .merge(operators::http::router(deps))
+        .merge(policies::http::router(deps))
+        .merge(decisions::http::router(deps))
+        .merge(evaluations::http::router(deps))
         .merge(signing_keys::http::router(deps))
         .merge(scim::http::router(deps))
         .merge(sso_connections::http::router(deps))
@@ -152,6 +183,21 @@ pub enum Error {
     /// About API keys.
     #[error(transparent)]
     ApiKey(#[from] api_keys::Error),
+    /// About people of the platform.
+    #[error(transparent)]
+    Operator(#[from] operators::Error),
+    /// About policies.
+    #[error(transparent)]
+    Policy(#[from] policies::Error),
+    /// A policy forbids what the role grants.
+    #[error(transparent)]
+    Forbidden(#[from] misy_core::access::Forbidden),
+    /// About roles.
+    #[error(transparent)]
+    Role(#[from] roles::Error),
+    /// About service accounts.
+    #[error(transparent)]
+    ServiceAccount(#[from] service_accounts::Error),
     /// About passwords.
     #[error(transparent)]
     Password(#[from] passwords::Error),
@@ -198,6 +244,11 @@ impl Error {
             Self::User(error) => error,
             Self::Session(error) => error,
             Self::ApiKey(error) => error,
+            Self::Operator(error) => error,
+            Self::Policy(error) => error,
+            Self::Forbidden(error) => error,
+            Self::Role(error) => error,
+            Self::ServiceAccount(error) => error,
             Self::Password(error) => error,
             Self::Token(error) => error,
             Self::Scim(error) => error,

@@ -4,3 +4,5 @@ pub(crate) mod http;
 pub(crate) mod model;
 pub(crate) mod service;
 pub(crate) mod store;
+
+pub use model::Error;

@@ -121,6 +121,7 @@ impl App {
             channels: misy_adapters::registry(),
             egress: gateway,
             vault: keys,
+            policies: identity.policies(),
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),

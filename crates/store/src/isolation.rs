@@ -25,7 +25,8 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 23] = [
+pub const CONTROL: [(&str, Option<&str>); 24] = [
+    ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),
@@ -52,7 +53,8 @@ pub const CONTROL: [(&str, Option<&str>); 23] = [
 ];
 
 /// Tenant tables on which the tenant's role may do less than all: name and what it may.
-pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SELECT"])];
+pub const RESTRICTED: [(&str, &[&str]); 2] =
+    [("audit_records", &["INSERT", "SELECT"]), ("decisions", &["DELETE", "INSERT", "SELECT"])];
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.

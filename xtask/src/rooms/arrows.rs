@@ -15,7 +15,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("channel", &["egress", "core"]),
     ("adapters", &["channel", "egress", "core"]),
     ("saml", &["core"]),
-    ("identity", &["saml", "web", "jobs", "store", "egress", "core"]),
+    ("policy", &["core"]),
+    ("identity", &["saml", "policy", "web", "jobs", "store", "egress", "core"]),
     ("tenancy", &["web", "jobs", "store", "core"]),
     ("conversation", &["web", "jobs", "store", "channel", "core"]),
     ("integration", &["web", "jobs", "store", "egress", "core"]),
@@ -38,6 +39,7 @@ const BELOW_SERVER: &[&str] = &[
     "tenancy",
     "conversation",
     "integration",
+    "policy",
     "sandbox",
 ];
 
@@ -54,6 +56,7 @@ const ALL: &[&str] = &[
     "tenancy",
     "conversation",
     "integration",
+    "policy",
     "sandbox",
     "bench",
 ];

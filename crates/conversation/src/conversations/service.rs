@@ -1,7 +1,8 @@
 //! Room `conversation`: opening, reading, assigning and closing conversations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use misy_core::access::{Kind, Resource};
 use misy_core::{
     ChannelId, ContactId, ConversationId, Ctx, Cursor, Limit, Page, Permission, Timestamp,
 };
@@ -71,15 +72,67 @@ pub async fn list(
 ) -> Result<Page<Conversation>, Error> {
     ctx.require(Permission::ConversationRead)?;
     let mut tx = deps.db.read(ctx).await?;
+    let judge = deps.policies.judge(ctx, Permission::ConversationRead).await?;
     let rows = store::list(&mut tx, filter, cursor, limit).await?;
-    Ok(Page::cut(rows, limit, |conversation| conversation.id))
+    let mut page = Page::cut(rows, limit, |conversation| conversation.id);
+    // The cursor is of what was looked at, so a page may be shorter and the next one still comes.
+    page.data.retain(|conversation| judge.allows(&about(conversation)));
+    Ok(page)
+}
+
+/// A conversation as policies see it.
+fn about(one: &Conversation) -> Resource {
+    Resource::new(Kind::Conversation, one.id)
+        .text("status", one.status.slug())
+        .text("channel", one.channel)
+        .text("contact", one.contact)
+        .person("assignee", one.assignee)
+}
+
+/// Refuses if a policy forbids it with this conversation. One that does not exist is let through:
+/// whoever asked finds out.
+pub(crate) async fn guard(
+    deps: &Deps,
+    ctx: &Ctx,
+    tx: &mut TenantTx,
+    permission: Permission,
+    id: ConversationId,
+) -> Result<(), Below> {
+    let judge = deps.policies.judge(ctx, permission).await?;
+    if judge.is_open() {
+        return Ok(());
+    }
+    match store::find(tx, id).await? {
+        Some(conversation) => Ok(judge.require(&about(&conversation))?),
+        None => Ok(()),
+    }
+}
+
+/// Those of these conversations with which policies let it be done: one statement, one look-up.
+pub(crate) async fn allowed(
+    deps: &Deps,
+    ctx: &Ctx,
+    tx: &mut TenantTx,
+    permission: Permission,
+    ids: &[ConversationId],
+) -> Result<HashSet<ConversationId>, Below> {
+    let judge = deps.policies.judge(ctx, permission).await?;
+    if judge.is_open() {
+        return Ok(ids.iter().copied().collect());
+    }
+    let all = store::find_all(tx, ids).await?;
+    let allowed = all.iter().filter(|one| judge.allows(&about(one)));
+    Ok(allowed.map(|one| one.id).collect())
 }
 
 /// One conversation.
 pub async fn get(deps: &Deps, ctx: &Ctx, id: ConversationId) -> Result<Conversation, Error> {
     ctx.require(Permission::ConversationRead)?;
     let mut tx = deps.db.read(ctx).await?;
-    store::find(&mut tx, id).await?.ok_or(Error::NotFound)
+    let found = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let judge = deps.policies.judge(ctx, Permission::ConversationRead).await?;
+    judge.require(&about(&found))?;
+    Ok(found)
 }
 
 /// Changes status or assignment, if the caller has seen the newest version or does not say.
@@ -93,6 +146,8 @@ pub async fn change(
     ctx.require(Permission::ConversationUpdate)?;
     let mut tx = deps.db.tenant(ctx).await?;
     let before = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let judge = deps.policies.judge(ctx, Permission::ConversationUpdate).await?;
+    judge.require(&about(&before))?;
     seen.check(before.version).map_err(|_| Error::Stale)?;
     let after = change.apply(before, deps.ambient.now());
     let after = store::update(&mut tx, &after).await.map_err(refused)?.ok_or(Error::Stale)?;

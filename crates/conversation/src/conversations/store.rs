@@ -27,6 +27,8 @@ const OPEN: &str = "
 
 const FIND: &str = "select * from conversations where tenant_id = $1 and id = $2";
 
+const FIND_ALL: &str = "select * from conversations where tenant_id = $1 and id = any($2)";
+
 const LIST: &str = "
     select * from conversations
     where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::text is null or status = $3)
@@ -83,6 +85,15 @@ pub(crate) async fn find(
     id: ConversationId,
 ) -> Result<Option<Conversation>, Error> {
     tx.query_opt(FIND, &[&tx.tenant(), &id.uuid()]).await?.as_ref().map(conversation).transpose()
+}
+
+/// Those of these that there are, in no order.
+pub(crate) async fn find_all(
+    tx: &mut TenantTx,
+    ids: &[ConversationId],
+) -> Result<Vec<Conversation>, Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    tx.query(FIND_ALL, &[&tx.tenant(), &ids]).await?.iter().map(conversation).collect()
 }
 
 /// Newest first.

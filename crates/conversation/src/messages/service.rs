@@ -9,7 +9,7 @@ use misy_core::{ConversationId, Ctx, Cursor, Limit, MessageId, Page, Permission}
 
 use super::model::{Attempt, Error, Message, Order};
 use super::store;
-use crate::Deps;
+use crate::{Deps, conversations};
 
 pub(crate) use delivery::{deliver, mark_read};
 pub(crate) use inbound::{apply_edits, apply_revokes, receive, record_echoes};
@@ -28,6 +28,8 @@ pub async fn list(
 ) -> Result<Page<Message>, Error> {
     ctx.require(Permission::MessageRead)?;
     let mut tx = deps.db.read(ctx).await?;
+    conversations::service::guard(deps, ctx, &mut tx, Permission::MessageRead, conversation)
+        .await?;
     let rows = store::list(&mut tx, conversation, order, cursor, limit).await?;
     Ok(Page::cut(rows.ok_or(Error::NotFound)?, limit, |message| message.id))
 }
@@ -46,6 +48,10 @@ pub async fn search(
     let (rows, end) = store::search(&mut tx, &crate::storable(phrase), cursor, limit).await?;
     let mut page = Page::cut(rows, limit, |message| message.id);
     page.next_cursor = page.next_cursor.or(end.map(Cursor::encode));
+    let ids: Vec<ConversationId> = page.data.iter().map(|message| message.conversation).collect();
+    let read = Permission::MessageRead;
+    let allowed = conversations::service::allowed(deps, ctx, &mut tx, read, &ids).await?;
+    page.data.retain(|message| allowed.contains(&message.conversation));
     Ok(page)
 }
 
@@ -54,5 +60,7 @@ pub async fn get(deps: &Deps, ctx: &Ctx, id: MessageId) -> Result<(Message, Vec<
     ctx.require(Permission::MessageRead)?;
     let mut tx = deps.db.read(ctx).await?;
     let message = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let (read, conversation) = (Permission::MessageRead, message.conversation);
+    conversations::service::guard(deps, ctx, &mut tx, read, conversation).await?;
     Ok((message, store::list_attempts(&mut tx, id).await?))
 }

@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::paper::Paper;
+use crate::policies::Whims;
 
 /// Everything that a test needs; its clock is turned by hand.
 pub(crate) struct House {
@@ -34,6 +35,8 @@ pub(crate) struct House {
     pub(crate) database: TestDatabase,
     /// Tenants that are suspended.
     pub(crate) suspended: Arc<Mutex<HashSet<TenantId>>>,
+    /// What policies forbid.
+    pub(crate) policies: Arc<Whims>,
     app: Router,
     worker: Worker,
 }
@@ -102,6 +105,7 @@ impl House {
         let reach = serde_json::from_value(reach).expect("the rest are defaults");
         let paper = Arc::new(Paper::new());
         let responder = Arc::new(KnowledgeResponder::new(config.answer_threshold));
+        let policies = Arc::<Whims>::default();
         let deps = Arc::new(Deps {
             db: db.clone(),
             documents: match mongo {
@@ -112,6 +116,7 @@ impl House {
             channels: misy_adapters::registry().with(paper.clone()),
             egress: Gateway::new(reach, ambient.clone()),
             vault: Arc::new(OneKey),
+            policies: Arc::clone(&policies) as Arc<dyn misy_web::Policies>,
             responder,
             config,
             routing_key: Key::new([5; 32]),
@@ -132,7 +137,7 @@ impl House {
         let registry = misy_conversation::jobs(Registry::new(), &deps);
         let registry = registry.only_active(Arc::new(Tenants(Arc::clone(&suspended))));
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
-        Self { deps, paper, clock, database, suspended, app, worker }
+        Self { deps, paper, clock, database, suspended, policies, app, worker }
     }
 
     /// A tenant with a connected account.

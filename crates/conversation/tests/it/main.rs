@@ -3,6 +3,7 @@
 mod house;
 mod numbers;
 mod paper;
+mod policies;
 
 mod answering;
 mod channels;

@@ -63,6 +63,8 @@ pub(crate) enum Person {
     User { tenant: TenantId, user: UserId, role: Role },
     /// A person who runs the platform.
     Operator(OperatorId),
+    /// A person who looks after the platform without running it: support, an auditor.
+    Staff { operator: OperatorId, role: Role },
 }
 
 impl Person {
@@ -70,7 +72,7 @@ impl Person {
     pub(crate) fn tenant(self) -> Option<TenantId> {
         match self {
             Self::User { tenant, .. } => Some(tenant),
-            Self::Operator(_) => None,
+            Self::Operator(_) | Self::Staff { .. } => None,
         }
     }
 }

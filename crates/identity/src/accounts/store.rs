@@ -1,7 +1,7 @@
 //! Room `identity`: accounts, their passwords and what those open.
 
 use misy_core::id::TypedId;
-use misy_core::{OperatorId, TenantId, Timestamp, UserId};
+use misy_core::{OperatorId, Role, TenantId, Timestamp, UserId};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
 use uuid::Uuid;
 
@@ -13,7 +13,8 @@ pub(crate) const PLATFORM: Uuid = Uuid::nil();
 const LIST_CREDENTIALS: &str = "
     select c.password_hash, r.slug, a.id as account_id,
            m.tenant_id, m.user_id, m.role, coalesce(m.uv, o.uv) as uv,
-           coalesce(m.era, o.era) as era, o.id as operator_id
+           coalesce(m.era, o.era) as era, o.id as operator_id,
+           o.role as operator_role
     from accounts a
     join credentials c on c.account_id = a.id
     left join realms r on r.tenant_id = c.realm
@@ -37,12 +38,13 @@ pub(crate) async fn list_credentials(
     rows.iter().map(credential).collect()
 }
 
-/// Reads `account_id`, `uv`, `era` and either `operator_id` or `tenant_id`, `user_id` and `role`.
+/// Reads `account_id`, `uv`, `era` and either `operator_id` and `operator_role` or `tenant_id`,
+/// `user_id` and `role`.
 pub(crate) fn standing(row: &Row) -> Result<Option<Standing>, Error> {
     let operator: Option<Uuid> = row.get("operator_id");
     let user: Option<Uuid> = row.get("user_id");
     let person = match (operator, user) {
-        (Some(operator), _) => Person::Operator(OperatorId::from_uuid(operator)),
+        (Some(operator), _) => staff(OperatorId::from_uuid(operator), row)?,
         (None, Some(user)) => Person::User {
             tenant: TenantId::from_uuid(row.get("tenant_id")),
             user: UserId::from_uuid(user),
@@ -52,6 +54,17 @@ pub(crate) fn standing(row: &Row) -> Result<Option<Standing>, Error> {
     };
     let (account, uv, era) = (row.get("account_id"), row.get("uv"), row.get("era"));
     Ok(Some(Standing { account, person, uv, era }))
+}
+
+/// A row without the role is nobody's: what is not said must not make an operator.
+fn staff(operator: OperatorId, row: &Row) -> Result<Person, Error> {
+    let corrupt = || Error::Corrupt { column: "operator_role" };
+    let slug: &str = row.try_get("operator_role").map_err(|_| corrupt())?;
+    match slug.parse().map_err(|_| corrupt())? {
+        Role::Operator => Ok(Person::Operator(operator)),
+        role if Role::OF_PLATFORM.contains(&role) => Ok(Person::Staff { operator, role }),
+        _ => Err(corrupt()),
+    }
 }
 
 const FIND_CREDENTIAL: &str = "

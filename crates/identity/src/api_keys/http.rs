@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use garde::Validate;
-use misy_core::{ApiKeyId, Page, Permission, Role, Secret, Timestamp};
-use misy_web::{Paging, PathId, Problem, Tagged, Tenant, Valid};
+use misy_core::{ApiKeyId, Page, Permission, Secret, ServiceAccountId, Timestamp};
+use misy_web::{Paging, Params, PathId, Problem, Tagged, Tenant, Valid};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model::{ApiKey, prefix_of};
+use super::model::{ApiKey, Mode, OVERLAP_MAX_S, prefix_of};
 use super::service::{self, NewKey};
 use crate::Deps;
 
@@ -43,9 +43,13 @@ struct ApiKeyBody {
     name: String,
     /// The beginning of the key, by which it can be recognised.
     prefix: String,
+    mode: Mode,
     /// The role whose permissions it has, if it was made with one.
     #[schema(required = true)]
-    role: Option<Role>,
+    role: Option<String>,
+    /// The service account that it belongs to, and with which it lives and dies.
+    #[schema(required = true)]
+    service_account_id: Option<ServiceAccountId>,
     /// Everything it may do.
     permissions: Vec<Permission>,
     status: KeyStatus,
@@ -58,21 +62,27 @@ struct ApiKeyBody {
     /// Exact to a minute.
     #[schema(required = true, value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
+    /// Until when the secret before the last rotation works.
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
+    overlap_until: Option<Timestamp>,
 }
 
 impl From<ApiKey> for ApiKeyBody {
     fn from(key: ApiKey) -> Self {
         Self {
             id: key.id,
-            prefix: prefix_of(key.id),
-            role: key.scope.role(),
-            permissions: key.scope.grants().iter().collect(),
+            prefix: prefix_of(key.mode, key.id),
+            mode: key.mode,
+            role: key.scope.role().map(str::to_owned),
+            service_account_id: key.account,
+            permissions: key.grants.iter().collect(),
             status: if key.revoked { KeyStatus::Revoked } else { KeyStatus::Active },
             name: key.name,
             created_by: key.created_by,
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
+            overlap_until: key.overlap_until,
         }
     }
 }
@@ -99,8 +109,15 @@ struct CreateApiKey {
     /// What it is for.
     #[schema(min_length = 1, max_length = 200, example = "shop backend")]
     name: String,
-    /// The key may do what this role may.
-    role: Option<Role>,
+    /// `test` keys do the same, but never send anything to a customer; `live` if absent.
+    #[schema(nullable = false)]
+    mode: Option<Mode>,
+    /// The key may do what this role may: the slug of a built-in one or of the tenant's own.
+    #[schema(max_length = 50, pattern = "^[a-z][a-z0-9_]*$", example = "agent")]
+    role: Option<String>,
+    /// The account that the key belongs to. Without a role and permissions it may do what the
+    /// account may, else no more than that.
+    service_account_id: Option<ServiceAccountId>,
     /// The key may do exactly this.
     #[schema(max_items = 64)]
     permissions: Option<Vec<Permission>>,
@@ -129,8 +146,9 @@ async fn create(
     Tenant(ctx): Tenant,
     Valid(body): Valid<CreateApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    let CreateApiKey { name, role, permissions, expires_at } = body;
-    let new = NewKey { name, role, permissions, expires_at };
+    let CreateApiKey { name, mode, role, service_account_id, permissions, expires_at } = body;
+    let (mode, account) = (mode.unwrap_or(Mode::Live), service_account_id);
+    let new = NewKey { name, mode, role, permissions, account, expires_at };
     Ok((StatusCode::CREATED, shown(service::create(&deps, &ctx, new).await?)))
 }
 
@@ -158,14 +176,25 @@ async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives a key another secret; the old one stops working within a second.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Overlap {
+    /// How many seconds the old secret goes on working, so that programs can be given the new one
+    /// without a gap; 0 if not given.
+    #[param(minimum = 0, maximum = 604_800, default = 0)]
+    overlap_s: Option<u32>,
+}
+
+/// Gives a key another secret. The old one stops working within a second, or after the overlap.
 #[utoipa::path(post, path = "/v1/api-keys/{id}/rotate", tag = "api keys",
-    params(("id" = ApiKeyId, Path)),
+    params(("id" = ApiKeyId, Path), Overlap),
     responses((status = 200, description = "the key with its new secret", body = NewApiKey)))]
 async fn rotate(
     State(deps): State<Arc<Deps>>,
     Tenant(ctx): Tenant,
     PathId(id): PathId<ApiKeyId>,
+    Params(overlap): Params<Overlap>,
 ) -> Result<Tagged<NewApiKey>, Problem> {
-    Ok(shown(service::rotate(&deps, &ctx, id).await?))
+    let overlap_s = overlap.overlap_s.unwrap_or(0).min(OVERLAP_MAX_S);
+    Ok(shown(service::rotate(&deps, &ctx, id, overlap_s).await?))
 }

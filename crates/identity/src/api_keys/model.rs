@@ -1,6 +1,6 @@
 //! Room `identity`: the text of an API key, and what a key may do.
 //!
-//! `mb_live_` + the key's id (26) + a secret of 256 bits (52) + a checksum (6), all in Crockford
+//! `mb_live_` (or `mb_test_`) + the key's id (26) + a secret of 256 bits (52) + a checksum (6), all in Crockford
 //! base32: one word to select, one pattern for secret scanners, and a mistyped key is told from a
 //! foreign one without the database. The id leads to the tenant through the directory
 //! (`api_key_routes`) and not through a tenant's id inside the key, so a key tells its finder
@@ -9,13 +9,56 @@
 use misy_core::error::Fault;
 use misy_core::id::{self, TypedId};
 use misy_core::{
-    ApiKeyId, Code, Grants, Permission, Public, Role, Secret, TenantId, Timestamp, crypto,
+    ApiKeyId, Code, Grants, Permission, Public, Role, Secret, ServiceAccountId, TenantId,
+    Timestamp, crypto,
 };
 use uuid::Uuid;
 
-use crate::roles::model::{Beyond, within};
+use crate::notices::model::Effect;
+use crate::roles::model::{self as roles, Beyond, RoleBook, within};
 
-const PREFIX: &str = "mb_live_";
+/// How long the secret before a rotation may go on working, in seconds.
+pub(crate) const OVERLAP_MAX_S: u32 = 7 * 24 * 3_600;
+
+/// What a key is for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ApiKeyMode)]
+pub(crate) enum Mode {
+    /// Everything in its scope.
+    Live,
+    /// The same, but it never sends anything to a customer.
+    Test,
+}
+
+impl Mode {
+    pub(crate) const fn slug(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Test => "test",
+        }
+    }
+
+    pub(crate) fn from_slug(slug: &str) -> Option<Self> {
+        [Self::Live, Self::Test].into_iter().find(|mode| mode.slug() == slug)
+    }
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Live => "mb_live_",
+            Self::Test => "mb_test_",
+        }
+    }
+
+    /// What is left of grants in a key of this kind.
+    fn narrow(self, grants: Grants) -> Grants {
+        let sending: Grants = [Permission::MessageSend].into_iter().collect();
+        if self == Self::Test { grants.without(sending) } else { grants }
+    }
+}
+
 const ID_CHARS: usize = 26;
 const SECRET_CHARS: usize = 2 * ID_CHARS;
 const CHECK_CHARS: usize = 6;
@@ -26,16 +69,16 @@ pub(crate) fn looks_like_key(bearer: &str) -> bool {
 }
 
 /// A new key's text.
-pub(crate) fn text_of(id: ApiKeyId, secret: [u8; 32]) -> Secret {
+pub(crate) fn text_of(mode: Mode, id: ApiKeyId, secret: [u8; 32]) -> Secret {
     let (high, low) = secret.split_at(16);
     let half = |bytes: &[u8]| id::encode(Uuid::from_slice(bytes).unwrap_or_default());
-    let body = format!("{PREFIX}{}{}{}", id::encode(id.uuid()), half(high), half(low));
+    let body = format!("{}{}{}{}", mode.prefix(), id::encode(id.uuid()), half(high), half(low));
     Secret::new(format!("{body}{}", checksum(&body)))
 }
 
 /// The beginning of a key's text, by which people tell keys apart.
-pub(crate) fn prefix_of(id: ApiKeyId) -> String {
-    format!("{PREFIX}{}", id::encode(id.uuid()))
+pub(crate) fn prefix_of(mode: Mode, id: ApiKeyId) -> String {
+    format!("{}{}", mode.prefix(), id::encode(id.uuid()))
 }
 
 fn checksum(body: &str) -> String {
@@ -44,83 +87,129 @@ fn checksum(body: &str) -> String {
     id::encode(Uuid::from_u128(bits))[ID_CHARS - CHECK_CHARS..].to_owned()
 }
 
-/// The id of a key's text and the hash of its secret; `None` if it is not a key or was mistyped.
-/// 256 random bits need no slow hash.
-pub(crate) fn read(text: &Secret) -> Option<(ApiKeyId, [u8; 32])> {
-    let body = text.expose().strip_prefix(PREFIX)?;
+/// What a key's text says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Presented {
+    pub(crate) mode: Mode,
+    pub(crate) id: ApiKeyId,
+    /// SHA-256 of the secret: 256 random bits need no slow hash.
+    pub(crate) hash: [u8; 32],
+}
+
+/// Reads a key's text; `None` if it is not a key or was mistyped.
+pub(crate) fn read(text: &Secret) -> Option<Presented> {
+    let mut kinds = [Mode::Live, Mode::Test].into_iter();
+    let (mode, body) =
+        kinds.find_map(|mode| Some((mode, text.expose().strip_prefix(mode.prefix())?)))?;
     let whole = body.len() == ID_CHARS + SECRET_CHARS + CHECK_CHARS && body.is_ascii();
     let (body, check) = whole.then(|| body.split_at(ID_CHARS + SECRET_CHARS))?;
-    if checksum(&format!("{PREFIX}{body}")) != check {
+    if checksum(&format!("{}{body}", mode.prefix())) != check {
         return None;
     }
     let (id, secret) = body.split_at(ID_CHARS);
     let id = ApiKeyId::from_uuid(id::decode(id)?);
     let (high, low) = secret.split_at(ID_CHARS);
     let secret = [id::decode(high)?.into_bytes(), id::decode(low)?.into_bytes()].concat();
-    Some((id, crypto::sha256(&secret)))
+    Some(Presented { mode, id, hash: crypto::sha256(&secret) })
 }
 
-/// What a key may do: what a role grants, or a list.
+/// What a key or a service account may do: what a role grants, or a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Whatever the role grants, also when that grows.
+    /// Whatever the built-in role grants, also when that grows.
     Role(Role),
+    /// Whatever a role of the tenant's own grants, also when that changes.
+    Own(String),
     /// Exactly these.
     Permissions(Vec<Permission>),
+    /// Of a key: whatever its service account may.
+    Account,
 }
 
 impl Scope {
-    pub(crate) fn grants(&self) -> Grants {
+    /// What it comes to, as far as it needs no look-up: a role of the tenant's own is in a notice.
+    pub(crate) fn effect(&self) -> Effect {
         match self {
-            Self::Role(role) => role.grants(),
-            Self::Permissions(list) => list.iter().copied().collect(),
+            Self::Role(role) => Effect { base: Some(*role), permissions: Vec::new() },
+            Self::Permissions(list) => Effect { base: None, permissions: list.clone() },
+            Self::Own(_) | Self::Account => Effect::default(),
         }
+    }
+
+    /// What it comes to, with the tenant's own roles at hand.
+    pub(crate) fn effect_in(&self, book: &RoleBook) -> Effect {
+        if let Self::Own(slug) = self { book.effect(slug) } else { self.effect() }
     }
 
     /// Reads the two columns.
     pub(crate) fn from_columns(role: Option<&str>, permissions: &[String]) -> Option<Self> {
-        match role {
-            Some(role) => role.parse().ok().map(Self::Role),
-            None => permissions
-                .iter()
-                .map(|slug| slug.parse().ok())
-                .collect::<Option<Vec<_>>>()
-                .map(Self::Permissions),
-        }
+        let Some(slug) = role else {
+            let list: Option<Vec<_>> = permissions.iter().map(|slug| slug.parse().ok()).collect();
+            return list.map(|list| match list.as_slice() {
+                [] => Self::Account,
+                _ => Self::Permissions(list),
+            });
+        };
+        Some(slug.parse().map_or_else(|_| Self::Own(slug.to_owned()), Self::Role))
     }
 
-    pub(crate) fn role(&self) -> Option<Role> {
+    /// The slug of the role, if it has one.
+    pub(crate) fn role(&self) -> Option<&str> {
         match self {
-            Self::Role(role) => Some(*role),
-            Self::Permissions(_) => None,
+            Self::Role(role) => Some(role.slug()),
+            Self::Own(slug) => Some(slug),
+            Self::Permissions(_) | Self::Account => None,
         }
     }
 
     pub(crate) fn own(&self) -> Vec<Permission> {
         match self {
-            Self::Role(_) => Vec::new(),
             Self::Permissions(list) => list.clone(),
+            Self::Role(_) | Self::Own(_) | Self::Account => Vec::new(),
         }
     }
+}
+
+/// Everything that a key's bearer may do: no more than its own scope, than its service account and
+/// than keys of its kind.
+pub(crate) fn bearer_grants(
+    mode: Mode,
+    scope: &Scope,
+    own: &Effect,
+    account: Option<&Effect>,
+) -> Grants {
+    let scoped = match (scope, account) {
+        (Scope::Account, Some(account)) => account.grants(),
+        (_, account) => {
+            let granted = scope.effect().grants().union(own.grants());
+            account.map_or(granted, |account| granted.intersect(account.grants()))
+        }
+    };
+    mode.narrow(scoped)
 }
 
 /// Chooses the scope that was asked for: a role or permissions, of a tenant, and no more than the
 /// maker has.
 pub(crate) fn scope(
-    role: Option<Role>,
+    role: Option<&str>,
     permissions: Option<Vec<Permission>>,
     maker: Grants,
+    book: &RoleBook,
 ) -> Result<Scope, Refusal> {
     let scope = match (role, permissions) {
-        (Some(Role::Operator), _) => return Err(invalid("/role", "is not a role of tenants")),
-        (Some(role), None) => Scope::Role(role),
+        (Some(slug), None) => {
+            let assigned = roles::assign(slug, book);
+            let assigned =
+                assigned.map_err(|_| invalid("/role", "is not a role of this tenant"))?;
+            assigned.own.map_or(Scope::Role(assigned.base), Scope::Own)
+        }
         (None, Some(list)) if !list.is_empty() => Scope::Permissions(list),
         (None, _) => return Err(invalid("/permissions", "has to name one, or give a `role`")),
         (Some(_), Some(_)) => {
             return Err(invalid("/permissions", "cannot be given together with `role`"));
         }
     };
-    within(maker, scope.grants())?;
+    within(maker, scope.effect_in(book).grants())?;
     Ok(scope)
 }
 
@@ -186,7 +275,12 @@ impl Public for Error {
 pub(crate) struct ApiKey {
     pub(crate) id: ApiKeyId,
     pub(crate) name: String,
+    pub(crate) mode: Mode,
     pub(crate) scope: Scope,
+    /// The account that it belongs to.
+    pub(crate) account: Option<ServiceAccountId>,
+    /// Everything that its bearer may do.
+    pub(crate) grants: Grants,
     pub(crate) revoked: bool,
     /// The actor who made it.
     pub(crate) created_by: String,
@@ -194,6 +288,8 @@ pub(crate) struct ApiKey {
     pub(crate) expires_at: Option<Timestamp>,
     /// Exact to a minute.
     pub(crate) last_used_at: Option<Timestamp>,
+    /// Until when the secret before the last rotation works.
+    pub(crate) overlap_until: Option<Timestamp>,
     pub(crate) version: i64,
 }
 
@@ -205,12 +301,26 @@ pub(crate) struct Route {
     pub(crate) tenant: TenantId,
     /// SHA-256 of the secret's 32 bytes.
     pub(crate) secret_hash: Vec<u8>,
+    /// The one before the last rotation, and until when it works.
+    pub(crate) previous: Option<(Vec<u8>, Timestamp)>,
+    /// Whether its service account is disabled.
+    pub(crate) disabled: bool,
+    pub(crate) mode: Mode,
     /// What its bearer may do.
     pub(crate) grants: Grants,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Route {
+    /// Whether this text opens it now, by its secret or by the one before.
+    pub(crate) fn opens(&self, shown: &Presented, now: Timestamp) -> bool {
+        let overlapping =
+            |(hash, until): &(Vec<u8>, Timestamp)| now < *until && crypto::equal(hash, &shown.hash);
+        let known = crypto::equal(&self.secret_hash, &shown.hash)
+            || self.previous.as_ref().is_some_and(overlapping);
+        known && self.mode == shown.mode && self.key == shown.id && !self.disabled
+    }
+
     /// Whether the key has not expired.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
@@ -218,74 +328,4 @@ impl Route {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_key_is_one_word_with_a_pattern() {
-        let text = text_of(ApiKeyId::from_uuid(Uuid::max()), [0xff; 32]);
-        assert_eq!(text.expose().len(), 92);
-        assert!(text.expose().bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()));
-        assert!(text.expose().starts_with(&prefix_of(ApiKeyId::from_uuid(Uuid::max()))));
-    }
-
-    #[test]
-    fn a_key_does_no_more_than_its_maker() {
-        let maker = Role::Admin.grants();
-        assert!(scope(Some(Role::Agent), None, maker).is_ok());
-        assert_eq!(scope(Some(Role::Owner), None, maker), Err(Refusal::Beyond(Beyond)));
-        let listed = |list: &[Permission]| scope(None, Some(list.to_vec()), maker);
-        assert!(listed(&[Permission::MessageSend]).is_ok());
-        assert_eq!(
-            listed(&[Permission::MessageSend, Permission::OwnerManage]),
-            Err(Refusal::Beyond(Beyond))
-        );
-        assert_eq!(listed(&[Permission::PlatformTenantRead]), Err(Refusal::Beyond(Beyond)));
-    }
-
-    #[test]
-    fn a_key_has_a_role_or_permissions_and_not_both_or_none() {
-        let all = Role::Owner.grants();
-        let one = || Some(vec![Permission::MessageSend]);
-        for (role, permissions) in [
-            (None, None),
-            (None, Some(Vec::new())),
-            (Some(Role::Agent), one()),
-            (Some(Role::Operator), None),
-        ] {
-            assert!(matches!(scope(role, permissions, all), Err(Refusal::Rule(_))));
-        }
-    }
-
-    #[test]
-    fn an_expiry_in_the_past_is_refused() {
-        let at = |second| Timestamp::from_second(second).expect("in range");
-        assert!(check_expiry(Some(at(10)), at(10)).is_err());
-        assert_eq!(check_expiry(Some(at(11)), at(10)), Ok(()));
-        assert_eq!(check_expiry(None, at(10)), Ok(()));
-    }
-
-    proptest! {
-        #[test]
-        fn every_key_reads_back(bits: u128, secret: [u8; 32]) {
-            let id = ApiKeyId::from_uuid(Uuid::from_u128(bits));
-            let text = text_of(id, secret);
-            prop_assert_eq!(read(&text), Some((id, crypto::sha256(&secret))));
-        }
-
-        #[test]
-        fn a_typing_error_is_noticed(secret: [u8; 32], at in 8usize..92, to in "[0-9a-z]") {
-            let text = text_of(ApiKeyId::from_uuid(Uuid::from_u128(7)), secret);
-            let text = text.expose();
-            prop_assume!(text[at..=at] != to);
-            let typed = Secret::new(format!("{}{to}{}", &text[..at], &text[at + 1..]));
-            prop_assert_eq!(read(&typed), None);
-        }
-
-        #[test]
-        fn no_text_makes_the_reader_panic(text in "(mb_live_)?.{0,100}") {
-            prop_assert_eq!(read(&Secret::new(text)), None);
-        }
-    }
-}
+mod tests;

@@ -3,23 +3,43 @@
 use std::collections::HashMap;
 
 use misy_core::id::TypedId;
-use misy_core::{ApiKeyId, Permission, Role, TenantId, Timestamp};
+use misy_core::{ApiKeyId, Permission, ServiceAccountId, TenantId, Timestamp};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
 use uuid::Uuid;
 
-use super::model::{ApiKey, Route, Scope, prefix_of};
+use super::model::{ApiKey, Mode, Route, Scope, bearer_grants, prefix_of};
+use crate::notices::model::Effect;
+use crate::notices::store::joined;
 
-fn scope(row: &Row) -> Result<Scope, Error> {
+/// Reads the columns `role` and `permissions`.
+pub(crate) fn scope(row: &Row) -> Result<Scope, Error> {
     let permissions: Vec<String> = row.get("permissions");
     let scope = Scope::from_columns(row.get("role"), &permissions);
     scope.ok_or(Error::Corrupt { column: "permissions" })
 }
 
+fn mode(row: &Row) -> Result<Mode, Error> {
+    Mode::from_slug(row.get("mode")).ok_or(Error::Corrupt { column: "mode" })
+}
+
+fn account(row: &Row) -> Option<(ServiceAccountId, Effect)> {
+    let id: Option<Uuid> = row.get("service_account_id");
+    let effect = joined(row, "account_role", "account_permissions");
+    id.map(|id| (ServiceAccountId::from_uuid(id), effect))
+}
+
 fn read(row: &Row) -> Result<ApiKey, Error> {
+    let (scope, mode, account) = (scope(row)?, mode(row)?, account(row));
+    let own = joined(row, "own_role", "own_permissions");
+    let effect = account.as_ref().map(|(_, effect)| effect);
     Ok(ApiKey {
         id: ApiKeyId::from_uuid(row.get("id")),
         name: row.get("name"),
-        scope: scope(row)?,
+        mode,
+        grants: bearer_grants(mode, &scope, &own, effect),
+        scope,
+        account: account.map(|(id, _)| id),
+        overlap_until: row.get("overlap_until"),
         revoked: row.get("revoked"),
         created_by: row.get("created_by"),
         created_at: row.get("created_at"),
@@ -32,11 +52,12 @@ fn read(row: &Row) -> Result<ApiKey, Error> {
 const INSERT: &str = "
     with route as (
         insert into api_key_routes
-            (key_id, tenant_id, secret_hash, role, permissions, expires_at)
-        values ($2, $1, $9, $5, $6, $8))
+            (key_id, tenant_id, secret_hash, role, permissions, expires_at, mode,
+             service_account_id)
+        values ($2, $1, $9, $5, $6, $8, $11, $12))
     insert into api_keys (tenant_id, id, name, prefix, role, permissions, created_by, expires_at,
-        created_at, updated_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $10)";
+        created_at, updated_at, mode, service_account_id)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $10, $10, $11, $12)";
 
 /// Adds a key.
 pub(super) async fn insert(
@@ -44,8 +65,8 @@ pub(super) async fn insert(
     key: &ApiKey,
     secret_hash: &[u8],
 ) -> Result<(), Error> {
-    let (tenant, id, prefix) = (tx.tenant(), key.id.uuid(), prefix_of(key.id));
-    let role = key.scope.role().map(Role::slug);
+    let (tenant, id, prefix) = (tx.tenant(), key.id.uuid(), prefix_of(key.mode, key.id));
+    let (role, account) = (key.scope.role(), key.account.map(TypedId::uuid));
     let permissions: Vec<&str> = key.scope.own().into_iter().map(Permission::slug).collect();
     tx.execute(
         INSERT,
@@ -60,6 +81,8 @@ pub(super) async fn insert(
             &key.expires_at,
             &secret_hash,
             &key.created_at,
+            &key.mode.slug(),
+            &account,
         ],
     )
     .await
@@ -68,8 +91,13 @@ pub(super) async fn insert(
 
 const LIST: &str = "
     select k.id, k.name, k.role, k.permissions, k.status = 'revoked' as revoked, k.created_by,
-           k.created_at, k.expires_at, k.version, r.last_used_at
-    from api_keys k left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
+           k.created_at, k.expires_at, k.version, k.mode, k.service_account_id, k.overlap_until,
+           r.last_used_at, o.role as own_role, o.permissions as own_permissions,
+           a.role as account_role, a.permissions as account_permissions
+    from api_keys k
+    left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
+    left join access_notices o on o.tenant_id = $1 and o.subject = k.id
+    left join access_notices a on a.tenant_id = $1 and a.subject = k.service_account_id
     where k.tenant_id = $1 and ($2::uuid is null or k.id > $2) order by k.id limit $3";
 
 /// Keys after one, oldest first.
@@ -84,8 +112,13 @@ pub(super) async fn list(
 
 const FIND: &str = "
     select k.id, k.name, k.role, k.permissions, k.status = 'revoked' as revoked, k.created_by,
-           k.created_at, k.expires_at, k.version, r.last_used_at
-    from api_keys k left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
+           k.created_at, k.expires_at, k.version, k.mode, k.service_account_id, k.overlap_until,
+           r.last_used_at, o.role as own_role, o.permissions as own_permissions,
+           a.role as account_role, a.permissions as account_permissions
+    from api_keys k
+    left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
+    left join access_notices o on o.tenant_id = $1 and o.subject = k.id
+    left join access_notices a on a.tenant_id = $1 and a.subject = k.service_account_id
     where k.tenant_id = $1 and k.id = $2";
 
 /// A key by id.
@@ -96,19 +129,22 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ApiKeyId) -> Result<Option<ApiKe
 
 const ROTATE: &str = "
     with route as (
-        update api_key_routes set secret_hash = $3 where tenant_id = $1 and key_id = $2)
-    update api_keys set version = version + 1, updated_at = $4
+        update api_key_routes set previous_hash = case when $5::timestamptz > $4 then secret_hash end,
+            previous_until = $5, secret_hash = $3
+        where tenant_id = $1 and key_id = $2)
+    update api_keys set version = version + 1, updated_at = $4, overlap_until = $5
     where tenant_id = $1 and id = $2 and status = 'active'";
 
-/// Gives a key another secret.
+/// Gives a key another secret; the one it has goes on working until then.
 pub(super) async fn rotate(
     tx: &mut TenantTx,
     id: ApiKeyId,
     secret_hash: &[u8],
     now: Timestamp,
+    overlap_until: Option<Timestamp>,
 ) -> Result<(), Error> {
     let tenant = tx.tenant();
-    tx.execute(ROTATE, &[&tenant, &id.uuid(), &secret_hash, &now]).await.map(drop)
+    tx.execute(ROTATE, &[&tenant, &id.uuid(), &secret_hash, &now, &overlap_until]).await.map(drop)
 }
 
 const REVOKE: &str = "
@@ -123,17 +159,31 @@ pub(super) async fn revoke(tx: &mut TenantTx, id: ApiKeyId, now: Timestamp) -> R
 }
 
 const FIND_ROUTE: &str = "
-    select key_id, tenant_id, secret_hash, role, permissions, expires_at
-    from api_key_routes where key_id = $1";
+    select r.key_id, r.tenant_id, r.secret_hash, r.previous_hash, r.previous_until, r.role,
+           r.permissions, r.expires_at, r.mode, r.service_account_id,
+           o.role as own_role, o.permissions as own_permissions,
+           a.role as account_role, a.permissions as account_permissions,
+           r.service_account_id is not null and coalesce(a.disabled, true) as disabled
+    from api_key_routes r
+    left join access_notices o on o.subject = r.key_id and o.tenant_id = r.tenant_id
+    left join access_notices a on a.subject = r.service_account_id and a.tenant_id = r.tenant_id
+    where r.key_id = $1";
 
 /// What a request's key is checked against.
 pub(super) async fn find_route(tx: &mut PlatformTx, key: ApiKeyId) -> Result<Option<Route>, Error> {
     let Some(row) = tx.query_opt(FIND_ROUTE, &[&key.uuid()]).await? else { return Ok(None) };
+    let (scope, mode, account) = (scope(&row)?, mode(&row)?, account(&row));
+    let own = joined(&row, "own_role", "own_permissions");
+    let effect = account.as_ref().map(|(_, effect)| effect);
+    let hash: Option<Vec<u8>> = row.get("previous_hash");
     Ok(Some(Route {
         key: ApiKeyId::from_uuid(row.get("key_id")),
         tenant: TenantId::from_uuid(row.get("tenant_id")),
         secret_hash: row.get("secret_hash"),
-        grants: scope(&row)?.grants(),
+        previous: hash.zip(row.get("previous_until")),
+        disabled: row.get("disabled"),
+        mode,
+        grants: bearer_grants(mode, &scope, &own, effect),
         expires_at: row.get("expires_at"),
     }))
 }

@@ -40,7 +40,7 @@ pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, 
     let claims = verify(deps, bearer).await?;
     let person = match claims.subject {
         Subject::User { user, .. } => user.uuid(),
-        Subject::Operator(operator) => operator.uuid(),
+        Subject::Operator(operator) | Subject::Staff { operator, .. } => operator.uuid(),
     };
     let versions = [(claims.session.uuid(), claims.sv), (person, claims.uv)];
     if !deps.revocations.allow(versions).await? {
@@ -49,12 +49,18 @@ pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, 
     deps.sightings.saw_token(claims.id);
     Ok(match claims.subject {
         Subject::User { tenant, user, role } => {
-            Principal::Tenant { tenant, actor: Actor::User(user), grants: role.grants() }
+            let own = deps.notices.grants(tenant, user).await?;
+            let grants = role.grants().union(own);
+            let grants = deps.policies.narrow(tenant, Actor::User(user), grants).await?;
+            Principal::Tenant { tenant, actor: Actor::User(user), grants }
         }
         Subject::Operator(operator) => Principal::Operator {
             actor: Actor::Operator(operator),
             grants: Role::Operator.grants(),
         },
+        Subject::Staff { operator, role } => {
+            Principal::Operator { actor: Actor::Operator(operator), grants: role.grants() }
+        }
     })
 }
 
@@ -77,5 +83,6 @@ async fn by_key(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
     }
     deps.sightings.saw_key(route.key.uuid(), deps.ambient.now());
     let (tenant, actor) = (route.tenant, Actor::ApiKey(route.key));
-    Ok(Principal::Tenant { tenant, actor, grants: route.grants })
+    let grants = deps.policies.narrow(tenant, actor, route.grants).await?;
+    Ok(Principal::Tenant { tenant, actor, grants })
 }

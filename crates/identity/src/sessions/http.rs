@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use garde::Validate;
 use misy_core::{
-    ApiKeyId, OperatorId, Page, Permission, Personal, Role, Secret, SessionId, TenantId, Timestamp,
+    ApiKeyId, OperatorId, Page, Permission, Personal, Secret, SessionId, TenantId, Timestamp,
     UserId,
 };
 use misy_web::{Anyone, Caller, Paging, PathId, Peer, Problem, Valid};
@@ -200,7 +200,7 @@ enum MeBody {
         email: Personal<String>,
         #[schema(value_type = String)]
         name: Personal<String>,
-        role: Role,
+        role: String,
         tenant: MyTenant,
         /// Everything they may do.
         permissions: Vec<Permission>,
@@ -237,9 +237,9 @@ async fn me(State(deps): State<Arc<Deps>>, caller: Caller) -> Result<Json<MeBody
     let body = match (me, tenant) {
         (Me::User { user, slug }, Some(id)) => MeBody::User {
             id: user.id,
+            role: user.role_slug().to_owned(),
             email: user.email,
             name: user.name,
-            role: user.role,
             tenant: MyTenant { id, slug },
             permissions,
         },

@@ -134,7 +134,9 @@ async fn begin(
 fn about(person: Person) -> Value {
     match person {
         Person::User { tenant, user, .. } => json!({"tenant": tenant, "user": user}),
-        Person::Operator(operator) => json!({"operator": operator}),
+        Person::Operator(operator) | Person::Staff { operator, .. } => {
+            json!({"operator": operator})
+        }
     }
 }
 
@@ -154,6 +156,7 @@ async fn hand_out(
     let subject = match session.standing.person {
         Person::User { tenant, user, role } => Subject::User { tenant, user, role },
         Person::Operator(operator) => Subject::Operator(operator),
+        Person::Staff { operator, role } => Subject::Staff { operator, role },
     };
     let claims = Claims {
         subject,
@@ -247,6 +250,7 @@ fn person_of(subject: Subject) -> (Person, Uuid) {
     match subject {
         Subject::User { tenant, user, role } => (Person::User { tenant, user, role }, user.uuid()),
         Subject::Operator(operator) => (Person::Operator(operator), operator.uuid()),
+        Subject::Staff { operator, role } => (Person::Staff { operator, role }, operator.uuid()),
     }
 }
 

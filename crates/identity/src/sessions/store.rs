@@ -42,7 +42,9 @@ pub(super) async fn insert(tx: &mut PlatformTx, session: &Session) -> Result<(),
 fn ids(person: Person) -> (Option<Uuid>, Option<Uuid>) {
     match person {
         Person::User { user, .. } => (Some(user.uuid()), None),
-        Person::Operator(operator) => (None, Some(operator.uuid())),
+        Person::Operator(operator) | Person::Staff { operator, .. } => {
+            (None, Some(operator.uuid()))
+        }
     }
 }
 
@@ -64,7 +66,7 @@ pub(super) async fn insert_token(
 const LOCK_BY_TOKEN: &str = "
     select s.id, s.sv, s.device, s.created_at, s.used_at, s.idle_until, s.expires_at,
            s.account_id, s.tenant_id, m.user_id, m.role, o.id as operator_id,
-           coalesce(m.uv, o.uv, 0) as uv, s.era, t.hash,
+           o.role as operator_role, coalesce(m.uv, o.uv, 0) as uv, s.era, t.hash,
            t.spent_at is not null as spent, t.superseded_at is not null as superseded,
            exists (select from refresh_tokens child where child.parent = t.hash
                and child.superseded_at is null

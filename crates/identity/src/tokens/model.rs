@@ -61,6 +61,13 @@ pub enum Subject {
     },
     /// A person who runs the platform.
     Operator(OperatorId),
+    /// A person who looks after the platform without running it.
+    Staff {
+        /// The person.
+        operator: OperatorId,
+        /// Support or auditor.
+        role: Role,
+    },
 }
 
 /// What a token says.
@@ -183,6 +190,7 @@ impl Wire {
         let (sub, tid, role) = match claims.subject {
             Subject::User { tenant, user, role } => (user.to_string(), Some(tenant), role),
             Subject::Operator(operator) => (operator.to_string(), None, Role::Operator),
+            Subject::Staff { operator, role } => (operator.to_string(), None, role),
         };
         let iat = claims.issued_at.as_second();
         Self {
@@ -204,10 +212,13 @@ impl Wire {
     fn subject(&self) -> Option<Subject> {
         match (self.tid, self.role) {
             (None, Role::Operator) => self.sub.parse().ok().map(Subject::Operator),
-            (None, _) | (Some(_), Role::Operator) => None,
-            (Some(tenant), role) => {
+            (None, role @ (Role::Support | Role::Auditor)) => {
+                self.sub.parse().ok().map(|operator| Subject::Staff { operator, role })
+            }
+            (Some(tenant), role) if Role::OF_TENANT.contains(&role) => {
                 self.sub.parse().ok().map(|user| Subject::User { tenant, user, role })
             }
+            _ => None,
         }
     }
 

@@ -7,15 +7,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use garde::Validate;
-use misy_core::{Page, Personal, Role, Secret, Timestamp, UserId};
+use misy_core::{Page, Personal, Secret, Timestamp, UserId};
 use misy_web::{IfMatch, MergePatch, Paging, PathId, Problem, Tagged, Tenant, Valid};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model::{Change, NewUser, Status, User};
-use super::service;
+use super::model::{NewUser, Status, User};
+use super::service::{self, Wanted};
 use crate::Deps;
 
 /// The routes of this resource.
@@ -37,7 +37,9 @@ struct UserBody {
     /// The name as shown.
     #[schema(value_type = String)]
     name: Personal<String>,
-    role: Role,
+    /// The slug of a built-in role or one of the tenant's own.
+    #[schema(example = "agent")]
+    role: String,
     status: Status,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -47,7 +49,8 @@ struct UserBody {
 
 impl From<User> for UserBody {
     fn from(user: User) -> Self {
-        let User { id, email, name, role, status, created_at, updated_at, .. } = user;
+        let role = user.role_slug().to_owned();
+        let User { id, email, name, status, created_at, updated_at, .. } = user;
         Self { id, email, name, role, status, created_at, updated_at }
     }
 }
@@ -66,7 +69,9 @@ struct CreateUser {
     /// The name as shown.
     #[schema(value_type = String, min_length = 1, max_length = 200, example = "Ana Roy")]
     name: Personal<String>,
-    role: Role,
+    /// The slug of a built-in role or one of the tenant's own.
+    #[schema(max_length = 50, pattern = "^[a-z][a-z0-9_]*$", example = "agent")]
+    role: String,
     /// Opens this tenant and nothing else. Invitations, which need none, are still to come.
     #[schema(value_type = Option<String>, format = Password, max_length = 256)]
     password: Option<Secret>,
@@ -79,8 +84,9 @@ struct UpdateUser {
     /// The name as shown.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200, nullable = false)]
     name: Option<Personal<String>>,
-    #[schema(nullable = false)]
-    role: Option<Role>,
+    /// The slug of a built-in role or one of the tenant's own.
+    #[schema(max_length = 50, pattern = "^[a-z][a-z0-9_]*$", nullable = false)]
+    role: Option<String>,
     #[schema(nullable = false)]
     status: Option<Status>,
 }
@@ -134,8 +140,8 @@ async fn update(
     seen: IfMatch,
     MergePatch(body): MergePatch<UpdateUser>,
 ) -> Result<Tagged<UserBody>, Problem> {
-    let change = Change { name: body.name, role: body.role, status: body.status };
-    Ok(tagged(service::update(&deps, &ctx, id, change, &seen).await?))
+    let wanted = Wanted { name: body.name, role: body.role, status: body.status };
+    Ok(tagged(service::update(&deps, &ctx, id, wanted, &seen).await?))
 }
 
 /// Removes a person; their sessions end.

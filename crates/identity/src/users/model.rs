@@ -5,7 +5,7 @@ use misy_core::{Code, Grants, Personal, Public, Role, Secret, Timestamp, UserId}
 use uuid::Uuid;
 
 use crate::accounts::Email;
-use crate::roles::model::{Beyond, within};
+use crate::roles::model::{Assigned, Beyond, RoleBook, within};
 
 /// Whether somebody can sign in.
 #[derive(
@@ -45,10 +45,28 @@ pub(crate) struct User {
     pub(crate) email: Personal<String>,
     pub(crate) name: Personal<String>,
     pub(crate) role: Role,
+    /// The slug of the tenant's own role that they have beside it.
+    pub(crate) own_role: Option<String>,
     pub(crate) status: Status,
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
+}
+
+impl User {
+    /// The slug of the role that they have, as it is shown.
+    pub(crate) fn role_slug(&self) -> &str {
+        self.own_role.as_deref().unwrap_or(self.role.slug())
+    }
+
+    fn assigned(&self) -> Assigned {
+        Assigned { base: self.role, own: self.own_role.clone() }
+    }
+
+    /// Everything they may do.
+    pub(crate) fn grants(&self, book: &RoleBook) -> Grants {
+        self.assigned().grants(book)
+    }
 }
 
 /// A person to be added, as asked for.
@@ -56,7 +74,8 @@ pub(crate) struct User {
 pub(crate) struct NewUser {
     pub(crate) email: Personal<String>,
     pub(crate) name: Personal<String>,
-    pub(crate) role: Role,
+    /// The slug of a role.
+    pub(crate) role: String,
     /// Needed as long as nobody can be invited.
     pub(crate) password: Option<Secret>,
 }
@@ -80,7 +99,7 @@ impl NewUser {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Change {
     pub(crate) name: Option<Personal<String>>,
-    pub(crate) role: Option<Role>,
+    pub(crate) role: Option<Assigned>,
     pub(crate) status: Option<Status>,
 }
 
@@ -131,21 +150,30 @@ pub(crate) struct Decided {
     pub(crate) after: User,
     /// Role or status changed, so tokens with the old ones must die.
     pub(crate) access_changed: bool,
+    /// The tenant's own role changed, which tokens do not say.
+    pub(crate) own_changed: bool,
     /// Sessions must die too, also if the person is enabled again.
     pub(crate) shut_out: bool,
     /// There must be another active owner.
     pub(crate) owner_leaves: bool,
 }
 
-/// Decides a change by an actor with these grants.
-pub(crate) fn decide(before: &User, change: Change, actor: Grants) -> Result<Decided, Refusal> {
-    within(actor, before.role.grants())?;
-    if let Some(role) = change.role {
-        within(actor, assignable(role)?.grants())?;
+/// Decides a change by an actor with these grants. The book has to know the tenant's own roles that
+/// occur.
+pub(crate) fn decide(
+    before: &User,
+    change: Change,
+    actor: Grants,
+    book: &RoleBook,
+) -> Result<Decided, Refusal> {
+    within(actor, before.grants(book))?;
+    if let Some(role) = &change.role {
+        within(actor, role.grants(book))?;
     }
     let mut after = before.clone();
     after.name = change.name.unwrap_or(after.name);
-    after.role = change.role.unwrap_or(after.role);
+    let role = change.role.unwrap_or_else(|| before.assigned());
+    (after.role, after.own_role) = (role.base, role.own);
     after.status = change.status.unwrap_or(after.status);
     let invited = |user: &User| user.status == Status::Invited;
     if invited(&after) != invited(before) {
@@ -154,6 +182,7 @@ pub(crate) fn decide(before: &User, change: Change, actor: Grants) -> Result<Dec
     }
     Ok(Decided {
         access_changed: (after.role, after.status) != (before.role, before.status),
+        own_changed: after.own_role != before.own_role,
         shut_out: after.status == Status::Disabled && before.status != Status::Disabled,
         owner_leaves: holds_the_house(before) && !holds_the_house(&after),
         after,
@@ -163,14 +192,6 @@ pub(crate) fn decide(before: &User, change: Change, actor: Grants) -> Result<Dec
 /// Whether this is an owner who can sign in.
 pub(crate) fn holds_the_house(user: &User) -> bool {
     user.role == Role::Owner && user.status == Status::Active
-}
-
-/// A role that a person of a tenant can have.
-pub(crate) fn assignable(role: Role) -> Result<Role, Error> {
-    if Role::OF_TENANT.contains(&role) {
-        return Ok(role);
-    }
-    Err(Error::Invalid(vec![fault("/role", "is not a role of tenants")]))
 }
 
 pub(crate) fn fault(pointer: &str, detail: &str) -> Fault {
@@ -201,6 +222,7 @@ mod tests {
             email: Personal("ana@acme.example".to_owned()),
             name: Personal("Ana".to_owned()),
             role,
+            own_role: None,
             status,
             version: 1,
             created_at: Timestamp::UNIX_EPOCH,
@@ -209,7 +231,11 @@ mod tests {
     }
 
     fn to_role(role: Role) -> Change {
-        Change { role: Some(role), ..Change::default() }
+        Change { role: Some(Assigned { base: role, own: None }), ..Change::default() }
+    }
+
+    fn decide(before: &User, change: Change, actor: Grants) -> Result<Decided, Refusal> {
+        super::decide(before, change, actor, &RoleBook::default())
     }
 
     fn to_status(status: Status) -> Change {
@@ -226,13 +252,6 @@ mod tests {
             assert_eq!(decide(&owner, change, admin), Err(Refusal::Beyond(Beyond)));
         }
         assert!(decide(&agent, to_role(Role::Admin), admin).is_ok());
-    }
-
-    #[test]
-    fn a_role_of_the_platform_cannot_be_given() {
-        let owner = Role::Owner.grants();
-        let refused = decide(&user(Role::Agent, Status::Active), to_role(Role::Operator), owner);
-        assert!(matches!(refused, Err(Refusal::Rule(Error::Invalid(_)))));
     }
 
     #[test]
@@ -261,7 +280,7 @@ mod tests {
             let status = if was_active { Status::Active } else { Status::Disabled };
             let before = user(roles[from_role], status);
             let wanted = if disable { Status::Disabled } else { Status::Active };
-            let change = Change { role: Some(roles[to]), status: Some(wanted), name: None };
+            let change = Change { status: Some(wanted), ..to_role(roles[to]) };
             let decided = decide(&before, change, Role::Owner.grants()).expect("an owner may");
             let count = |user: &User| i32::from(holds_the_house(user));
             prop_assert_eq!(decided.owner_leaves, count(&before) > count(&decided.after));

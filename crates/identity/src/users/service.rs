@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, UserId};
 use misy_jobs::provision::{Owner, Provision, ProvisionError, TenantSeed};
@@ -10,33 +11,58 @@ use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
 
-use super::model::{self, Change, Error as UserError, NewUser, Status, User};
+use super::model::{self, Change, Decided, Error as UserError, NewUser, Status, User};
 use super::store;
 use crate::accounts::{self, Email};
+use crate::notices::model::Kind;
 use crate::revocations::model::NEVER;
-use crate::roles::model::within;
-use crate::{Deps, Error, passwords, revocations, roles};
+use crate::roles::model::{Assigned, RoleBook, within};
+use crate::{Deps, Error, notices, passwords, revocations, roles};
 
 /// Adds a person, with a password that opens this tenant and nothing else. An account with the same
 /// address in another tenant has no part in it, and the answer tells nothing of one.
 pub(super) async fn create(deps: &Deps, ctx: &Ctx, new: NewUser) -> Result<User, Error> {
     ctx.require(Permission::UserManage)?;
-    within(ctx.grants(), model::assignable(new.role)?.grants())?;
     let (email, password) = new.credential()?;
     passwords::model::check(password, &[email.as_str(), &new.name.0], "/password")?;
     let hash = deps.hasher.hash(email.as_str(), password).await?;
     let mut tx = deps.db.tenant(ctx).await?;
-    let user = insert(&mut tx, &email, new.name, new.role, Some(&hash)).await?;
-    tx.audit(Audit::new("user.created", "user", user.id).with(json!({"role": user.role})));
+    let (role, book) = find_role(&mut tx, &new.role).await?;
+    within(ctx.grants(), role.grants(&book))?;
+    let user = insert(&mut tx, &email, new.name, role, Some(&hash)).await?;
+    tell(&mut tx, &user, &book, user.own_role.is_some()).await?;
+    tx.audit(Audit::new("user.created", "user", user.id).with(json!({"role": user.role_slug()})));
     tx.commit().await?;
     Ok(user)
+}
+
+/// What the slug of a role means, and the tenant's own roles if it is none of the built-in ones.
+pub(crate) async fn find_role(
+    tx: &mut TenantTx,
+    slug: &str,
+) -> Result<(Assigned, RoleBook), Error> {
+    let mut book = RoleBook::default();
+    if slug.parse::<Role>().is_err() {
+        roles::store::lock(tx).await?;
+        book = roles::store::book(tx).await?;
+    }
+    Ok((roles::model::assign(slug, &book)?, book))
+}
+
+/// Lets every process know what the person's own role gives, if that is news.
+async fn tell(tx: &mut TenantTx, user: &User, book: &RoleBook, news: bool) -> Result<(), Error> {
+    if !news {
+        return Ok(());
+    }
+    let effect = user.own_role.as_deref().map(|slug| book.effect(slug)).unwrap_or_default();
+    Ok(notices::store::save(tx, user.id.uuid(), Kind::User, &effect, false).await?)
 }
 
 async fn insert(
     tx: &mut TenantTx,
     email: &Email,
     name: Personal<String>,
-    role: Role,
+    role: Assigned,
     hash: Option<&str>,
 ) -> Result<User, Error> {
     let now = tx.ambient().now();
@@ -46,7 +72,8 @@ async fn insert(
         account,
         email: Personal(email.as_str().to_owned()),
         name,
-        role,
+        role: role.base,
+        own_role: role.own,
         status: if hash.is_some() { Status::Active } else { Status::Invited },
         version: 1,
         created_at: now,
@@ -85,43 +112,76 @@ pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: UserId) -> Result<User, Erro
     Ok(store::find(&mut tx, id).await?.ok_or(UserError::NotFound)?)
 }
 
+/// The person as policies see them.
+fn about(user: &User) -> Resource {
+    Resource::new(Thing::User, user.id).text("role", user.role_slug())
+}
+
+/// What is to change, as asked for.
+pub(super) struct Wanted {
+    pub(super) name: Option<Personal<String>>,
+    /// The slug of a role.
+    pub(super) role: Option<String>,
+    pub(super) status: Option<Status>,
+}
+
 /// Changes name, role or status. A change of role or status kills the person's access tokens; being
 /// disabled also ends their sessions for good.
 pub(super) async fn update(
     deps: &Deps,
     ctx: &Ctx,
     id: UserId,
-    change: Change,
+    wanted: Wanted,
     seen: &IfMatch,
 ) -> Result<User, Error> {
     ctx.require(Permission::UserManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
     let mut owners = Vec::new();
+    let (mut change, mut book) = (Change::default(), RoleBook::default());
+    if let Some(slug) = &wanted.role {
+        let (role, known) = find_role(&mut tx, slug).await?;
+        (change.role, book) = (Some(role), known);
+    }
+    (change.name, change.status) = (wanted.name, wanted.status);
     if change.role.is_some() || change.status.is_some() {
         owners = store::lock_owners(&mut tx).await?;
     }
     let before = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
     seen.check(before.version)?;
-    let decided = model::decide(&before, change, ctx.grants())?;
+    deps.policies.require(ctx, Permission::UserManage, &about(&before)).await?;
+    if before.own_role.is_some() {
+        book = roles::store::book(&mut tx).await?;
+    }
+    let decided = model::decide(&before, change, ctx.grants(), &book)?;
     if decided.owner_leaves {
         keep_an_owner(&owners, id)?;
     }
-    let now = tx.ambient().now();
-    let after = store::update(&mut tx, &decided.after, now).await?.ok_or(UserError::NotFound)?;
-    let mut raised = None;
-    if decided.access_changed {
-        raised = store::update_membership(&mut tx, &after, decided.shut_out).await?;
-    }
-    if let Some(uv) = raised {
-        revocations::store::raise_user(&mut tx, id, uv).await?;
-    }
-    let detail = json!({"role": after.role, "status": after.status});
+    let (after, raised) = save(&mut tx, &decided).await?;
+    tell(&mut tx, &after, &book, decided.own_changed).await?;
+    let detail = json!({"role": after.role_slug(), "status": after.status});
     tx.audit(Audit::new("user.updated", "user", id).with(detail));
     tx.commit().await?;
     if let Some(uv) = raised {
         deps.revocations.note(&[(id.uuid(), uv)]);
     }
+    if decided.own_changed {
+        deps.notices.renew().await?;
+    }
     Ok(after)
+}
+
+/// Writes a decided change; gives the version below which tokens are dead, if that was raised.
+async fn save(tx: &mut TenantTx, decided: &Decided) -> Result<(User, Option<i64>), Error> {
+    let now = tx.ambient().now();
+    let after = store::update(tx, &decided.after, now).await?.ok_or(UserError::NotFound)?;
+    let mut raised = None;
+    if decided.access_changed {
+        raised = store::update_membership(tx, &after, decided.shut_out).await?;
+    }
+    if let Some(uv) = raised {
+        revocations::store::raise_user(tx, after.id, uv).await?;
+    }
+    Ok((after, raised))
 }
 
 /// Removes a person and their password; nothing they signed in with works any more.
@@ -136,7 +196,12 @@ pub(super) async fn delete(
     let owners = store::lock_owners(&mut tx).await?;
     let user = store::lock(&mut tx, id).await?.ok_or(UserError::NotFound)?;
     seen.check(user.version)?;
-    within(ctx.grants(), user.role.grants())?;
+    deps.policies.require(ctx, Permission::UserManage, &about(&user)).await?;
+    let book = match user.own_role {
+        Some(_) => roles::store::book(&mut tx).await?,
+        None => RoleBook::default(),
+    };
+    within(ctx.grants(), user.grants(&book))?;
     if model::holds_the_house(&user) {
         keep_an_owner(&owners, id)?;
     }
@@ -191,7 +256,8 @@ async fn provision(deps: &Deps, ctx: &Ctx, seed: &TenantSeed) -> Result<(), Erro
     if let Some(owner) = store::lock_by_email(&mut tx, email.as_str()).await? {
         arm(&mut tx, owner, hash.as_deref()).await?;
     } else {
-        let owner = insert(&mut tx, &email, name.clone(), Role::Owner, hash.as_deref()).await?;
+        let role = Assigned { base: Role::Owner, own: None };
+        let owner = insert(&mut tx, &email, name.clone(), role, hash.as_deref()).await?;
         tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
     }
     tx.commit().await?;

@@ -17,6 +17,7 @@ pub(crate) fn read(row: &Row) -> Result<User, Error> {
         email: Personal(row.get("email")),
         name: Personal(row.get("name")),
         role: read_role(row)?,
+        own_role: row.get("own_role"),
         status: Status::from_slug(status).ok_or(Error::Corrupt { column: "status" })?,
         version: row.get("version"),
         created_at: row.get("created_at"),
@@ -28,8 +29,9 @@ const INSERT: &str = "
     with member as (
         insert into memberships (tenant_id, user_id, account_id, role, status)
         values ($1, $2, $3, $6, $7))
-    insert into users (tenant_id, id, account_id, email, name, role, status, created_at, updated_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+    insert into users (tenant_id, id, account_id, email, name, role, status, created_at, updated_at,
+        own_role)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
 
 /// Adds a person.
 pub(crate) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> {
@@ -45,6 +47,7 @@ pub(crate) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> 
             &user.role.slug(),
             &user.status.slug(),
             &user.created_at,
+            &user.own_role,
         ],
     )
     .await
@@ -101,7 +104,8 @@ pub(super) async fn list(
 }
 
 const UPDATE: &str = "
-    update users set name = $3, role = $4, status = $5, version = version + 1, updated_at = $6
+    update users set name = $3, role = $4, status = $5, version = version + 1, updated_at = $6,
+        own_role = $7
     where tenant_id = $1 and id = $2 returning *";
 
 /// Saves name, role and status.
@@ -114,7 +118,15 @@ pub(crate) async fn update(
     let row = tx
         .query_opt(
             UPDATE,
-            &[&tenant, &id, &user.name.0, &user.role.slug(), &user.status.slug(), &now],
+            &[
+                &tenant,
+                &id,
+                &user.name.0,
+                &user.role.slug(),
+                &user.status.slug(),
+                &now,
+                &user.own_role,
+            ],
         )
         .await?;
     row.as_ref().map(read).transpose()

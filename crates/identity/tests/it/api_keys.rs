@@ -189,3 +189,38 @@ async fn keys_are_listed_page_by_page() {
     assert_eq!(seen, made);
     assert_eq!(house.get("/v1/api-keys?name=shop", &owner).await.refusal().0, 400);
 }
+
+#[tokio::test]
+async fn a_rotated_keys_old_secret_works_as_long_as_was_asked_for() {
+    let (house, owner) = house().await;
+    let made = make(&house, &owner, json!({"role": "agent"})).await;
+    let (old, path) = (made.text("secret"), format!("/v1/api-keys/{}", made.text("id")));
+    let rotate = format!("{path}/rotate?overlap_s=60");
+    let rotated = house.send("POST", &rotate, Some(&owner), None).await;
+    assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.body);
+    assert_eq!(rotated.text("overlap_until"), "2026-03-01T12:01:00Z");
+    let new = rotated.text("secret");
+    assert!(house.lets_in(&old).await && house.lets_in(&new).await);
+    house.clock.advance_ms(59_999);
+    assert!(house.lets_in(&old).await);
+    house.clock.advance_ms(1);
+    assert!(!house.lets_in(&old).await && house.lets_in(&new).await);
+    let long = format!("{path}/rotate?overlap_s=604801");
+    assert_eq!(house.send("POST", &long, Some(&owner), None).await.refusal().0, 422);
+    let at_once = format!("{path}/rotate");
+    house.send("POST", &at_once, Some(&owner), None).await;
+    assert!(!house.lets_in(&new).await, "without an overlap it dies at once");
+}
+
+#[tokio::test]
+async fn a_test_key_looks_like_one_and_sends_nothing_to_anybody() {
+    let (house, owner) = house().await;
+    let made = make(&house, &owner, json!({"role": "agent", "mode": "test"})).await;
+    assert!(made.text("secret").starts_with("mb_test_") && made.text("mode") == "test");
+    let may = made.json()["permissions"].as_array().cloned().unwrap_or_default();
+    assert!(!may.contains(&json!("message.send")) && may.contains(&json!("message.read")));
+    let me = house.get("/v1/auth/me", &made.text("secret")).await.json();
+    assert_eq!(me["permissions"], made.json()["permissions"]);
+    let turned = made.text("secret").replacen("mb_test_", "mb_live_", 1);
+    assert!(!house.lets_in(&turned).await);
+}

@@ -19,7 +19,13 @@ async fn the_first_operator_is_made_once() {
         (me["kind"].as_str(), me["email"].as_str()),
         (Some("operator"), Some(email.as_str()))
     );
-    assert_eq!(me["permissions"], json!(["platform.tenant.read", "platform.tenant.manage"]));
+    let all = [
+        "platform.tenant.read",
+        "platform.tenant.manage",
+        "platform.people.read",
+        "platform.people.manage",
+    ];
+    assert_eq!(me["permissions"], json!(all));
     house.refresh(&pair.refresh).await;
 }
 
@@ -84,4 +90,90 @@ async fn a_disabled_operator_is_out() {
     house.alter("update operators set status = 'disabled'").await;
     assert_eq!(house.try_refresh(&pair.refresh).await.refusal().0, 401);
     assert_eq!(house.try_sign_in(&email, &password).await.refusal().0, 401);
+}
+
+async fn staff(house: &House, operator: &str, role: &str) -> (String, String) {
+    let email = format!("{role}@platform.example");
+    let body = json!({"email": email, "name": role, "role": role, "password": PASSWORD});
+    let made = house.post("/v1/operators", operator, body).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+    (made.text("id"), email)
+}
+
+#[tokio::test]
+async fn support_and_auditors_see_what_their_roles_say_and_change_nothing() {
+    let house = House::build().await;
+    let (email, password) = house.operator().await;
+    let operator = house.sign_in(&email, &password).await.access;
+    for (role, permissions, sees_people) in [
+        ("support", json!(["platform.tenant.read"]), false),
+        ("auditor", json!(["platform.tenant.read", "platform.people.read"]), true),
+    ] {
+        let (_, email) = staff(&house, &operator, role).await;
+        let pair = house.sign_in(&email, PASSWORD).await;
+        let me = house.get("/v1/auth/me", &pair.access).await.json();
+        assert_eq!(me["permissions"], permissions, "{role}");
+        let listed = house.get("/v1/operators", &pair.access).await;
+        assert_eq!(listed.status.as_u16() == 200, sees_people, "{role}");
+        let body = json!({"email": "x@y.example", "name": "X", "role": "operator",
+            "password": PASSWORD});
+        assert_eq!(house.post("/v1/operators", &pair.access, body).await.refusal().0, 403);
+        let renewed = house.refresh(&pair.refresh).await;
+        let me = house.get("/v1/auth/me", &renewed.access).await.json();
+        assert_eq!(me["permissions"], permissions, "a refresh makes nobody an operator");
+    }
+}
+
+#[tokio::test]
+async fn a_person_of_the_platform_who_is_changed_has_to_sign_in_anew_with_the_new_role() {
+    let house = House::build().await;
+    let other = house.second_process().await;
+    let (email, password) = house.operator().await;
+    let operator = house.sign_in(&email, &password).await.access;
+    let (id, email) = staff(&house, &operator, "auditor").await;
+    let pair = house.sign_in(&email, PASSWORD).await;
+    assert!(other.lets_in(&pair.access).await);
+    let path = format!("/v1/operators/{id}");
+    assert_eq!(
+        house.patch(&path, &operator, json!({"role": "support"})).await.status.as_u16(),
+        200
+    );
+    other.deps.tick().await.expect("ticks");
+    assert!(!house.lets_in(&pair.access).await && !other.lets_in(&pair.access).await);
+    let support = house.sign_in(&email, PASSWORD).await;
+    assert_eq!(house.get("/v1/operators", &support.access).await.refusal().0, 403);
+    let gone = house.patch(&path, &operator, json!({"status": "disabled"})).await;
+    assert_eq!(gone.text("status"), "disabled");
+    assert!(!house.lets_in(&support.access).await);
+    assert_eq!(house.try_refresh(&support.refresh).await.refusal().0, 401);
+    assert_eq!(house.try_sign_in(&email, PASSWORD).await.refusal().0, 401);
+    let audited = "select count(*) from platform_audit_records where action like 'operator.%'";
+    assert_eq!(house.count(audited).await, 4);
+}
+
+#[tokio::test]
+async fn the_last_operator_stays_and_an_address_is_there_once() {
+    let house = House::build().await;
+    let (email, password) = house.operator().await;
+    let operator = house.sign_in(&email, &password).await.access;
+    let me = house.get("/v1/auth/me", &operator).await.text("id");
+    let path = format!("/v1/operators/{me}");
+    for change in [json!({"role": "auditor"}), json!({"status": "disabled"})] {
+        assert_eq!(house.patch(&path, &operator, change).await.refusal().0, 409);
+    }
+    staff(&house, &operator, "support").await;
+    let twice = json!({"email": "Support@platform.example", "name": "S", "role": "support",
+        "password": PASSWORD});
+    assert_eq!(house.post("/v1/operators", &operator, twice).await.refusal().0, 409);
+    let wrong = json!({"email": "nobody", "name": "S", "role": "owner", "password": PASSWORD});
+    let answer = house.post("/v1/operators", &operator, wrong).await;
+    assert_eq!(
+        (answer.refusal().0, answer.json()["errors"].as_array().map(Vec::len)),
+        (422, Some(2))
+    );
+    let absent = "/v1/operators/opr_00000000000000000000000009";
+    assert_eq!(house.patch(absent, &operator, json!({"name": "N"})).await.refusal().0, 404);
+    house.tenant("acme").await;
+    let owner = house.owner("acme").await;
+    assert_eq!(house.get("/v1/operators", &owner).await.refusal().0, 403);
 }

@@ -40,7 +40,7 @@ async fn every_fault_of_a_new_person_is_told() {
     let house = House::build().await;
     house.tenant("acme").await;
     let owner = house.owner("acme").await;
-    let wrong = json!({"email": "nobody", "name": "", "role": "emperor"});
+    let wrong = json!({"email": "nobody", "name": "", "role": "Emperor!"});
     let answer = house.post("/v1/users", &owner, wrong).await;
     assert_eq!(answer.refusal().0, 422);
     let pointers = |answer: &crate::house::Answer| -> Vec<String> {
@@ -53,6 +53,10 @@ async fn every_fault_of_a_new_person_is_told() {
     assert_eq!(pointers(&answer), ["/email", "/password"]);
     let weak = json!({"email": "a@b.example", "name": "A", "role": "agent", "password": "short"});
     assert_eq!(pointers(&house.post("/v1/users", &owner, weak).await), ["/password"]);
+    assert_eq!(
+        pointers(&house.post("/v1/users", &owner, body("a@b.example", "emperor")).await),
+        ["/role"]
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use crate::house::{House, PASSWORD};
 fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)> {
     let absent = json!({"current_password": "wrong", "new_password": "wrong"});
     let user = json!({"email": "nobody", "name": "N", "role": "viewer", "password": PASSWORD});
+    let question = json!({"action": "user.read", "resource": {"type": "tenant"}});
+    let operator = json!({"email": "o", "name": "N", "role": "support", "password": PASSWORD});
     vec![
         ("GET", "/v1/auth/me", None, None),
         ("GET", "/v1/auth/sessions", None, None),
@@ -50,6 +52,32 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("PUT", "/v1/scim/role-mappings", Some(json!({"mappings": []})), Some(Role::Admin)),
         ("POST", "/v1/sso-connections/read-saml-metadata", Some(json!({})), Some(Role::Admin)),
         ("POST", "/v1/sso-connections/{id}/saml-key", None, Some(Role::Admin)),
+        ("GET", "/v1/roles/{role}", None, Some(Role::Viewer)),
+        ("POST", "/v1/roles", Some(json!({"slug": "x", "name": "X"})), Some(Role::Admin)),
+        ("PATCH", "/v1/roles/{role}", Some(json!({"name": "N"})), Some(Role::Admin)),
+        ("DELETE", "/v1/roles/{role}", None, Some(Role::Admin)),
+        ("GET", "/v1/service-accounts", None, Some(Role::Admin)),
+        ("GET", "/v1/service-accounts/{account}", None, Some(Role::Admin)),
+        ("POST", "/v1/service-accounts", Some(json!({"name": "N"})), Some(Role::Admin)),
+        ("PATCH", "/v1/service-accounts/{account}", Some(json!({})), Some(Role::Admin)),
+        ("DELETE", "/v1/service-accounts/{account}", None, Some(Role::Admin)),
+        ("GET", "/v1/policies", None, Some(Role::Admin)),
+        ("GET", "/v1/policies/{policy}", None, Some(Role::Admin)),
+        ("POST", "/v1/policies", Some(json!({"name": "N", "text": "x"})), Some(Role::Admin)),
+        ("PATCH", "/v1/policies/{policy}", Some(json!({})), Some(Role::Admin)),
+        ("DELETE", "/v1/policies/{policy}", None, Some(Role::Admin)),
+        ("POST", "/v1/policies/validate", Some(json!({"text": "x"})), Some(Role::Admin)),
+        ("GET", "/v1/policies/templates", None, Some(Role::Admin)),
+        ("GET", "/v1/policies/schema", None, Some(Role::Admin)),
+        ("PUT", "/v1/policies/schema", Some(json!({"text": "x"})), Some(Role::Admin)),
+        ("POST", "/v1/policies/explain", Some(question.clone()), Some(Role::Admin)),
+        ("POST", "/v1/policies/who-can", Some(question), Some(Role::Admin)),
+        ("GET", "/v1/decisions", None, Some(Role::Admin)),
+        ("POST", "/access/v1/evaluation", Some(json!({})), Some(Role::Admin)),
+        ("POST", "/access/v1/evaluations", Some(json!({})), Some(Role::Admin)),
+        ("GET", "/v1/operators", None, Some(Role::Operator)),
+        ("POST", "/v1/operators", Some(operator), Some(Role::Operator)),
+        ("PATCH", "/v1/operators/{operator}", Some(json!({})), Some(Role::Operator)),
         ("POST", "/v1/auth/logout", None, None),
         ("DELETE", "/v1/auth/sessions", None, None),
     ]
@@ -61,9 +89,16 @@ fn concrete(path: &str) -> String {
         path if path.contains("users") => "usr",
         path if path.contains("api-keys") => "key",
         path if path.contains("sso-connections") => "sso",
+        path if path.contains("roles") => "rol",
+        path if path.contains("service-accounts") => "sva",
+        path if path.contains("operators") => "opr",
+        path if path.contains("policies") => "pol",
         _ => "ses",
     };
-    path.replace("{id}", &format!("{kind}_00000000000000000000000009"))
+    let id = format!("{kind}_00000000000000000000000009");
+    ["{id}", "{role}", "{account}", "{operator}", "{policy}"]
+        .into_iter()
+        .fold(path.to_owned(), |path, name| path.replace(name, &id))
 }
 
 #[tokio::test]
@@ -100,7 +135,7 @@ async fn without_a_good_credential_nothing_is_open_but_the_public_routes() {
 }
 
 #[tokio::test]
-async fn the_reference_lists_these_operations_and_three_public_ones() {
+async fn the_reference_lists_these_operations_and_four_public_ones() {
     let house = House::build().await;
     let reference = misy_identity::router(&house.deps).into_openapi();
     let reference = serde_json::to_value(reference).expect("JSON");
@@ -124,7 +159,12 @@ async fn the_reference_lists_these_operations_and_three_public_ones() {
     expected.sort();
     public.sort();
     assert_eq!(listed, expected);
-    let open = ["GET /.well-known/jwks.json", "POST /v1/auth/login", "POST /v1/auth/refresh"];
+    let open = [
+        "GET /.well-known/authzen-configuration",
+        "GET /.well-known/jwks.json",
+        "POST /v1/auth/login",
+        "POST /v1/auth/refresh",
+    ];
     assert_eq!(public, open);
 }
 

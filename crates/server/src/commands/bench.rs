@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, cache, ingest, queue, rls, storm, tenants};
+use misy_bench::{Failure, Report, authz, cache, ingest, queue, rls, storm, tenants};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
@@ -24,10 +24,14 @@ use crate::config::Config;
 /// Connections that drive the load, as many as the floor has.
 const CONNECTIONS: usize = 32;
 
-const NAMES: &str = "queue, ingest, storm, tenants, cache, rls, start";
+const NAMES: &str = "queue, ingest, storm, tenants, cache, rls, authz, start";
 
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
+    if options.name == "authz" {
+        let rounds = options.size.map_or(Ok(20_000), u32::try_from)?;
+        return print(options, Ok(authz::run(rounds)));
+    }
     let folder = std::env::temp_dir().join(format!("misybot-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let ambient = ambient::machine();

@@ -7,6 +7,7 @@ mod crash;
 mod documents;
 mod golden;
 mod isolation;
+mod policies;
 mod program;
 mod refusals;
 mod story;

@@ -45,6 +45,17 @@ fn body(method: &str, path: &str) -> Value {
             "email": "x@x.example", "name": "x", "role": "viewer",
             "password": "a-Long-enough-1-word"
         }),
+        ("post", "/v1/roles") => json!({ "slug": "x", "name": "x" }),
+        ("post", "/v1/service-accounts") => json!({ "name": "x" }),
+        ("post", "/v1/operators") => json!({
+            "email": "nobody", "name": "x", "role": "support", "password": "a-Long-enough-1-word"
+        }),
+        ("post", "/v1/policies") => json!({ "name": "x", "text": "x" }),
+        ("post", "/v1/policies/validate") => json!({ "text": "x" }),
+        ("put", "/v1/policies/schema") => json!({ "text": "x" }),
+        ("post", "/v1/policies/explain" | "/v1/policies/who-can") => {
+            json!({ "action": "user.read", "resource": { "type": "tenant" } })
+        }
         ("post" | "patch" | "put", _) => json!({}),
         _ => Value::Null,
     }
@@ -52,7 +63,8 @@ fn body(method: &str, path: &str) -> Value {
 
 /// Operations that would end the session or the tenant they are asked with.
 fn is_left_out(path: &str) -> bool {
-    path.starts_with("/v1/auth") || !path.starts_with("/v1/")
+    let ours = path.starts_with("/v1/") || path.starts_with("/access/v1/");
+    path.starts_with("/v1/auth") || !ours
 }
 
 /// Method, path with its parameters, and the names of those.
@@ -103,6 +115,10 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     call(&api, Method::POST, "/v1/api-keys", Some(&shop.bearer), key).await;
     let document = json!({ "title": "Guide", "language": "en", "text": "Within 30 days." });
     call(&api, Method::POST, "/v1/knowledge-documents", Some(&shop.bearer), document).await;
+    let account = json!({ "name": "account", "role": "viewer" });
+    call(&api, Method::POST, "/v1/service-accounts", Some(&shop.bearer), account).await;
+    let policy = json!({ "name": "p", "template": "read_only", "values": { "role": "x" } });
+    call(&api, Method::POST, "/v1/policies", Some(&shop.bearer), policy).await;
     let lists = [
         ("document", "/v1/knowledge-documents"),
         ("channel", "/v1/channels"),
@@ -111,6 +127,9 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
         ("entry", "/v1/knowledge-entries"),
         ("id", "/v1/api-keys"),
         ("id", "/v1/users"),
+        ("role", "/v1/roles"),
+        ("account", "/v1/service-accounts"),
+        ("policy", "/v1/policies"),
     ];
     let mut ids: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     until("a conversation", 20, async || {
@@ -129,6 +148,7 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     .await;
     // Nobody can make a job fail from here; the matrix asks about a real one.
     ids.insert("job", vec!["job_00000000000000000000000007".to_owned()]);
+    ids.insert("operator", vec![format!("opr_{ABSENT}")]);
     ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
     ids
 }
@@ -202,6 +222,9 @@ async fn golden_who_may_do_what() {
         callers.push((role, key["secret"].as_str().map(str::to_owned)));
     }
     callers.push(("operator", Some(program.operator().await)));
+    for role in ["support", "auditor"] {
+        callers.push((role, Some(staff(&program, role).await)));
+    }
     let names: Vec<&str> = callers.iter().map(|(name, _)| *name).collect();
     let mut table = format!("{}\n", names.join(" "));
     for (method, path, parameters) in operations(&api).await {
@@ -222,6 +245,16 @@ async fn golden_who_may_do_what() {
     program.stop();
 }
 
+/// The access token of a person of the platform who does not run it.
+async fn staff(program: &Program, role: &str) -> String {
+    let operator = program.operator().await;
+    let (email, password) = (format!("{role}@platform.example"), "a-Long-enough-1-word");
+    let new = json!({ "email": email, "name": role, "role": role, "password": password });
+    let api = program.host("api");
+    call(&api, Method::POST, "/v1/operators", Some(&operator), new).await;
+    program.sign_in(&email, password).await
+}
+
 fn prefix(name: &str, path: &str) -> &'static str {
     match name {
         "channel" => "cha",
@@ -232,6 +265,10 @@ fn prefix(name: &str, path: &str) -> &'static str {
         "document" => "kdo",
         "job" => "job",
         "tenant" => "ten",
+        "role" => "rol",
+        "account" => "sva",
+        "policy" => "pol",
+        "operator" => "opr",
         _ if path.starts_with("/v1/users") => "usr",
         _ => "key",
     }

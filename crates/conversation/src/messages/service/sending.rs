@@ -7,6 +7,7 @@ use misy_jobs::Job;
 use misy_store::{Audit, TenantTx};
 use serde_json::json;
 
+use crate::conversations::service::guard;
 use crate::messages::model::{self, Author, Citation, Draft, Error, Message, Route};
 use crate::messages::store::{self, Outgoing};
 use crate::messages::{Deliver, MarkRead};
@@ -35,6 +36,7 @@ pub async fn send(
 ) -> Result<Message, Error> {
     ctx.require(Permission::MessageSend)?;
     let mut tx = deps.db.tenant(ctx).await?;
+    guard(deps, ctx, &mut tx, Permission::MessageSend, conversation).await?;
     let sent = write(deps, &mut tx, conversation, draft).await?;
     tx.commit().await?;
     Ok(sent)
@@ -58,6 +60,7 @@ pub async fn send_to(deps: &Deps, ctx: &Ctx, to: &To, draft: &Draft) -> Result<M
     } else {
         reopen(deps, &mut tx, contact, latest.channel).await?
     };
+    guard(deps, ctx, &mut tx, Permission::MessageSend, conversation).await?;
     let sent = write(deps, &mut tx, conversation, draft).await?;
     tx.commit().await?;
     Ok(sent)

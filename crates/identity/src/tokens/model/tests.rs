@@ -93,6 +93,18 @@ fn an_operator_has_no_tenant_and_a_user_has_one() {
 }
 
 #[test]
+fn a_person_of_the_platform_is_what_the_token_says_and_no_role_of_tenants() {
+    for role in [Role::Support, Role::Auditor] {
+        let operator = OperatorId::from_uuid(Uuid::from_u128(9));
+        let staff = Subject::Staff { operator, role };
+        let token = sealer().seal(&issuer(), &Claims { subject: staff, ..claims() });
+        assert_eq!(check(&token).map(|claims| claims.subject), Ok(staff));
+        let raised = with(body(), "role", json!(role));
+        assert_eq!(check(&forge(&header(), &raised)), Err(Error::Malformed), "inside a tenant");
+    }
+}
+
+#[test]
 fn another_algorithm_type_or_header_field_is_refused_even_with_our_signature() {
     for alg in ["none", "None", "HS256", "RS256", "ES256", "Ed25519", "eddsa", ""] {
         let token = forge(&with(header(), "alg", json!(alg)), &body());

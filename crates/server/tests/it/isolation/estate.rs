@@ -242,6 +242,27 @@ impl Estate {
         let words = [("resource_type", "User"), ("schema", "urn:x")];
         self.named.extend(words.map(|(name, text)| (name.to_owned(), text.to_owned())));
         self.secret("an API key", &secret);
+        self.govern(world).await;
+    }
+
+    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs to
+    /// a tenant, so there is none to name.
+    async fn govern(&mut self, world: &World) {
+        let name = self.canary(world, "a role's name");
+        let role = json!({ "slug": "lead", "name": name, "inherits": "agent" });
+        let made = self.own(world, "POST", "/v1/roles", role).await;
+        self.name("RoleId", &made);
+        let name = self.canary(world, "a service account's name");
+        let account = json!({ "name": name, "role": "viewer" });
+        let made = self.own(world, "POST", "/v1/service-accounts", account).await;
+        self.name("ServiceAccountId", &made);
+        let name = self.canary(world, "a policy's name");
+        let values = json!({ "role": "lead" });
+        let policy = json!({ "name": name, "template": "read_only", "values": values });
+        let made = self.own(world, "POST", "/v1/policies", policy).await;
+        self.name("PolicyId", &made);
+        let nobody = "opr_01k8zq5m3ge0r8v0w1x2y3z4a5".to_owned();
+        self.named.insert("OperatorId".to_owned(), nobody);
     }
 
     /// People of every role. The agent's address is one that others may come to know.

@@ -101,6 +101,15 @@ impl Stage {
             _ if !operation.uses_up() => self.mine.named[kind].clone(),
             "ApiKeyId" => post("/v1/api-keys", json!({ "name": "x", "role": "viewer" })).await,
             "UserId" => post("/v1/users", self.newcomer()).await,
+            "RoleId" => {
+                let slug = format!("r{}", self.world.word());
+                post("/v1/roles", json!({ "slug": slug, "name": "x" })).await
+            }
+            "ServiceAccountId" => {
+                let account = json!({ "name": self.world.word(), "role": "viewer" });
+                post("/v1/service-accounts", account).await
+            }
+            "PolicyId" => post("/v1/policies", self.policy()).await,
             "ChannelId" => {
                 let account = self.world.account().await;
                 post("/v1/channels", channel(&account, "x", &self.world.sandbox)).await
@@ -113,6 +122,12 @@ impl Stage {
             }
             _ => self.mine.named[kind].clone(),
         }
+    }
+
+    /// A policy about nobody.
+    fn policy(&self) -> Value {
+        let values = json!({ "role": "nobody" });
+        json!({ "name": self.world.word(), "template": "read_only", "values": values })
     }
 
     /// A person to be added.
@@ -185,6 +200,27 @@ impl Stage {
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
             ("POST", "/v1/users") => self.newcomer(),
+            ("POST", "/v1/roles") => {
+                json!({ "slug": format!("r{}", self.world.word()), "name": "x" })
+            }
+            ("POST", "/v1/service-accounts") => {
+                json!({ "name": self.world.word(), "role": "viewer" })
+            }
+            ("POST", "/v1/operators") => {
+                let mut new = self.newcomer();
+                new["role"] = json!("support");
+                new
+            }
+            ("POST", "/v1/policies") => self.policy(),
+            ("POST", "/v1/policies/validate") => json!({ "text": "forbid" }),
+            ("PUT", "/v1/policies/schema") => json!({ "text": "namespace App {}" }),
+            ("POST", "/v1/policies/explain" | "/v1/policies/who-can") => {
+                json!({ "action": "user.read", "resource": { "type": "tenant" } })
+            }
+            ("POST", path) if path.starts_with("/access/v1/") => json!({
+                "subject": { "type": "user", "id": "x" }, "action": { "name": "read" },
+                "resource": { "type": "record", "id": "1" }
+            }),
             ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
             _ if operation.has_body => json!({}),
             _ => Value::Null,

@@ -1,0 +1,74 @@
+//! Room `identity`: deciding for a tenant's own applications.
+
+use std::sync::Arc;
+
+use misy_core::{Ctx, Permission};
+use misy_policy::Compiled;
+
+use super::model::{Asked, Batch, Reason};
+use crate::{Deps, Error};
+
+/// One decision, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Decided {
+    pub(super) allowed: bool,
+    pub(super) reason: String,
+    pub(super) policies: Vec<String>,
+}
+
+/// What a request comes to.
+pub(super) enum Answer {
+    One(Decided),
+    Several(Vec<Decided>),
+    /// It is not understood.
+    Refused(Reason),
+}
+
+/// Decides one question or several, by what the tenant declares and permits.
+pub(super) async fn evaluate(
+    deps: &Deps,
+    ctx: &Ctx,
+    batch: Result<Batch, Reason>,
+) -> Result<Answer, Error> {
+    ctx.require(Permission::AccessEvaluate)?;
+    let batch = match batch {
+        Ok(batch) => batch,
+        Err(reason) => return Ok(Answer::Refused(reason)),
+    };
+    let compiled = deps.policies.compiled(ctx.tenant()).await?;
+    if batch.each.is_empty() {
+        return Ok(match decide(deps, ctx, &compiled, &batch.shared) {
+            Ok(decided) => Answer::One(decided),
+            Err(reason) => Answer::Refused(reason),
+        });
+    }
+    let mut all = Vec::with_capacity(batch.each.len());
+    for asked in batch.each {
+        let decided = decide(deps, ctx, &compiled, &asked.or(&batch.shared));
+        // One that is not understood does not take the others with it.
+        let refused = |reason| Decided { allowed: false, reason, policies: Vec::new() };
+        let decided = decided.unwrap_or_else(refused);
+        let ends = batch.semantic.ends_with(decided.allowed);
+        all.push(decided);
+        if ends {
+            break;
+        }
+    }
+    Ok(Answer::Several(all))
+}
+
+fn decide(
+    deps: &Deps,
+    ctx: &Ctx,
+    compiled: &Arc<Compiled>,
+    asked: &Asked,
+) -> Result<Decided, Reason> {
+    let question = asked.question(compiled.vocabulary())?;
+    let verdict = compiled.decide(question);
+    let reason = verdict.sentence(compiled);
+    if !verdict.allowed {
+        let (subject, action, resource) = asked.told();
+        deps.policies.note(ctx, (&subject, &action, &resource), &verdict, &reason);
+    }
+    Ok(Decided { allowed: verdict.allowed, reason, policies: verdict.policies })
+}

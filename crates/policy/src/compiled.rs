@@ -1,0 +1,251 @@
+//! Room `policy`: the policies of one tenant in one version, with those of the platform, ready to
+//! be asked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use cedar_policy::{Effect, Entity, Policy, PolicyId, PolicySet, Request};
+
+use crate::index::{Index, Outcome};
+use crate::things::{Question, Thing, Value, context, entities};
+use crate::vocabulary::{Vocabulary, VocabularyError};
+
+/// How many policies a tenant may have.
+pub const POLICIES_MAX: usize = 200;
+
+/// The ids of the platform's policies begin with this, and no tenant's do.
+pub const PLATFORM: &str = "platform.";
+
+const PLATFORM_TEXT: &str = include_str!("platform.cedar");
+
+static PLATFORM_POLICIES: LazyLock<Vec<Policy>> = LazyLock::new(|| {
+    let set = PolicySet::from_str(PLATFORM_TEXT).expect("the platform's policies are well-formed");
+    let named = set.policies().map(|policy| {
+        let id = policy.annotation("id").expect("each has an id");
+        policy.new_id(PolicyId::new(id))
+    });
+    named.collect()
+});
+
+/// A policy as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// By which decisions name it.
+    pub id: String,
+    /// What its tenant calls it.
+    pub name: String,
+    /// What it says, in Cedar.
+    pub text: String,
+}
+
+/// Why kept policies cannot be used. Nothing is allowed by the rest: one that forbids may be
+/// missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// One of them is not read any more.
+    #[error("the policy {0} cannot be read")]
+    Policy(String),
+    /// Two have one id.
+    #[error("two policies have one id")]
+    Twice,
+    /// What the tenant declares is not read any more.
+    #[error("the tenant's declarations cannot be read")]
+    Vocabulary(#[from] VocabularyError),
+}
+
+/// Policies that can be asked.
+pub struct Compiled {
+    version: i64,
+    index: Index,
+    vocabulary: Option<Box<Vocabulary>>,
+    titles: HashMap<String, Title>,
+    whole: OnceLock<Arc<PolicySet>>,
+}
+
+/// What is told of a policy that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title {
+    /// What its tenant, or the platform, calls it.
+    pub name: String,
+    /// Whether it forbids.
+    pub forbids: bool,
+    /// What it says, in a sentence, if it says so in `@says`.
+    pub says: Option<String>,
+}
+
+/// What was decided, by what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is allowed.
+    pub allowed: bool,
+    /// The policies that decided; none if nothing permits it.
+    pub policies: Vec<String>,
+    /// Policies that could not be evaluated, and why.
+    pub errors: Vec<(String, String)>,
+    /// The version of the tenant's policies.
+    pub version: i64,
+}
+
+impl Compiled {
+    /// The platform's policies alone.
+    pub fn of_platform() -> Arc<Self> {
+        static ALONE: LazyLock<Arc<Compiled>> = LazyLock::new(|| {
+            Arc::new(Compiled::new(0, &[], None).expect("the platform's policies are well-formed"))
+        });
+        Arc::clone(&ALONE)
+    }
+
+    /// Compiles a tenant's policies, which were checked before, with those of the platform.
+    pub fn new(
+        version: i64,
+        stored: &[Stored],
+        declared: Option<&str>,
+    ) -> Result<Self, CompileError> {
+        let vocabulary = match declared {
+            Some(text) => Some(Box::new(Vocabulary::new(Some(text))?)),
+            None => None,
+        };
+        let mut policies = PLATFORM_POLICIES.clone();
+        let mut titles: HashMap<String, Title> = policies.iter().map(title).collect();
+        for one in stored {
+            let broken = || CompileError::Policy(one.id.clone());
+            let policy =
+                Policy::parse(Some(PolicyId::new(&one.id)), &one.text).map_err(|_| broken())?;
+            let (id, mut title) = title(&policy);
+            title.name.clone_from(&one.name);
+            if titles.insert(id, title).is_some() {
+                return Err(CompileError::Twice);
+            }
+            policies.push(policy);
+        }
+        let index = match &vocabulary {
+            Some(words) => Index::new(policies, &words.actions),
+            None => Index::new(policies, &Vocabulary::plain().actions),
+        };
+        Ok(Self { version, index, vocabulary, titles, whole: OnceLock::new() })
+    }
+
+    /// The version of the tenant's policies.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// The words of these policies.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        match &self.vocabulary {
+            Some(words) => words,
+            None => Vocabulary::plain(),
+        }
+    }
+
+    /// What is told of a policy.
+    pub fn title(&self, id: &str) -> Option<&Title> {
+        self.titles.get(id)
+    }
+
+    /// Decides one question.
+    pub fn decide(self: &Arc<Self>, question: Question) -> Verdict {
+        let Question { principal, action, resource, context: circumstances } = question;
+        let panel = self.panel(principal, action, &resource, circumstances);
+        panel.decide(resource)
+    }
+
+    /// Decides without the index, as Cedar does by itself; for comparison.
+    pub fn decide_unsliced(self: &Arc<Self>, question: Question) -> Verdict {
+        let slice = Arc::clone(self.whole.get_or_init(|| Arc::new(self.index.whole())));
+        let Question { principal, action, resource, context: circumstances } = question;
+        let compiled = Arc::clone(self);
+        let context = context(circumstances);
+        Panel { compiled, slice, own: true, principal, action, context }.decide(resource)
+    }
+
+    /// Looks up once what many questions of one kind need: the same one, the same action and
+    /// circumstances, and a resource of the same type as the sample.
+    pub fn panel(
+        self: &Arc<Self>,
+        principal: Thing,
+        action: Entity,
+        sample: &Thing,
+        circumstances: Vec<(String, Value)>,
+    ) -> Panel {
+        let slice = self.index.slice(&action.uid(), sample.kind());
+        let own = Index::names(&slice).any(|id| !id.starts_with(PLATFORM));
+        let compiled = Arc::clone(self);
+        Panel { compiled, slice, own, principal, action, context: context(circumstances) }
+    }
+}
+
+fn title(policy: &Policy) -> (String, Title) {
+    let id = policy.id().to_string();
+    let says = policy.annotation("says").map(str::to_owned);
+    let forbids = policy.effect() == Effect::Forbid;
+    (id.clone(), Title { name: id, forbids, says })
+}
+
+/// Answers questions of one kind.
+pub struct Panel {
+    compiled: Arc<Compiled>,
+    slice: Arc<PolicySet>,
+    own: bool,
+    principal: Thing,
+    action: Entity,
+    context: cedar_policy::Context,
+}
+
+impl Panel {
+    /// The policies that it asks.
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// Whether a policy of the tenant's own has a say; else the platform's give one answer for all
+    /// resources of the tenant.
+    pub fn has_own_policies(&self) -> bool {
+        self.own
+    }
+
+    /// Decides about one resource.
+    pub fn decide(&self, resource: Thing) -> Verdict {
+        let version = self.compiled.version;
+        let request = Request::new(
+            self.principal.uid.clone(),
+            self.action.uid(),
+            resource.uid.clone(),
+            self.context.clone(),
+            None,
+        );
+        let Ok(request) = request else {
+            return Verdict { allowed: false, policies: Vec::new(), errors: Vec::new(), version };
+        };
+        let entities = entities(self.principal.clone(), &self.action, Some(resource));
+        let outcome = self.compiled.index.decide_by(&self.slice, &request, &entities);
+        let Outcome { allowed, policies, errors } = outcome;
+        Verdict { allowed, policies, errors, version }
+    }
+}
+
+impl Verdict {
+    /// Why, in a sentence that names the policies.
+    pub fn sentence(&self, compiled: &Compiled) -> String {
+        if self.policies.is_empty() {
+            return "No policy permits it, and no role grants it.".to_owned();
+        }
+        let titled = self.policies.iter().map(|id| match compiled.title(id) {
+            Some(Title { says: Some(says), .. }) => format!("{says} (`{id}`)"),
+            Some(title) if title.name != *id => format!("\"{}\" (`{id}`).", title.name),
+            _ => format!("`{id}`."),
+        });
+        let titled: Vec<String> = titled.collect();
+        let verb = if self.allowed { "Permitted by" } else { "Forbidden by" };
+        let failed = self.errors.iter().filter(|(id, _)| self.policies.contains(id));
+        let failed: BTreeMap<&str, &str> =
+            failed.map(|(id, why)| (id.as_str(), why.as_str())).collect();
+        let mut sentence = format!("{verb}: {}", titled.join(" "));
+        for (id, why) in failed {
+            let _ = write!(sentence, " `{id}` could not be evaluated, so it denies: {why}.");
+        }
+        sentence
+    }
+}

@@ -1,0 +1,7 @@
+//! Room `policy`: decisions, checks, and that the index changes nothing.
+
+mod checking;
+mod corpus;
+mod deciding;
+mod reference;
+mod slicing;
