@@ -95,24 +95,14 @@ impl App {
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
         let identity = Arc::new(identity.await?);
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
-        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
-        let tenancy = Arc::new(misy_tenancy::Deps {
-            db: db.clone(),
-            ambient: ambient.clone(),
-            keys: Arc::clone(&keys),
-            steps: vec![
-                Arc::new(misy_identity::Provisioner(Arc::clone(&identity))),
-                Arc::new(cache::CacheUsers(cache.clone())),
-            ],
-            directory: Arc::clone(&directory),
-        });
+        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system.clone()));
         let conversation = Arc::new(misy_conversation::Deps {
             db: db.clone(),
-            documents,
+            documents: documents.clone(),
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
             egress: Gateway::new(config.egress.clone(), ambient.clone()),
-            vault: keys,
+            vault: Arc::<misy_tenancy::Keys>::clone(&keys),
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),
@@ -122,6 +112,19 @@ impl App {
             writers: misy_conversation::inbox::Writers::default(),
             archives: misy_conversation::inbox::Archives::default(),
         });
+        let people = Arc::new(misy_identity::Provisioner(Arc::clone(&identity)));
+        let talk = Arc::new(misy_conversation::Provisioner(Arc::clone(&conversation)));
+        let tenancy = Arc::new(misy_tenancy::Deps::new(misy_tenancy::Base {
+            db: db.clone(),
+            system,
+            keys,
+            directory: Arc::clone(&directory),
+            cache: cache.clone(),
+            documents,
+            kinds: &misy_conversation::DOCUMENT_KINDS,
+            parts: vec![people.clone(), talk.clone()],
+            data: vec![people, talk],
+        }));
         let mut kit = Kit::new(
             db.clone(),
             Arc::new(misy_identity::Bearers(Arc::clone(&identity))),

@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 20] = [
+pub const CONTROL: [(&str, Option<&str>); 23] = [
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),
@@ -41,11 +41,14 @@ pub const CONTROL: [(&str, Option<&str>); 20] = [
     ("realms", Some("tenant_id")),
     ("refresh_tokens", None),
     ("revocations", Some("tenant_id")),
+    ("saga_steps", Some("tenant_id")),
+    ("sagas", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
     ("sessions", None),
     ("signing_keys", None),
     ("tenants", Some("id")),
+    ("tombstones", None),
 ];
 
 /// Tenant tables on which the tenant's role may do less than all: name and what it may.

@@ -12,9 +12,9 @@ use crate::Deps;
 use crate::tenants::{self, Error};
 
 /// Puts a plan's limits in force.
-pub(crate) async fn adopt_plan(tx: &mut TenantTx, limits: &Value) -> Result<(), Error> {
+pub(crate) async fn write_plan(tx: &mut TenantTx, limits: &Value) -> Result<(), misy_store::Error> {
     let (names, counts) = model::of_plan(limits);
-    Ok(store::adopt(tx, &names, &counts).await?)
+    store::adopt(tx, &names, &counts).await
 }
 
 /// The limits in force for a tenant, as an operator sees them.
@@ -36,7 +36,7 @@ pub async fn set(
     let (names, counts): (Vec<String>, Vec<i64>) = overrides.into_iter().unzip();
     let mut tx = deps.db.tenant(&ctx.enter(id, Role::Owner.grants())).await?;
     store::override_with(&mut tx, &names, &counts).await?;
-    adopt_plan(&mut tx, &limits).await?;
+    write_plan(&mut tx, &limits).await?;
     let quotas = store::list(&mut tx).await?;
     tx.audit(Audit::new("quotas.updated", "tenant", id).with(json!({"overrides": names})));
     tx.commit().await?;

@@ -3,9 +3,12 @@
 
 mod audit;
 mod directory;
+mod faults;
 mod house;
 mod keys;
+mod lifecycles;
 mod provisioning;
 mod quotas;
+mod removals;
 mod tenants;
 mod walls;
