@@ -5,7 +5,7 @@ use std::sync::Arc;
 use misy_channel::{Gateway, Registry};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
-use misy_store::{Db, Documents, Vault};
+use misy_store::{Db, Documents, Quota, Vault};
 use serde::{Deserialize, Serialize};
 
 use crate::responders::Responder;
@@ -50,6 +50,8 @@ pub struct Deps {
     pub egress: Gateway,
     /// Tenants' keys.
     pub vault: Arc<dyn Vault>,
+    /// How much a tenant may.
+    pub quotas: Arc<dyn Quota>,
     /// Who answers first.
     pub responder: Arc<dyn Responder>,
     /// Settings.

@@ -64,6 +64,9 @@ pub enum Below {
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
+    /// A limit of the plan.
+    #[error(transparent)]
+    Quota(#[from] misy_store::QuotaError),
     /// The documents.
     #[error(transparent)]
     Document(#[from] misy_store::documents::DocumentError),
@@ -74,6 +77,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Quota(error) => error.code(),
             Self::Document(error) => error.code(),
         }
     }
@@ -82,6 +86,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.detail(),
             Self::Store(error) => error.detail(),
+            Self::Quota(error) => error.detail(),
             Self::Document(error) => error.detail(),
         }
     }
@@ -90,6 +95,7 @@ impl Public for Below {
         match self {
             Self::Denied(_) => None,
             Self::Store(error) => error.retry_after_s(),
+            Self::Quota(error) => error.retry_after_s(),
             Self::Document(error) => error.retry_after_s(),
         }
     }

@@ -103,6 +103,7 @@ impl App {
             channels: misy_adapters::registry(),
             egress: Gateway::new(config.egress.clone(), ambient.clone()),
             vault: Arc::<misy_tenancy::Keys>::clone(&keys),
+            quotas: Arc::new(misy_tenancy::Quotas),
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),
@@ -141,6 +142,11 @@ impl App {
         misy_identity::router(&self.identity)
             .merge(misy_tenancy::router(&self.tenancy))
             .merge(misy_conversation::router(&self.conversation))
+    }
+
+    /// Tenants, for commands that work on them.
+    pub fn tenancy(&self) -> Arc<misy_tenancy::Deps> {
+        Arc::clone(&self.tenancy)
     }
 
     /// Who is active, as this program knows it.

@@ -16,15 +16,16 @@ pub mod tenants;
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_core::{Ambient, PlatformCtx};
+use misy_core::{Ambient, Ctx, PlatformCtx};
 use misy_jobs::provision::{Provision, TenantSeed};
 use misy_jobs::{PlatformJob, Registry, Saga};
-use misy_store::tenant_data::StoreData;
+use misy_store::tenant_data::{self, StoreData};
 use misy_store::{Cache, Db, Documents, Kind, TenantData};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use directory::Directory;
 pub use keys::Keys;
+pub use quotas::Quotas;
 
 use provisionings::service::parts::{self, CacheUser, Collections, Foundation, Queue};
 
@@ -88,6 +89,15 @@ impl Deps {
         let (making, removal) = provisionings::service::sagas(&parts);
         let ambient = db.ambient().clone();
         Self { db, ambient, directory, parts, data, making, removal, documents, kinds, keys }
+    }
+
+    /// How many rows each table has of a tenant.
+    pub(crate) async fn count_rows(
+        &self,
+        ctx: &Ctx,
+    ) -> Result<Vec<(String, i64)>, misy_store::Error> {
+        let rows = tenant_data::count(&self.db, ctx, &self.tables()).await?;
+        Ok(rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)).collect())
     }
 
     /// Every table that a room has said it keeps of tenants. Those of documents are not among them.

@@ -16,7 +16,7 @@ use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{Actor, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
-use misy_store::{Documents, TenantKey, TenantTx, Vault};
+use misy_store::{Documents, Limited, Quota as _, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};
@@ -28,6 +28,7 @@ use crate::paper::Paper;
 /// Everything that a test needs; its clock is turned by hand.
 pub(crate) struct House {
     pub(crate) deps: Arc<Deps>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) paper: Arc<Paper>,
     pub(crate) clock: HandClock,
     pub(crate) database: TestDatabase,
@@ -35,6 +36,34 @@ pub(crate) struct House {
     pub(crate) suspended: Arc<Mutex<HashSet<TenantId>>>,
     app: Router,
     worker: Worker,
+}
+
+/// How much everybody may; as much as they like until a test says so.
+#[derive(Default)]
+pub(crate) struct Budget(pub(crate) Mutex<Option<i64>>);
+
+#[async_trait]
+impl misy_store::Quota for Budget {
+    async fn take(
+        &self,
+        _: &mut TenantTx,
+        what: Limited,
+        count: u32,
+    ) -> Result<(), misy_store::QuotaError> {
+        let mut left = self.0.lock().expect("no panic");
+        let Some(left) = left.as_mut() else { return Ok(()) };
+        self.check(what, Some(*left), i64::from(count) - 1)?;
+        *left -= i64::from(count);
+        Ok(())
+    }
+
+    async fn ceiling(
+        &self,
+        _: &mut TenantTx,
+        _: Limited,
+    ) -> Result<Option<i64>, misy_store::Error> {
+        Ok(*self.0.lock().expect("no panic"))
+    }
 }
 
 /// A tenant with an account of the paper channel.
@@ -84,6 +113,7 @@ impl House {
         let suspended = Arc::<Mutex<HashSet<TenantId>>>::default();
         let reach = json!({ "private_hosts_allowed": config.private_hosts_allowed });
         let reach = serde_json::from_value(reach).expect("the rest are defaults");
+        let budget = Arc::<Budget>::default();
         let paper = Arc::new(Paper::new());
         let responder = Arc::new(KnowledgeResponder::new(config.answer_threshold));
         let deps = Arc::new(Deps {
@@ -93,6 +123,7 @@ impl House {
             channels: misy_adapters::registry().with(paper.clone()),
             egress: Gateway::new(reach, ambient.clone()),
             vault: Arc::new(OneKey),
+            quotas: budget.clone(),
             responder,
             config,
             routing_key: Key::new([5; 32]),
@@ -113,7 +144,7 @@ impl House {
         let registry = misy_conversation::jobs(Registry::new(), &deps);
         let registry = registry.only_active(Arc::new(Tenants(Arc::clone(&suspended))));
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
-        Self { deps, paper, clock, database, suspended, app, worker }
+        Self { deps, budget, paper, clock, database, suspended, app, worker }
     }
 
     /// A tenant with a connected account.

@@ -60,7 +60,7 @@ fn taken(error: misy_store::Error) -> Error {
 pub(crate) async fn adopt_plan(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<(), Error> {
     let limits = plan_limits(deps, ctx, id).await?;
     let mut tx = deps.db.tenant(&ctx.enter(id, Role::Owner.grants())).await?;
-    quotas::service::write_plan(&mut tx, &limits).await?;
+    quotas::service::change_plan(&mut tx, &limits).await?;
     Ok(tx.commit().await?)
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn plan_limits(
 }
 
 /// One page of all tenants, oldest first.
-pub(crate) async fn list(
+pub async fn list(
     deps: &Deps,
     ctx: &PlatformCtx,
     filter: Filter,

@@ -88,6 +88,10 @@ impl Stage {
             Script { step: Some(step), fault: Some(fault), undoing, ..Script::default() };
     }
 
+    fn assert_happened(&self, what: &str) {
+        assert!(self.script.lock().expect("no panic").fired > 0, "{what} never happened");
+    }
+
     fn revive(&self) {
         self.script.lock().expect("no panic").dead = false;
     }
@@ -459,6 +463,7 @@ async fn a_tenant_is_made_as_a_whole_or_not_at_all_whatever_fails_where() {
                 _ => Status::Active,
             };
             assert_eq!(status, expected, "{what}");
+            world.stage.assert_happened(&what);
             world.second.assert_all_or_nothing(tenant, &what).await;
         }
     }
@@ -481,6 +486,7 @@ async fn a_tenant_is_removed_as_a_whole_whatever_fails_where() {
             world.stage.set(step, fault, true);
             run_first(&world, fault, async || tenant, world.first.work()).await;
             assert_eq!(world.settle(tenant).await, Status::Purged, "{what}");
+            world.stage.assert_happened(&what);
             world.second.assert_all_or_nothing(tenant, &what).await;
         }
     }

@@ -80,6 +80,7 @@ impl Authenticator for Credentials {
 pub(crate) struct Step {
     pub(crate) fails_for_now: AtomicU32,
     pub(crate) is_impossible: AtomicU32,
+    pub(crate) undo_fails: AtomicU32,
     pub(crate) seeds: Mutex<Vec<TenantSeed>>,
 }
 
@@ -110,6 +111,10 @@ impl SagaStep<TenantSeed> for Step {
             });
         }
         Ok(())
+    }
+
+    async fn undo(&self, _: &Ctx, _: Uuid) -> Result<(), StepError> {
+        if take_one(&self.undo_fails) { Err(StepError::retry("still in use")) } else { Ok(()) }
     }
 }
 
@@ -200,6 +205,8 @@ impl House {
         };
         let (etag, replayed) = (header("etag"), header("idempotency-replayed") == "true");
         let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("a complete body");
+        let nothing = bytes.is_empty() && parts.status == StatusCode::NO_CONTENT;
+        let bytes = if nothing { "null".into() } else { bytes };
         let body = serde_json::from_slice(&bytes).expect("JSON");
         Answer { status: parts.status, etag, replayed, body }
     }
@@ -214,6 +221,11 @@ impl House {
 
     pub(crate) async fn patch(&self, user: &impl User, path: &str, body: Value) -> Answer {
         self.send(user, Method::PATCH, path, &[], Some(body)).await
+    }
+
+    /// A step that has no body, by its status.
+    pub(crate) async fn post_nothing(&self, user: &impl User, path: &str) -> StatusCode {
+        self.send(user, Method::POST, path, &[], None).await.status
     }
 
     /// A step of an operator that says nothing more.

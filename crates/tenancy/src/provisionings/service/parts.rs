@@ -8,7 +8,7 @@ use misy_core::{Ctx, PlatformCtx, Secret};
 use misy_jobs::belongings;
 use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
 use misy_store::tenant_data::{Fate, StoreData};
-use misy_store::{Audit, Cache, Db, Documents, Kind, TenantData, TenantTable, TenantTx};
+use misy_store::{Cache, Db, Documents, Kind, TenantData, TenantTable, TenantTx};
 use uuid::Uuid;
 
 use crate::Keys;
@@ -16,7 +16,8 @@ use crate::provisionings::store;
 use crate::quotas;
 
 /// What this room keeps of each tenant. The log of its sagas outlives it: it says how it went.
-const TABLES: [TenantTable; 6] = [
+const TABLES: [TenantTable; 7] = [
+    TenantTable::new("quota_slots"),
     TenantTable::new("tenant_secrets").without(&["sealed"]),
     TenantTable::new("tenant_quotas"),
     TenantTable::new("tenant_keys").without(&["wrapped"]),
@@ -32,7 +33,7 @@ fn found(rows: Vec<(TenantTable, i64)>) -> impl Iterator<Item = Found> {
     })
 }
 
-/// Keys, limits, secrets; the audit log, which stays.
+/// Keys, limits, secrets; the audit log, which the first key's record opens and which stays.
 pub(crate) struct Foundation {
     pub(crate) db: Db,
     pub(crate) keys: Arc<Keys>,
@@ -59,7 +60,6 @@ impl Step<TenantSeed> for Foundation {
         if let Some(key) = self.keys.ensure_first(tx).await? {
             let secret = self.keys.seal_secret(tx, &key, "webhook_signing");
             store::insert_secret(tx, "webhook_signing", &secret).await?;
-            tx.audit(Audit::new("audit.opened", "audit_log", seed.id));
         }
         quotas::service::write_plan(tx, &seed.limits).await?;
         Ok(())
