@@ -22,7 +22,7 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use deps::{Config, Deps};
-pub use knowledge_entries::Provisioner;
+pub use knowledge_entries::{Provisioner, TABLES};
 
 /// The kinds of documents that this room keeps, which tools that move documents have to know.
 pub const DOCUMENT_KINDS: [Kind; 2] = [responders::store::CONTEXTS, inbox::store::PAYLOADS];

@@ -30,7 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use accounts::{Email, ensure_operator};
 pub use authentication::Bearers;
 pub use config::Config;
-pub use users::Provisioner;
+pub use users::{Provisioner, TABLES};
 
 use attempts::Attempts;
 

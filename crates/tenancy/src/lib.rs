@@ -25,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use directory::Directory;
 pub use keys::Keys;
+pub use provisionings::service::parts::TABLES;
 pub use quotas::Quotas;
 
 use provisionings::service::parts::{self, CacheUser, Collections, Foundation, Queue};

@@ -11,7 +11,7 @@ use super::model::{Change, Error, Filter, KnowledgeEntry, NewEntry};
 use super::store;
 use crate::Deps;
 
-pub use provision::Provisioner;
+pub use provision::{Provisioner, TABLES};
 
 /// Makes an entry.
 pub async fn create(deps: &Deps, ctx: &Ctx, new: NewEntry) -> Result<KnowledgeEntry, Error> {

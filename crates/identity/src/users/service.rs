@@ -15,7 +15,7 @@ use crate::revocations::model::NEVER;
 use crate::roles::model::within;
 use crate::{Deps, Error, passwords, revocations};
 
-pub use provision::Provisioner;
+pub use provision::{Provisioner, TABLES};
 
 /// Adds a person, with a password that opens this tenant and nothing else. An account with the same
 /// address in another tenant has no part in it, and the answer tells nothing of one.

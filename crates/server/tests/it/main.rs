@@ -2,11 +2,11 @@
 #![cfg(test)]
 
 mod apart;
-mod cache;
 mod crash;
 mod documents;
 mod golden;
 mod isolation;
+mod leftovers;
 mod program;
 mod refusals;
 mod story;

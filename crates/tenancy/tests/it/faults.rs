@@ -11,7 +11,7 @@ use misy_core::{Ctx, Personal, Secret, TenantId};
 use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
 use misy_jobs::{Registry, Retry, Worker};
 use misy_store::documents::mongo::{Mongo, MongoConfig};
-use misy_store::{Db, Documents, Kind, TenantTx};
+use misy_store::{Cache, Db, Documents, Kind, TenantTx};
 use misy_tenancy::tenants::model::{Brand, NewOwner, NewTenant, Placement, Status};
 use misy_tenancy::{Base, Deps, Directory, Keys, inventories, lifecycles, tenants};
 use misy_testkit::{HandClock, TestDatabase, TestMongo, TestRedis, ambient_with, platform_ctx};
@@ -289,11 +289,12 @@ struct World {
     first: Process,
     /// The one that goes on when that has died.
     second: Process,
-    _redis: TestRedis,
+    redis: TestRedis,
 }
 
 struct Process {
     db: Db,
+    cache: Cache,
     deps: Arc<Deps>,
 }
 
@@ -304,7 +305,7 @@ impl World {
         let stage = Arc::<Stage>::default();
         let first = Process::start(&database, &clock, (&redis, &mongo), 1, Some(&stage)).await;
         let second = Process::start(&database, &clock, (&redis, &mongo), 2, None).await;
-        Self { clock, stage, first, second, _redis: redis }
+        Self { clock, stage, first, second, redis }
     }
 
     /// Lets time pass and has the second process do what there is to do, until the tenant stands
@@ -339,12 +340,13 @@ impl Process {
             ..MongoConfig::default()
         };
         let server = Mongo::open(&config, &root).await.expect("an address").expect("a server");
+        let cache = redis.cache().await;
         let base = Base {
             db: db.clone(),
             system: platform_ctx(),
             keys: Arc::new(Keys::new(&root, ambient)),
             directory: Arc::new(Directory::new(db.clone(), platform_ctx())),
-            cache: redis.cache().await,
+            cache: cache.clone(),
             documents: Documents::mongo(db.clone(), server),
             kinds: &KINDS,
             parts: Vec::new(),
@@ -354,7 +356,7 @@ impl Process {
             Some(stage) => Arc::new(Faulty { part, stage: Arc::clone(stage) }),
             None => part,
         });
-        Self { db, deps: Arc::new(deps) }
+        Self { db, cache, deps: Arc::new(deps) }
     }
 
     async fn status(&self, tenant: TenantId) -> Status {
@@ -490,4 +492,24 @@ async fn a_tenant_is_removed_as_a_whole_whatever_fails_where() {
             world.second.assert_all_or_nothing(tenant, &what).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_tenant_is_made_while_redis_is_away_and_removed_when_it_is_back() {
+    let mut world = World::build().await;
+    let (ctx, deps) = (platform_ctx(), Arc::clone(&world.second.deps));
+    world.redis.kill();
+    let tenant = tenants::service::create(&deps, &ctx, wanted("acme")).await;
+    let tenant = tenant.expect("its first use makes the user");
+    assert_eq!(tenant.status, Status::Active);
+    let looked = inventories::service::look(&deps, &ctx, tenant.id).await;
+    assert!(looked.is_err(), "nobody says that nothing is there who could not look");
+    lifecycles::service::close(&deps, &ctx, tenant.id, 1, None).await.expect("it closes");
+    lifecycles::service::purge(&deps, &ctx, tenant.id, "acme").await.expect("it begins");
+    world.clock.advance_ms(3_000);
+    world.second.work().await;
+    assert_eq!(world.second.status(tenant.id).await, Status::Purging, "not before it is asked");
+    world.redis.run().await.expect("it starts again");
+    world.second.cache.tend().await.expect("it is found again");
+    assert_eq!(world.settle(tenant.id).await, Status::Purged);
 }

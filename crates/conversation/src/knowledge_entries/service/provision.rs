@@ -14,7 +14,7 @@ use crate::Deps;
 use crate::knowledge_entries::model::NewEntry;
 
 /// What this room keeps of each tenant.
-const TABLES: [TenantTable; 11] = [
+pub const TABLES: [TenantTable; 11] = [
     TenantTable::new("channel_routes").without(&["handshake_digest"]),
     TenantTable::new("channel_events"),
     TenantTable::new("early_statuses"),

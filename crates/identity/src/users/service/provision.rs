@@ -15,7 +15,7 @@ use crate::users::model::{self, Error as UserError, Status, User};
 use crate::{Deps, Error, passwords, roles, sessions};
 
 /// What this room keeps of each tenant.
-const TABLES: [TenantTable; 8] = [
+pub const TABLES: [TenantTable; 8] = [
     TenantTable::new("memberships"),
     TenantTable::new("credentials").of("realm").without(&["password_hash"]),
     TenantTable::new("users"),
