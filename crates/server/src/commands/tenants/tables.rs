@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn columns_stand_under_their_heads() {
-        let rows = [vec!["acme".to_owned(), "1".to_owned()], vec!["é".to_owned(), "22".to_owned()]];
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["acme", "1"]), row(["é", "22"])];
         assert_eq!(table(&["SLUG", "N"], &rows), "SLUG  N\nacme  1\né     22\n");
         assert_eq!(table(&["SLUG"], &[]), "SLUG\n");
     }
