@@ -5,6 +5,7 @@
 //!
 //! Never: what any job does.
 
+pub mod belongings;
 pub mod dead_letters;
 mod dispatcher;
 mod envelope;
@@ -13,6 +14,7 @@ mod outcome;
 pub mod provision;
 pub mod registry;
 mod run;
+pub mod sagas;
 mod schedules;
 mod slots;
 mod store;
@@ -20,6 +22,7 @@ mod tasks;
 pub mod worker;
 
 pub use job::{Job, JobError, PlatformJob, Retry};
-pub use provision::{Provision, ProvisionError, TenantSeed};
+pub use provision::{Provision, TenantSeed};
 pub use registry::{Registry, Tenants};
+pub use sagas::{Saga, Step, StepError};
 pub use worker::{Config, Running, Tally, Worker};

@@ -103,25 +103,16 @@ impl App {
         let (way, time) = (gateway.clone(), ambient.clone());
         let outside = misy_identity::Outside::new(way, names, vault, &own, time);
         let identity = Arc::new(identity.await?.with_outside(outside));
-        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
-        let tenancy = Arc::new(misy_tenancy::Deps {
-            db: db.clone(),
-            ambient: ambient.clone(),
-            keys: Arc::clone(&keys),
-            steps: vec![
-                Arc::new(misy_identity::Provisioner(Arc::clone(&identity))),
-                Arc::new(cache::CacheUsers(cache.clone())),
-            ],
-            directory: Arc::clone(&directory),
-        });
+        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system.clone()));
         let conversation = Arc::new(misy_conversation::Deps {
             db: db.clone(),
-            documents,
+            documents: documents.clone(),
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
             egress: gateway,
-            vault: keys,
+            vault: Arc::<misy_tenancy::Keys>::clone(&keys),
             policies: identity.policies(),
+            quotas: Arc::new(misy_tenancy::Quotas),
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),
@@ -131,6 +122,19 @@ impl App {
             writers: misy_conversation::inbox::Writers::default(),
             archives: misy_conversation::inbox::Archives::default(),
         });
+        let people = Arc::new(misy_identity::Provisioner(Arc::clone(&identity)));
+        let talk = Arc::new(misy_conversation::Provisioner(Arc::clone(&conversation)));
+        let tenancy = Arc::new(misy_tenancy::Deps::new(misy_tenancy::Base {
+            db: db.clone(),
+            system,
+            keys,
+            directory: Arc::clone(&directory),
+            cache: cache.clone(),
+            documents,
+            kinds: &misy_conversation::DOCUMENT_KINDS,
+            parts: vec![people.clone(), talk.clone()],
+            data: vec![people, talk],
+        }));
         let mut kit = Kit::new(
             db.clone(),
             Arc::new(misy_identity::Bearers(Arc::clone(&identity))),
@@ -148,6 +152,11 @@ impl App {
         misy_identity::router(&self.identity)
             .merge(misy_tenancy::router(&self.tenancy))
             .merge(misy_conversation::router(&self.conversation))
+    }
+
+    /// Tenants, for commands that work on them.
+    pub fn tenancy(&self) -> Arc<misy_tenancy::Deps> {
+        Arc::clone(&self.tenancy)
     }
 
     /// Who is active, as this program knows it.

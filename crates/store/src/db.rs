@@ -16,7 +16,7 @@ use crate::roles::{DbRole, RolePasswords};
 use crate::seats::Hold;
 use crate::session::{Mode, Session};
 use crate::tx::{PlatformTx, TenantTx};
-use crate::{Error, Precedence, Wake, queue, tls, wake};
+use crate::{Bars, Error, Precedence, Wake, queue, tls, wake};
 
 /// How the program uses the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,6 +96,7 @@ struct Inner {
     ambient: Ambient,
     wake: Wake,
     precedence: Precedence,
+    bars: Bars,
 }
 
 /// The database. Cheap to clone.
@@ -126,11 +127,13 @@ impl Db {
             ambient,
             wake: Wake::default(),
             precedence,
+            bars: Bars::default(),
         }))
     }
 
     /// A transaction inside the context's tenant. Nothing is sent until its first statement.
     pub async fn tenant(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        self.0.bars.check(ctx)?;
         let session = match idempotency::take_prepared(ctx.tenant()).await? {
             Some(session) => session,
             None => self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?,
@@ -140,6 +143,7 @@ impl Db {
 
     /// Reads inside the context's tenant, each statement on its own and in one round trip.
     pub async fn read(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        self.0.bars.check(ctx)?;
         idempotency::settle().await?;
         let session = self.tenant_session(ctx, Mode::Each, Hold::Brief).await?;
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
@@ -200,6 +204,11 @@ impl Db {
     /// Hears of commits that enqueued jobs.
     pub fn wake(&self) -> &Wake {
         &self.0.wake
+    }
+
+    /// Tenants into which this process leads nobody.
+    pub fn bars(&self) -> &Bars {
+        &self.0.bars
     }
 
     /// Says what goes first when there is not enough of the machine for all.

@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 24] = [
+pub const CONTROL: [(&str, Option<&str>); 27] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -43,6 +43,8 @@ pub const CONTROL: [(&str, Option<&str>); 24] = [
     ("realms", Some("tenant_id")),
     ("refresh_tokens", None),
     ("revocations", Some("tenant_id")),
+    ("saga_steps", Some("tenant_id")),
+    ("sagas", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
     ("session_reaches", None),
@@ -50,6 +52,7 @@ pub const CONTROL: [(&str, Option<&str>); 24] = [
     ("signing_keys", None),
     ("sso_routes", Some("tenant_id")),
     ("tenants", Some("id")),
+    ("tombstones", None),
 ];
 
 /// Tenant tables on which the tenant's role may do less than all: name and what it may.

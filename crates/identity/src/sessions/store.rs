@@ -1,7 +1,7 @@
 //! Room `identity`: rows of sessions and refresh tokens.
 
 use misy_core::id::TypedId;
-use misy_core::{SessionId, Timestamp};
+use misy_core::{SessionId, TenantId, Timestamp};
 use misy_store::{Error, PlatformTx, Row};
 use uuid::Uuid;
 
@@ -247,4 +247,17 @@ const SWEEP_TOKENS: &str = "
 pub(super) async fn sweep(tx: &mut PlatformTx, before: Timestamp) -> Result<u64, Error> {
     let sessions = tx.execute(SWEEP, &[&before]).await?;
     Ok(sessions + tx.execute(SWEEP_TOKENS, &[&before]).await?)
+}
+
+const COUNT_OF_TENANT: &str = "select count(*) from sessions where tenant_id = $1";
+const DELETE_OF_TENANT: &str = "delete from sessions where tenant_id = $1";
+
+/// How many sessions there are of people of a tenant.
+pub(crate) async fn count_of_tenant(tx: &mut PlatformTx, tenant: TenantId) -> Result<i64, Error> {
+    Ok(tx.query_opt(COUNT_OF_TENANT, &[&tenant.uuid()]).await?.map_or(0, |row| row.get(0)))
+}
+
+/// Removes them, and with them their refresh tokens.
+pub(crate) async fn delete_of_tenant(tx: &mut PlatformTx, tenant: TenantId) -> Result<u64, Error> {
+    tx.execute(DELETE_OF_TENANT, &[&tenant.uuid()]).await
 }

@@ -1,12 +1,10 @@
 //! Room `identity`: adding, changing and removing people of a tenant, and the first of them.
 
-use std::sync::Arc;
+mod provision;
 
-use async_trait::async_trait;
 use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, UserId};
-use misy_jobs::provision::{Owner, Provision, ProvisionError, TenantSeed};
 use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
@@ -17,7 +15,9 @@ use crate::accounts::{self, Email};
 use crate::notices::model::Kind;
 use crate::revocations::model::NEVER;
 use crate::roles::model::{Assigned, RoleBook, within};
-use crate::{Deps, Error, notices, passwords, revocations, roles};
+use crate::{Deps, Error, notices, passwords, revocations};
+
+pub use provision::{Provisioner, TABLES};
 
 /// Adds a person, with a password that opens this tenant and nothing else. An account with the same
 /// address in another tenant has no part in it, and the answer tells nothing of one.
@@ -221,57 +221,4 @@ fn keep_an_owner(owners: &[UserId], leaving: UserId) -> Result<(), Error> {
         return Ok(());
     }
     Err(UserError::LastOwner.into())
-}
-
-/// Gives a new tenant its roles and its owner.
-pub struct Provisioner(pub Arc<Deps>);
-
-#[async_trait]
-impl Provision for Provisioner {
-    fn name(&self) -> &'static str {
-        "identity.people"
-    }
-
-    async fn provision(&self, ctx: &Ctx, seed: &TenantSeed) -> Result<(), ProvisionError> {
-        Ok(provision(&self.0, ctx, seed).await?)
-    }
-}
-
-async fn provision(deps: &Deps, ctx: &Ctx, seed: &TenantSeed) -> Result<(), Error> {
-    ctx.require(Permission::OwnerManage)?;
-    let not_an_email =
-        |_| UserError::Invalid(vec![model::fault("/owner/email", "is not an e-mail address")]);
-    let Owner { email, name, password } = &seed.owner;
-    let email: Email = email.0.parse().map_err(not_an_email)?;
-    let hash = match password {
-        Some(password) => {
-            passwords::model::check(password, &[email.as_str(), &name.0], "/owner/password")?;
-            Some(deps.hasher.hash(email.as_str(), password).await?)
-        }
-        None => None,
-    };
-    let mut tx = deps.db.tenant(ctx).await?;
-    accounts::store::save_realm(&mut tx, &seed.slug).await?;
-    roles::store::seed(&mut tx).await?;
-    if let Some(owner) = store::lock_by_email(&mut tx, email.as_str()).await? {
-        arm(&mut tx, owner, hash.as_deref()).await?;
-    } else {
-        let role = Assigned { base: Role::Owner, own: None };
-        let owner = insert(&mut tx, &email, name.clone(), role, hash.as_deref()).await?;
-        tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-/// An owner of an earlier run who has no password gets the one that is there now.
-async fn arm(tx: &mut TenantTx, owner: User, hash: Option<&str>) -> Result<(), Error> {
-    let Some(hash) = hash.filter(|_| owner.status == Status::Invited) else { return Ok(()) };
-    accounts::store::insert_credential(tx, owner.account, hash).await?;
-    let active = User { status: Status::Active, ..owner };
-    let now = tx.ambient().now();
-    store::update(tx, &active, now).await?;
-    store::update_membership(tx, &active, false).await?;
-    tx.audit(Audit::new("user.activated", "user", active.id));
-    Ok(())
 }

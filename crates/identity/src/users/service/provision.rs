@@ -1,0 +1,139 @@
+//! Room `identity`: the first people of a tenant, and the removal of the last.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use misy_core::{Ctx, Permission, Role, Secret, TenantId};
+use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
+use misy_store::{Audit, TenantData, TenantTable, TenantTx};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{insert, store};
+use crate::accounts::{self, Email};
+use crate::roles::model::Assigned;
+use crate::users::model::{self, Error as UserError, Status, User};
+use crate::{Deps, Error, passwords, roles, sessions};
+
+/// What this room keeps of each tenant.
+pub const TABLES: [TenantTable; 8] = [
+    TenantTable::new("memberships"),
+    TenantTable::new("credentials").of("realm").without(&["password_hash"]),
+    TenantTable::new("users"),
+    TenantTable::new("api_key_routes").without(&["secret_hash"]),
+    TenantTable::new("api_keys"),
+    TenantTable::new("roles"),
+    TenantTable::new("realms"),
+    TenantTable::new("revocations"),
+];
+
+/// Gives a new tenant its roles and its owner, and takes everybody from one that is gone.
+pub struct Provisioner(pub Arc<Deps>);
+
+impl TenantData for Provisioner {
+    fn tables(&self) -> &'static [TenantTable] {
+        &TABLES
+    }
+}
+
+#[async_trait]
+impl Step<TenantSeed> for Provisioner {
+    fn name(&self) -> &'static str {
+        "identity.people"
+    }
+
+    /// Hashes the owner's password.
+    async fn prepare(&self, seed: &TenantSeed) -> Result<Option<Secret>, StepError> {
+        Ok(hash(&self.0, seed).await?)
+    }
+
+    async fn write(
+        &self,
+        tx: &mut TenantTx,
+        seed: &TenantSeed,
+        hash: Option<Secret>,
+    ) -> Result<(), StepError> {
+        Ok(provision(tx, seed, hash.as_ref().map(Secret::expose)).await?)
+    }
+
+    async fn undo(&self, ctx: &Ctx, _: Uuid) -> Result<(), StepError> {
+        Ok(remove(self, ctx).await?)
+    }
+}
+
+#[async_trait]
+impl Provision for Provisioner {
+    async fn find(&self, ctx: &Ctx) -> Result<Vec<Found>, StepError> {
+        let rows = self.count(&self.0.db, ctx).await?;
+        let found =
+            |(table, rows): (TenantTable, i64)| Found::new("postgresql", table.name(), rows);
+        let mut all: Vec<Found> = rows.into_iter().map(found).collect();
+        all.push(Found::new("postgresql", "sessions", sessions_of(&self.0, ctx.tenant()).await?));
+        Ok(all)
+    }
+
+    fn wanted(&self) -> &'static [&'static str] {
+        &["memberships", "realms", "roles", "users"]
+    }
+}
+
+async fn sessions_of(deps: &Deps, tenant: TenantId) -> Result<i64, Error> {
+    let mut tx = deps.db.platform_read(&deps.system).await?;
+    Ok(sessions::store::count_of_tenant(&mut tx, tenant).await?)
+}
+
+async fn hash(deps: &Deps, seed: &TenantSeed) -> Result<Option<Secret>, Error> {
+    let (email, owner) = (email(seed)?, &seed.owner);
+    let Some(password) = &owner.password else { return Ok(None) };
+    passwords::model::check(password, &[email.as_str(), &owner.name.0], "/owner/password")?;
+    Ok(Some(Secret::new(deps.hasher.hash(email.as_str(), password).await?)))
+}
+
+fn email(seed: &TenantSeed) -> Result<Email, Error> {
+    let not_an_email =
+        |_| UserError::Invalid(vec![model::fault("/owner/email", "is not an e-mail address")]);
+    Ok(seed.owner.email.0.parse().map_err(not_an_email)?)
+}
+
+async fn provision(tx: &mut TenantTx, seed: &TenantSeed, hash: Option<&str>) -> Result<(), Error> {
+    tx.ctx().require(Permission::OwnerManage)?;
+    let email = email(seed)?;
+    accounts::store::save_realm(tx, &seed.slug).await?;
+    roles::store::seed(tx).await?;
+    if let Some(owner) = store::lock_by_email(tx, email.as_str()).await? {
+        return arm(tx, owner, hash).await;
+    }
+    let role = Assigned { base: Role::Owner, own: None };
+    let owner = insert(tx, &email, seed.owner.name.clone(), role, hash).await?;
+    tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
+    Ok(())
+}
+
+/// An owner of an earlier run who has no password gets the one that is there now.
+async fn arm(tx: &mut TenantTx, owner: User, hash: Option<&str>) -> Result<(), Error> {
+    let Some(hash) = hash.filter(|_| owner.status == Status::Invited) else { return Ok(()) };
+    accounts::store::insert_credential(tx, owner.account, hash).await?;
+    let active = User { status: Status::Active, ..owner };
+    let now = tx.ambient().now();
+    store::update(tx, &active, now).await?;
+    store::update_membership(tx, &active, false).await?;
+    tx.audit(Audit::new("user.activated", "user", active.id));
+    Ok(())
+}
+
+/// Removes people, what they signed in with, and addresses that no other tenant knows.
+async fn remove(part: &Provisioner, ctx: &Ctx) -> Result<(), Error> {
+    let deps = &part.0;
+    part.erase(&deps.db, ctx).await?;
+    let mut tx = deps.db.platform(&deps.system).await?;
+    sessions::store::delete_of_tenant(&mut tx, ctx.tenant()).await?;
+    tx.commit().await?;
+    loop {
+        let mut tx = deps.db.platform(&deps.system).await?;
+        let removed = accounts::store::sweep_unused(&mut tx).await?;
+        tx.commit().await?;
+        if removed == 0 {
+            return Ok(());
+        }
+    }
+}
