@@ -26,7 +26,7 @@ pub use log::{count_parked, find, list_open};
 pub use step::{Step, StepError};
 
 /// How long a holder may be silent before somebody else goes on. Every step's limit is shorter.
-pub const LEASE: Duration = Duration::from_secs(60);
+pub const LEASE: Duration = Duration::from_mins(1);
 
 /// Where a saga is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

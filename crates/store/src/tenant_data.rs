@@ -180,7 +180,7 @@ async fn export(
 ) -> Result<(), ExportError> {
     let TenantTable { name, owner, secrets, .. } = table;
     let tenant = misy_core::id::TypedId::uuid(ctx.tenant());
-    let hidden: String = secrets.iter().map(|column| format!(" - '{column}'")).collect();
+    let hidden = secrets.iter().fold(String::new(), |all, column| all + " - '" + column + "'");
     let declare = format!(
         "declare misy_export no scroll cursor for
          select to_jsonb(one){hidden} as row from {name} one where {owner} = '{tenant}'"

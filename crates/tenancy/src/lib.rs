@@ -90,7 +90,7 @@ impl Deps {
         let parts: Vec<_> = parts.into_iter().map(around).collect();
         let (making, removal) = provisionings::service::sagas(&parts);
         let ambient = db.ambient().clone();
-        Self { db, ambient, directory, parts, data, making, removal, documents, kinds, keys }
+        Self { db, ambient, directory, keys, parts, data, making, removal, documents, kinds }
     }
 
     /// How many rows each table has of a tenant.

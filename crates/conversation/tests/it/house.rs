@@ -17,7 +17,7 @@ use misy_core::id::TypedId;
 use misy_core::{Actor, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
 use misy_store::documents::mongo::{Mongo, MongoConfig};
-use misy_store::{Documents, Limited, Quota as _, TenantKey, TenantTx, Vault};
+use misy_store::{Documents, Limited, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, TestMongo, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};

@@ -456,7 +456,8 @@ async fn a_tenant_is_made_as_a_whole_or_not_at_all_whatever_fails_where() {
                 let _ = tenants::service::create(&world.first.deps, &platform_ctx(), wanted(&slug))
                     .await;
             };
-            run_first(&world, fault, async || tenant_of(&world, &slug).await, made).await;
+            let tenant = async || tenant_of(&world, &slug).await;
+            Box::pin(run_first(&world, fault, tenant, made)).await;
             let tenant = tenant_of(&world, &slug).await;
             let status = world.settle(tenant).await;
             let expected = match fault {
@@ -486,7 +487,8 @@ async fn a_tenant_is_removed_as_a_whole_whatever_fails_where() {
             lifecycles::service::purge(deps, &ctx, tenant, &slug).await.expect("it begins");
             world.clock.advance_ms(3_000);
             world.stage.set(step, fault, true);
-            run_first(&world, fault, async || tenant, world.first.work()).await;
+            let work = world.first.work();
+            Box::pin(run_first(&world, fault, async || tenant, work)).await;
             assert_eq!(world.settle(tenant).await, Status::Purged, "{what}");
             world.stage.assert_happened(&what);
             world.second.assert_all_or_nothing(tenant, &what).await;

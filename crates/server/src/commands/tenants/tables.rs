@@ -52,7 +52,7 @@ pub(super) fn print(json: bool, shown: &[Shown]) -> anyhow::Result<()> {
 }
 
 /// Prints what every store holds of a tenant.
-pub(super) fn print_inventory(json: bool, found: &Inventory) -> anyhow::Result<()> {
+pub(super) fn print_inventory(json: bool, found: &Inventory) {
     let verdict = |verdict: Verdict| serde_json::to_value(verdict).unwrap_or_default();
     if json {
         let item = |item: &misy_tenancy::inventories::Item| {
@@ -63,7 +63,7 @@ pub(super) fn print_inventory(json: bool, found: &Inventory) -> anyhow::Result<(
         let all = json!({ "tenant": found.tenant, "status": found.status,
                           "sound": found.is_sound(), "items": items });
         println!("{all}");
-        return Ok(());
+        return;
     }
     let row = |item: &misy_tenancy::inventories::Item| {
         let verdict = verdict(item.verdict).as_str().unwrap_or_default().to_owned();
@@ -72,20 +72,18 @@ pub(super) fn print_inventory(json: bool, found: &Inventory) -> anyhow::Result<(
     };
     let rows: Vec<_> = found.items.iter().map(row).collect();
     print!("{}", table(&["PART", "STORE", "WHAT", "COUNT", "VERDICT"], &rows));
-    Ok(())
 }
 
 /// Prints what an export has written.
-pub(super) fn print_export(json: bool, written: &[(String, u64)]) -> anyhow::Result<()> {
+pub(super) fn print_export(json: bool, written: &[(String, u64)]) {
     if json {
         let files: serde_json::Map<_, _> =
             written.iter().map(|(name, rows)| (name.clone(), json!(rows))).collect();
         println!("{}", json!({ "rows": files }));
-        return Ok(());
+        return;
     }
     let row = |(name, rows): &(String, u64)| vec![format!("{name}.ndjson"), rows.to_string()];
     print!("{}", table(&["FILE", "ROWS"], &written.iter().map(row).collect::<Vec<_>>()));
-    Ok(())
 }
 
 /// Columns as wide as their widest cell, two blanks apart.
