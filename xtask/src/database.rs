@@ -134,13 +134,13 @@ pub(crate) fn build(workshop: &Workshop) -> Command {
 }
 
 fn start(workshop: &Workshop, place: &Place) -> Result<()> {
+    providers::ensure(workshop)?;
     if let Some(url) = place.running_url() {
         println!("already running: {url}");
         return Ok(());
     }
     postgres::ensure(workshop)?;
     mongo::ensure(workshop)?;
-    providers::ensure(workshop)?;
     if !build(workshop).status().context("cannot start `cargo`")?.success() {
         bail!("the build failed");
     }

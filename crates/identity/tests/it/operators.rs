@@ -19,7 +19,13 @@ async fn the_first_operator_is_made_once() {
         (me["kind"].as_str(), me["email"].as_str()),
         (Some("operator"), Some(email.as_str()))
     );
-    assert_eq!(me["permissions"], json!(["platform.tenant.read", "platform.tenant.manage"]));
+    let all = [
+        "platform.tenant.read",
+        "platform.tenant.manage",
+        "platform.impersonate",
+        "platform.impersonate.read",
+    ];
+    assert_eq!(me["permissions"], json!(all));
     house.refresh(&pair.refresh).await;
 }
 
