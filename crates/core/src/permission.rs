@@ -271,7 +271,7 @@ impl Grants {
     /// Those of them that only look.
     #[must_use]
     pub fn reading(self) -> Self {
-        self.iter().filter(|one| one.slug().ends_with(".read")).collect()
+        self.iter().filter(|one| one.slug().rsplit('.').next() == Some("read")).collect()
     }
 
     /// What is in one of them.

@@ -41,7 +41,7 @@ impl OidcProvider {
         Self { issuer, stdin, lines, _child: child }
     }
 
-    /// Makes it know these clients and people (OpenID metadata; claims by subject), and whether
+    /// Makes it know these clients and people (`OpenID` metadata; claims by subject), and whether
     /// claims are in the ID token or at the userinfo endpoint only.
     pub async fn configure(&mut self, clients: Value, accounts: Value, claims_in_id_token: bool) {
         let order = json!({"order": "configure", "clients": clients, "accounts": accounts,

@@ -363,7 +363,7 @@ pub(super) async fn exchange(
     drop(tx);
     let pair = sessions::service::open(deps, ctx, standing.ok_or(Error::InvalidCode)?, device);
     let pair = pair.await?;
-    let session = store::Session {
+    let session = store::Arrived {
         id: pair.session,
         connection,
         user: redeemed.user,

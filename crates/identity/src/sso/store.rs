@@ -210,7 +210,7 @@ pub(crate) async fn find_standing(
 }
 
 /// A session of ours and the provider's that it came from.
-pub(super) struct Session<'a> {
+pub(super) struct Arrived<'a> {
     pub(super) id: SessionId,
     pub(super) connection: SsoConnectionId,
     pub(super) user: UserId,
@@ -232,7 +232,7 @@ const INSERT_SESSION: &str = "
 /// Notes where a session came from and forgets some that are over.
 pub(super) async fn insert_session(
     tx: &mut TenantTx,
-    session: &Session<'_>,
+    session: &Arrived<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let (tenant, id) = (tx.tenant(), session.id.uuid());

@@ -13,7 +13,7 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
     let user = json!({"email": "nobody", "name": "N", "role": "viewer", "password": PASSWORD});
     let question = json!({"action": "user.read", "resource": {"type": "tenant"}});
     let operator = json!({"email": "o", "name": "N", "role": "support", "password": PASSWORD});
-    vec![
+    let mut all = vec![
         ("GET", "/v1/auth/me", None, None),
         ("GET", "/v1/auth/sessions", None, None),
         ("DELETE", "/v1/auth/sessions/{id}", None, None),
@@ -80,6 +80,33 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("PATCH", "/v1/operators/{operator}", Some(json!({})), Some(Role::Operator)),
         ("POST", "/v1/auth/logout", None, None),
         ("DELETE", "/v1/auth/sessions", None, None),
+    ];
+    all.extend(single_sign_on());
+    all
+}
+
+/// Those of single sign-on and visits.
+fn single_sign_on() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)> {
+    let connection = json!({"kind": "oidc", "name": "N",
+        "settings": {"issuer": "https://id.acme.example", "client_id": "misy"},
+        "secrets": {"client_secret": "s"}});
+    let admin = Some(Role::Admin);
+    vec![
+        ("POST", "/v1/auth/sso/logout", Some(json!({})), None),
+        ("GET", "/v1/sso-connections", None, admin),
+        ("GET", "/v1/sso-connections/{id}", None, admin),
+        ("POST", "/v1/sso-connections", Some(connection), admin),
+        ("PATCH", "/v1/sso-connections/{id}", Some(json!({"name": "N"})), admin),
+        ("DELETE", "/v1/sso-connections/{id}", None, admin),
+        ("POST", "/v1/sso-connections/{id}/test", Some(json!({})), admin),
+        ("GET", "/v1/domains", None, admin),
+        ("GET", "/v1/domains/{id}", None, admin),
+        ("POST", "/v1/domains", Some(json!({"name": "acme.example"})), admin),
+        ("PATCH", "/v1/domains/{id}", Some(json!({})), admin),
+        ("DELETE", "/v1/domains/{id}", None, admin),
+        ("POST", "/v1/domains/{id}/verify", None, admin),
+        ("GET", "/v1/impersonations", None, admin),
+        ("POST", "/v1/impersonations/{id}/end", None, Some(Role::Owner)),
     ]
 }
 
@@ -93,6 +120,8 @@ fn concrete(path: &str) -> String {
         path if path.contains("service-accounts") => "sva",
         path if path.contains("operators") => "opr",
         path if path.contains("policies") => "pol",
+        path if path.contains("domains") => "dom",
+        path if path.contains("impersonations") => "imp",
         _ => "ses",
     };
     let id = format!("{kind}_00000000000000000000000009");
@@ -135,7 +164,7 @@ async fn without_a_good_credential_nothing_is_open_but_the_public_routes() {
 }
 
 #[tokio::test]
-async fn the_reference_lists_these_operations_and_four_public_ones() {
+async fn the_reference_lists_these_operations_and_the_public_ones() {
     let house = House::build().await;
     let reference = misy_identity::router(&house.deps).into_openapi();
     let reference = serde_json::to_value(reference).expect("JSON");
@@ -162,8 +191,19 @@ async fn the_reference_lists_these_operations_and_four_public_ones() {
     let open = [
         "GET /.well-known/authzen-configuration",
         "GET /.well-known/jwks.json",
+        "GET /v1/auth/oidc/{connection}/callback",
+        "GET /v1/auth/oidc/{connection}/start",
+        "GET /v1/auth/saml/{connection}/metadata",
+        "GET /v1/auth/saml/{connection}/slo",
+        "GET /v1/auth/saml/{connection}/start",
+        "POST /v1/auth/discover",
         "POST /v1/auth/login",
+        "POST /v1/auth/oidc/{connection}/backchannel-logout",
         "POST /v1/auth/refresh",
+        "POST /v1/auth/saml/{connection}/acs",
+        "POST /v1/auth/saml/{connection}/slo",
+        "POST /v1/auth/sso/exchange",
+        "POST /v1/auth/token",
     ];
     assert_eq!(public, open);
 }
