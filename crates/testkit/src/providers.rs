@@ -110,7 +110,12 @@ impl SamlProvider {
         let mut child =
             child.unwrap_or_else(|error| panic!("it does not start ({error}): {ADVICE}"));
         let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
-        let port = read(&mut lines).await["port"].as_u64().expect("it says its port");
+        // Of what it says of its settings some is JSON as well.
+        let port = loop {
+            if let Some(port) = read(&mut lines).await["port"].as_u64() {
+                break port;
+            }
+        };
         // What it says later must not fill the pipe.
         let mut reading = JoinSet::new();
         reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
