@@ -10,6 +10,7 @@ pub mod boundary;
 pub mod crypto;
 pub mod ctx;
 pub mod error;
+pub mod event;
 pub mod id;
 pub mod page;
 pub mod permission;
@@ -20,8 +21,9 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
-    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DeliveryId, EndpointId, EventId,
+    IdentityId, InboxId, JobId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError,
+    RoleId, SessionId, TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 20] = [
+pub const CONTROL: [(&str, Option<&str>); 21] = [
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),
@@ -34,6 +34,7 @@ pub const CONTROL: [(&str, Option<&str>); 20] = [
     ("jobs", Some("tenant_id")),
     ("memberships", Some("tenant_id")),
     ("operators", None),
+    ("parcels", Some("tenant_id")),
     ("plans", None),
     ("platform_audit_records", None),
     ("platform_idempotency_keys", None),
@@ -53,21 +54,30 @@ pub const RESTRICTED: [(&str, &[&str]); 1] = [("audit_records", &["INSERT", "SEL
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.
-pub const DEFINERS: [Definer; 3] = [
+pub const DEFINERS: [Definer; 4] = [
     Definer {
         name: "misy_account_of",
         owner: "misy_owner",
+        caller: "misy_tenant",
         digest: "dce5304d98d377f9670cc88e02476d4355d09e2964b221d758a84e8b7b9f06f8",
     },
     Definer {
         name: "misy_find_knowledge",
         owner: "misy_search",
+        caller: "misy_tenant",
         digest: "d465b860cd91bbd5b4d46e4691aff433c7683fe67fb74508fc4bd078f5049607",
     },
     Definer {
         name: "misy_find_messages",
         owner: "misy_search",
+        caller: "misy_tenant",
         digest: "f10f2f9a36fa6e864426030757f4d87e3e630d47a81f3cd6edd54db4cf597791",
+    },
+    Definer {
+        name: "misy_keep_webhook_days",
+        owner: "misy_owner",
+        caller: "misy_platform",
+        digest: "TBD",
     },
 ];
 
@@ -88,6 +98,8 @@ pub struct Definer {
     pub name: &'static str,
     /// Whose rights it has.
     pub owner: &'static str,
+    /// Which role may call it, and no other.
+    pub caller: &'static str,
     /// SHA-256 of its arguments and body, in hexadecimal digits.
     pub digest: &'static str,
 }

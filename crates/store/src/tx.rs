@@ -1,13 +1,15 @@
 //! Room `store`: a transaction inside one tenant, and one across tenants.
 
+use misy_core::event::Happening;
 use misy_core::id::TypedId;
-use misy_core::{Ambient, Ctx, PlatformCtx, TenantId};
+use misy_core::{Ambient, Ctx, EventId, PlatformCtx, TenantId};
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::audit::{Audit, Leaf};
+use crate::outbox::{self, NewEvent};
 use crate::session::{Deferred, Session};
 use crate::{Db, Error, JobRow, idempotency};
 
@@ -37,12 +39,15 @@ const INSERT_PLATFORM_AUDIT: &str = "
 struct Pending {
     jobs: Vec<(Option<TenantId>, JobRow)>,
     leaves: Vec<Leaf>,
+    events: Vec<NewEvent>,
+    others: Vec<Deferred>,
 }
 
 impl Pending {
-    /// One statement for all jobs of a tenant and one for all audit leaves.
+    /// One statement for all jobs of a tenant, one for all audit leaves, and the last for all
+    /// events.
     fn statements(self, tenant: Option<TenantId>, audit_sql: &'static str) -> Vec<Deferred> {
-        let mut statements = Vec::new();
+        let mut statements = self.others;
         let mut jobs = self.jobs;
         while let Some((owner, _)) = jobs.first() {
             let owner = *owner;
@@ -52,6 +57,9 @@ impl Pending {
         }
         if !self.leaves.is_empty() {
             statements.push(insert_audit(tenant, audit_sql, self.leaves));
+        }
+        if !self.events.is_empty() {
+            statements.push(outbox::emit(tenant.map(TypedId::uuid), self.events));
         }
         statements
     }
@@ -160,14 +168,36 @@ impl TenantTx {
         self.pending.jobs.push((Some(self.ctx.tenant()), row));
     }
 
+    /// Tells the outside what this transaction does; written with the commit, in the same round
+    /// trip, and only if somebody wants to know.
+    pub fn emit(&mut self, what: &impl Happening) -> EventId {
+        let id: EventId = self.db.ambient().id();
+        self.pending.events.push(NewEvent::of(id, what, self.db.ambient().now()));
+        id
+    }
+
+    /// The same for an event that is not of the catalogue. Called by `misy_integration`, which
+    /// knows what a tenant may publish.
+    pub fn push_event(&mut self, event: NewEvent) {
+        self.pending.events.push(event);
+    }
+
+    /// Has a statement run with the commit, in its round trip; what it gives is not looked at.
+    pub fn defer(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.pending.others.push(Deferred { sql, params });
+    }
+
     /// Makes everything happen, or nothing of it.
     pub async fn commit(self) -> Result<(), Error> {
         let Self { db, session, ctx, pending } = self;
-        let woken = !pending.jobs.is_empty();
+        let (woken, told) = (!pending.jobs.is_empty(), !pending.events.is_empty());
         let deferred = pending.statements(Some(ctx.tenant()), INSERT_AUDIT);
-        idempotency::commit_or_park(session, deferred).await?;
+        let counts = idempotency::commit_or_park(session, deferred).await?;
         if woken {
             db.wake().signal();
+        }
+        if told && counts.last().is_some_and(|parcels| *parcels > 0) {
+            db.parcel_wake().signal();
         }
         Ok(())
     }

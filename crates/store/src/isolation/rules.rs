@@ -110,7 +110,7 @@ fn of_relation(relation: &Relation, catalog: &Catalog) -> Vec<Fault> {
     of_every_relation(relation, &mut say);
     if relation.is_tenant_table() {
         of_tenant_table(relation, catalog, &mut say);
-    } else if relation.is_table() {
+    } else if relation.is_table() && !relation.leaf {
         of_control_table(relation, &mut say);
     }
     say.faults
@@ -313,8 +313,9 @@ fn of_function(function: &Function, faults: &mut Vec<Fault>) {
         let remedy = format!("`alter function {name} set {}`", PINNED_PATH.replacen('=', " = ", 1));
         say("runs with its owner's rights without the pinned search_path".to_owned(), &remedy);
     }
-    if function.callers != ["misy_tenant"] {
-        let remedy = format!("`revoke all on function {name} from ..` whoever is not misy_tenant");
+    if function.callers != [known.caller] {
+        let remedy =
+            format!("`revoke all on function {name} from ..` whoever is not {}", known.caller);
         say(format!("may be called by {:?}", function.callers), &remedy);
     }
 }
