@@ -77,7 +77,7 @@ pub const DEFINERS: [Definer; 4] = [
         name: "misy_keep_webhook_days",
         owner: "misy_owner",
         caller: "misy_platform",
-        digest: "TBD",
+        digest: "f24a00799c0468249056fabcb2b7fddb6f5a53d69271dacbf9c9970247621a60",
     },
 ];
 

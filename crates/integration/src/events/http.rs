@@ -11,7 +11,7 @@ use misy_core::event::EventType;
 use misy_core::{ChannelId, Code, EndpointId, EventId, Page, Timestamp};
 use misy_web::{Paging, Params, PathId, Problem, Tenant, Traits, Valid, with};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -52,67 +52,14 @@ struct TypesView {
     data: Vec<TypeView>,
 }
 
-/// A value of a schema: its example, or the simplest that fits.
-fn sample(schema: &Value) -> Value {
-    if let Some(example) = schema.get("examples").and_then(|all| all.get(0)) {
-        return example.clone();
-    }
-    let kind = match schema.get("type") {
-        Some(Value::Array(several)) => several.iter().find(|one| *one != "null").cloned(),
-        one => one.cloned(),
-    };
-    match kind.as_ref().and_then(Value::as_str) {
-        Some("object") => {
-            let members = schema.get("properties").and_then(Value::as_object);
-            let members = members.into_iter().flatten();
-            Value::Object(members.map(|(name, one)| (name.clone(), sample(one))).collect())
-        }
-        Some("string") if schema.get("format").is_some_and(|it| it == "date-time") => {
-            json!("2026-03-01T12:00:00Z")
-        }
-        Some("string") => match schema.get("pattern").and_then(Value::as_str) {
-            Some(pattern) => {
-                let prefix = pattern.trim_start_matches('^').split('_').next().unwrap_or_default();
-                json!(format!("{prefix}_01k8zq5m3ge0r8v0w1x2y3z4a5"))
-            }
-            None => json!("text"),
-        },
-        _ => Value::Null,
-    }
-}
-
 fn type_view(kind: EventType) -> TypeView {
-    let schema = serde_json::to_value(kind.schema()).unwrap_or_default();
-    let example = json!({
-        "type": kind.slug(), "timestamp": "2026-03-01T12:00:00Z", "data": sample(&schema),
-    });
-    let (r#type, description) = (kind.slug(), kind.about());
-    TypeView { r#type, description, version: EventType::VERSION, schema, example }
-}
-
-/// The `webhooks` section of the reference (OpenAPI 3.1): one entry a type.
-pub fn webhooks() -> Value {
-    let entries = EventType::ALL.iter().map(|kind| {
-        let view = type_view(*kind);
-        let body = json!({
-            "type": "object", "required": ["type", "timestamp", "data"],
-            "properties": {
-                "type": {"const": view.r#type},
-                "timestamp": {"type": "string", "format": "date-time"},
-                "data": view.schema,
-            },
-        });
-        let content = json!({"application/json": {"schema": body, "example": view.example}});
-        let operation = json!({
-            "operationId": format!("on_{}", view.r#type.replace('.', "_")),
-            "tags": ["webhooks"], "summary": view.description, "security": [],
-            "requestBody": {"required": true, "content": content},
-            "responses": {"2XX": {"description": "It has arrived."},
-                "410": {"description": "Nothing more is sent to this endpoint."}},
-        });
-        (view.r#type.to_owned(), json!({ "post": operation }))
-    });
-    Value::Object(entries.collect())
+    TypeView {
+        r#type: kind.slug(),
+        description: kind.about(),
+        version: EventType::VERSION,
+        schema: misy_web::webhooks::schema(kind),
+        example: misy_web::webhooks::example(kind),
+    }
 }
 
 /// An event that was kept.

@@ -3,5 +3,10 @@
 mod house;
 mod sink;
 
+mod endpoints;
 mod events;
+mod fairness;
+mod hostile;
+mod letters;
 mod roads;
+mod verifiers;

@@ -38,7 +38,6 @@ pub struct Condition {
     pub operator: Operator,
     /// With what it is compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
     pub value: Option<Value>,
 }
 
