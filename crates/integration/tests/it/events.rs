@@ -3,7 +3,7 @@
 use http::Method;
 use misy_core::Role;
 use misy_core::event::{ContactData, EventType, Told};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::house::{House, text};
 use crate::sink::Sink;
@@ -36,11 +36,14 @@ async fn an_event_reaches_the_endpoint_as_it_was_published() {
     );
 }
 
+fn condition(field: &str, operator: &str, value: Value) -> Value {
+    json!([{"field": field, "operator": operator, "value": value}])
+}
+
 #[tokio::test]
 async fn each_endpoint_gets_what_it_wants_and_a_simulation_says_the_same() {
     let (house, sink) = (House::new().await, Sink::kind().await);
     let tenant = house.tenant();
-    let condition = |field: &str, operator: &str, value| json!([{"field": field, "operator": operator, "value": value}]);
     let wishes = [
         json!({}),
         json!({"event_types": ["order.created"]}),

@@ -1,4 +1,4 @@
-//! Room `integration`: how deliveries travel: retries, orders, limits, what switches an endpoint off.
+//! Room `integration`: how deliveries travel: retries, orders, limits, the end of an endpoint.
 
 use std::time::Duration;
 

@@ -37,7 +37,8 @@ async fn samples(house: &House) -> (Value, Vec<&'static str>) {
     let made = house.endpoint(tenant, &sink, json!({"settings": {"signature": "v1a"}})).await;
     let old = text(&made["secret"]);
     let path = format!("/v1/webhook-endpoints/{}/secret/rotate", text(&made["id"]));
-    house.publish(tenant, "order.created", json!({"n": 1, "text": "Grüße, 你好 \u{1f44b}"})).await;
+    let data = json!({"n": 1, "text": "Grüße, 你好 \u{1f44b}"});
+    house.publish(tenant, "order.created", data).await;
     house.carry().await;
     let rotated = house.post(tenant, &path, json!({})).await.expect(200);
     house.publish(tenant, "order.paid", json!({"n": 2})).await;
