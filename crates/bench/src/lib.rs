@@ -9,6 +9,7 @@
 
 pub mod cache;
 pub mod cpu;
+pub mod deliver;
 mod dice;
 pub mod http;
 pub mod ingest;
