@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::database::{self, Server, URL_VARIABLE};
 use crate::steps::Steps;
 use crate::workshop::Workshop;
-use crate::{gates, mongo, postgres, redis};
+use crate::{gates, mongo, postgres, redis, verifiers};
 
 /// `cargo xtask test`.
 pub(crate) fn test(workshop: &Workshop, arguments: &[String]) -> Result<()> {
@@ -26,6 +26,7 @@ pub(crate) fn run_tests(
     steps.step("postgresql", |_| postgres::ensure(workshop).map(|()| true))?;
     steps.step("document server", |_| mongo::ensure(workshop).map(|()| true))?;
     steps.step("redis", |_| redis::ensure(workshop).map(|()| true))?;
+    steps.step("webhook libraries", |_| verifiers::ensure(workshop).map(|()| true))?;
     let mut build = if selection.packages {
         database::build(workshop)
     } else {
