@@ -11,6 +11,7 @@ pub mod boundary;
 pub mod crypto;
 pub mod ctx;
 pub mod error;
+pub mod event;
 pub mod id;
 pub mod page;
 pub mod permission;
@@ -21,7 +22,7 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DomainId, IdentityId, ImpersonationId, InboxId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId, EndpointId, EventId, IdentityId, ImpersonationId, InboxId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
 };
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};

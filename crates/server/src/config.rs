@@ -36,6 +36,8 @@ pub struct Config {
     pub egress: misy_egress::Config,
     /// Conversations.
     pub conversation: misy_conversation::Config,
+    /// Webhooks to the outside.
+    pub webhooks: misy_integration::Config,
     /// Workers.
     pub jobs: misy_jobs::Config,
     /// The emulator of providers.

@@ -95,6 +95,7 @@ struct Inner {
     listener: tokio_postgres::Config,
     ambient: Ambient,
     wake: Wake,
+    parcel_wake: Wake,
     precedence: Precedence,
     bars: Bars,
 }
@@ -120,12 +121,14 @@ impl Db {
     ) -> Self {
         let precedence = Precedence::new(config.tenant_connections / 4);
         let pool = |role| Pool::open(server, passwords, config, role, precedence.clone());
+        let wake = Wake::default();
         Self(Arc::new(Inner {
             tenant: pool(DbRole::Tenant),
             platform: pool(DbRole::Platform),
             listener: sign_in(server, passwords, DbRole::Platform),
             ambient,
-            wake: Wake::default(),
+            parcel_wake: wake.beside(),
+            wake,
             precedence,
             bars: Bars::default(),
         }))
@@ -195,6 +198,19 @@ impl Db {
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
 
+    /// The same for parcels. For `misy_jobs`.
+    pub async fn parcels(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
+        let client = self.0.platform.lend(Uuid::nil(), Hold::Brief).await?;
+        let session = Session::new(client, queue::BEGIN_PARCELS.to_owned(), Mode::Whole);
+        Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
+    }
+
+    /// A transaction inside the tenant whose loss does no harm if the server crashes right after
+    /// it: it does not wait for the disk. For work that would only be done once more.
+    pub async fn tenant_lightly(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        self.tenant_after(ctx, queue::LIGHTLY).await
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
         let mut session = self.platform_session(Mode::Each, Hold::Brief).await?;
@@ -209,6 +225,11 @@ impl Db {
     /// Tenants into which this process leads nobody.
     pub fn bars(&self) -> &Bars {
         &self.0.bars
+    }
+
+    /// Hears of commits that put parcels up.
+    pub fn parcel_wake(&self) -> &Wake {
+        &self.0.parcel_wake
     }
 
     /// Says what goes first when there is not enough of the machine for all.
@@ -232,6 +253,7 @@ impl Db {
             while let Some(message) = messages.next().await {
                 if matches!(message?, AsyncMessage::Notification(_)) {
                     self.wake().signal_from_afar();
+                    self.parcel_wake().signal_from_afar();
                 }
             }
             Ok::<(), tokio_postgres::Error>(())
@@ -246,7 +268,7 @@ impl Db {
     pub async fn tell(&self) -> Result<(), Error> {
         let mut session = self.platform_session(Mode::Whole, Hold::Brief).await?;
         session.execute(wake::NOTIFY, &[]).await?;
-        session.commit(Vec::new()).await
+        session.commit(Vec::new()).await.map(drop)
     }
 
     /// The pool below the door, for tests of what is left on its connections.

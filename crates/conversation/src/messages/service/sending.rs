@@ -168,6 +168,9 @@ pub(crate) async fn answer(
     if capability.read || capability.typing {
         MarkRead { message: answer.to }.enqueue(tx);
     }
+    if answer.hands_over {
+        conversations::service::tell_handed_over(tx, conversation, None);
+    }
     deliver_all(tx, conversation, &ids);
     Ok(true)
 }
