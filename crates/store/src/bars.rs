@@ -47,7 +47,8 @@ impl Bars {
         let Some(bar) = self.of(ctx.tenant()) else { return Ok(()) };
         match (ctx.actor(), bar) {
             (Actor::Operator(_) | Actor::System, _) | (Actor::Channel, Bar::People) => Ok(()),
-            (Actor::User(_) | Actor::ApiKey(_), _) | (Actor::Channel, Bar::Everybody) => {
+            (Actor::User(_) | Actor::ApiKey(_) | Actor::Impersonator { .. }, _)
+            | (Actor::Channel, Bar::Everybody) => {
                 Err(Error::Barred)
             }
         }
