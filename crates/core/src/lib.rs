@@ -11,6 +11,7 @@ pub mod crypto;
 pub mod ctx;
 pub mod error;
 pub mod id;
+pub mod mail;
 pub mod page;
 pub mod permission;
 pub mod secret;
@@ -20,9 +21,11 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, JobId,
-    KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, IdentityId, InboxId, InvitationId,
+    JobId, KnowledgeEntryId, MessageId, OperatorId, ParseIdError, RoleId, SessionId, TenantId,
+    UserId,
 };
+pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};
 pub use secret::{Personal, Secret};

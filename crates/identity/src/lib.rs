@@ -8,21 +8,27 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod invitations;
+pub mod letters;
 pub mod passwords;
+pub mod recoveries;
 pub mod revocations;
 pub mod roles;
+pub mod second_factors;
 pub mod sessions;
 pub mod sightings;
 pub mod signing_keys;
 pub mod tokens;
 pub mod users;
+pub mod verifications;
 
 use std::sync::Arc;
 
 use misy_core::crypto::{Key, OpenError};
 use misy_core::ctx::Denied;
 use misy_core::error::Fault;
-use misy_core::{Ambient, Code, PlatformCtx, Public};
+use misy_core::mail::NoMailer;
+use misy_core::{Ambient, Code, MailError, Mailer, PlatformCtx, Public};
 use misy_jobs::Registry;
 use misy_store::Db;
 use utoipa_axum::router::OpenApiRouter;
@@ -48,6 +54,11 @@ pub struct Deps {
     pub(crate) known_keys: api_keys::KnownKeys,
     pub(crate) by_address: Attempts,
     pub(crate) by_account: Attempts,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    /// Makes the links in mails.
+    pub(crate) link_key: Key,
+    /// Seals what one-time passwords are made from.
+    pub(crate) factor_key: Key,
 }
 
 impl Deps {
@@ -70,11 +81,20 @@ impl Deps {
             known_keys: api_keys::KnownKeys::new(),
             by_address: Attempts::new(config.per_address, ambient.clone()),
             by_account: Attempts::new(config.per_account, ambient.clone()),
+            mailer: Arc::new(NoMailer),
+            link_key: root.derive("links"),
+            factor_key: root.derive("second-factors"),
             db,
             ambient,
             system,
             config,
         })
+    }
+
+    /// Lets mails leave; without this they wait.
+    #[must_use]
+    pub fn with_mailer(self, mailer: Arc<dyn Mailer>) -> Self {
+        Self { mailer, ..self }
     }
 
     /// Renews what this process knows of revocations and keys, and writes down what it has seen
@@ -98,11 +118,15 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(roles::http::router(deps))
         .merge(api_keys::http::router(deps))
         .merge(signing_keys::http::router(deps))
+        .merge(invitations::http::router(deps))
+        .merge(recoveries::http::router(deps))
+        .merge(verifications::http::router(deps))
+        .merge(second_factors::http::router(deps))
 }
 
 /// Every job of this room.
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
-    sessions::jobs::register(registry, deps)
+    letters::jobs::register(sessions::jobs::register(registry, deps), deps)
 }
 
 /// What fails in this room, each kind as its resource defines it.
@@ -132,6 +156,18 @@ pub enum Error {
     /// Tried too often.
     #[error(transparent)]
     Attempts(#[from] attempts::Error),
+    /// About invitations.
+    #[error(transparent)]
+    Invitation(#[from] invitations::Error),
+    /// A link does not work.
+    #[error(transparent)]
+    Link(#[from] letters::Error),
+    /// About second factors.
+    #[error(transparent)]
+    SecondFactor(#[from] second_factors::Error),
+    /// A mail did not leave.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// Changed since it was read.
     #[error(transparent)]
     Stale(#[from] misy_web::Stale),
@@ -154,6 +190,10 @@ impl Error {
             Self::Password(error) => error,
             Self::Token(error) => error,
             Self::Attempts(error) => error,
+            Self::Invitation(error) => error,
+            Self::Link(error) => error,
+            Self::SecondFactor(error) => error,
+            Self::Mail(error) => error,
             Self::Stale(error) => error,
             Self::Store(error) => error,
             Self::SigningKey(_) => return None,

@@ -93,7 +93,8 @@ impl App {
             misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
         let own = root.derive("identity");
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
-        let identity = Arc::new(identity.await?);
+        let mailer = misy_egress::mail::mailer(&config.mail, &outbox(&config.server))?;
+        let identity = Arc::new(identity.await?.with_mailer(mailer));
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
         let tenancy = Arc::new(misy_tenancy::Deps {
@@ -264,6 +265,11 @@ fn metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = misy_web::metrics::install_recorder()?;
     *counting = Some(handle.clone());
     Ok(handle)
+}
+
+/// Where mails lie if no server takes them.
+pub fn outbox(server: &config::Server) -> std::path::PathBuf {
+    server.data.join("outbox")
 }
 
 fn answer_key(root: &Key) -> Key {

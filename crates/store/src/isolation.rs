@@ -25,13 +25,14 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 20] = [
+pub const CONTROL: [(&str, Option<&str>); 25] = [
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
     ("channel_routes", Some("tenant_id")),
     ("credentials", Some("realm")),
     ("dead_letters", Some("tenant_id")),
     ("jobs", Some("tenant_id")),
+    ("letters", Some("tenant_id")),
     ("memberships", Some("tenant_id")),
     ("operators", None),
     ("plans", None),
@@ -39,11 +40,15 @@ pub const CONTROL: [(&str, Option<&str>); 20] = [
     ("platform_idempotency_keys", None),
     ("provisionings", None),
     ("realms", Some("tenant_id")),
+    ("recovery_codes", Some("realm")),
     ("refresh_tokens", None),
     ("revocations", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
+    ("second_factor_rules", Some("tenant_id")),
+    ("second_factors", Some("realm")),
     ("sessions", None),
+    ("sign_in_challenges", None),
     ("signing_keys", None),
     ("tenants", Some("id")),
 ];

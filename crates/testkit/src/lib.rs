@@ -3,6 +3,7 @@
 
 pub mod ambient;
 pub mod contexts;
+pub mod mail;
 pub mod mongo;
 pub mod postgres;
 pub mod redis;

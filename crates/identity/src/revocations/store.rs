@@ -54,6 +54,13 @@ pub(crate) async fn raise_user(tx: &mut TenantTx, user: UserId, minimum: i64) ->
     tx.execute(RAISE, &[&subjects, &tenant, &"user", &minima]).await.map(drop)
 }
 
+/// The same for several of them.
+pub(crate) async fn raise_users(tx: &mut TenantTx, raised: &[(Uuid, i64)]) -> Result<(), Error> {
+    let (subjects, minima): (Vec<Uuid>, Vec<i64>) = raised.iter().copied().unzip();
+    let tenant = Some(tx.tenant());
+    tx.execute(RAISE, &[&subjects, &tenant, &"user", &minima]).await.map(drop)
+}
+
 /// Transactions below the snapshot's `xmin` have ended, so the next look may begin there.
 const LIST_SINCE: &str = "
     select pg_snapshot_xmin(pg_current_snapshot())::text as next, subject, minimum, created_at

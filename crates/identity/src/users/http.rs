@@ -67,7 +67,7 @@ struct CreateUser {
     #[schema(value_type = String, min_length = 1, max_length = 200, example = "Ana Roy")]
     name: Personal<String>,
     role: Role,
-    /// Opens this tenant and nothing else. Invitations, which need none, are still to come.
+    /// Opens this tenant and nothing else. Without one the person is invited by mail to choose one.
     #[schema(value_type = Option<String>, format = Password, max_length = 256)]
     password: Option<Secret>,
 }

@@ -61,7 +61,7 @@ pub(crate) async fn find(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, 
 const LOCK: &str = "select * from users where tenant_id = $1 and id = $2 for update";
 
 /// A person by id, who stays as they are until the transaction ends.
-pub(super) async fn lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, Error> {
+pub(crate) async fn lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, Error> {
     let tenant = tx.tenant();
     tx.query_opt(LOCK, &[&tenant, &id.uuid()]).await?.as_ref().map(read).transpose()
 }
@@ -126,7 +126,7 @@ const UPDATE_MEMBERSHIP: &str = "
 
 /// Carries role and status to the directory; gives the version below which tokens are dead. With
 /// `shut_out` the sessions die too.
-pub(super) async fn update_membership(
+pub(crate) async fn update_membership(
     tx: &mut TenantTx,
     user: &User,
     shut_out: bool,
@@ -146,7 +146,7 @@ const DELETE: &str = "
     delete from users where tenant_id = $1 and id = $2";
 
 /// Removes a person.
-pub(super) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
+pub(crate) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
     let tenant = tx.tenant();
     tx.execute(DELETE, &[&tenant, &id.uuid()]).await.map(drop)
 }

@@ -11,9 +11,10 @@ use misy_core::crypto::Key;
 use misy_core::{Personal, Role, Secret, TenantId};
 use misy_identity::attempts::Allowance;
 use misy_identity::{Bearers, Config, Deps, Email, Provisioner, ensure_operator};
-use misy_jobs::Provision;
 use misy_jobs::provision::{Owner, TenantSeed};
+use misy_jobs::{Provision, Registry, Tally, Worker};
 use misy_store::{Db, DbRole};
+use misy_testkit::mail::Mailbox;
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{Kit, TenantDirectory};
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ pub(crate) struct House {
     pub(crate) clock: HandClock,
     pub(crate) db: Db,
     pub(crate) deps: Arc<Deps>,
+    /// Where mails end.
+    pub(crate) mailbox: Arc<Mailbox>,
     router: Router,
 }
 
@@ -48,6 +51,7 @@ pub(crate) struct House {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) retry_after_s: Option<u32>,
+    pub(crate) cookies: Vec<String>,
     pub(crate) body: String,
 }
 
@@ -102,7 +106,8 @@ impl House {
         let db = database.db(ambient_with(&clock, seed));
         let root = Key::new([5; 32]);
         let deps = Deps::open(db.clone(), &root, platform_ctx(), config).await.expect("opens");
-        let deps = Arc::new(deps);
+        let mailbox = Arc::new(Mailbox::default());
+        let deps = Arc::new(deps.with_mailer(Arc::<Mailbox>::clone(&mailbox)));
         let kit = Kit::new(
             db.clone(),
             Arc::new(Bearers(Arc::clone(&deps))),
@@ -111,7 +116,7 @@ impl House {
             misy_web::Config::default(),
         );
         let router = misy_web::app(misy_identity::router(&deps), kit);
-        Self { database, clock, db, deps, router }
+        Self { database, clock, db, deps, mailbox, router }
     }
 
     pub(crate) async fn send(
@@ -152,10 +157,12 @@ impl House {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+        let cookies = cookies.map(|it| it.to_str().expect("ASCII").to_owned()).collect();
         let status = response.status();
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         let body = String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        Answer { status, retry_after_s, body }
+        Answer { status, retry_after_s, cookies, body }
     }
 
     pub(crate) async fn get(&self, path: &str, bearer: &str) -> Answer {
@@ -200,6 +207,20 @@ impl House {
     pub(crate) async fn provision(&self, seed: &TenantSeed) {
         let step = Provisioner(Arc::clone(&self.deps));
         step.provision(&ctx(seed.id, Role::Owner), seed).await.expect("provisions");
+    }
+
+    /// Does all that waits to be done.
+    pub(crate) async fn work(&self) -> Tally {
+        let registry = misy_identity::jobs(Registry::new(), &self.deps);
+        let config = misy_jobs::Config::default();
+        let worker = Worker::new(self.db.clone(), registry, config, self.db.ambient().clone());
+        worker.run_until_idle().await.expect("the database is there")
+    }
+
+    /// The link in the newest mail to this address, after all mails were sent.
+    pub(crate) async fn link_to(&self, address: &str) -> String {
+        self.work().await;
+        self.mailbox.link_to(address).unwrap_or_else(|| panic!("no link was sent to {address}"))
     }
 
     /// Makes the first operator; gives the address and the password.

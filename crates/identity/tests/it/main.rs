@@ -2,13 +2,17 @@
 //! router.
 
 mod api_keys;
+mod browsers;
 mod house;
+mod invitations;
 mod isolation;
 mod operators;
 mod people;
 mod provisioning;
+mod recovering;
 mod refreshing;
 mod revocation;
+mod second_factors;
 mod signing_in;
 mod signing_keys;
 mod surface;

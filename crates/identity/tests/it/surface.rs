@@ -11,6 +11,8 @@ use crate::house::{House, PASSWORD};
 fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)> {
     let absent = json!({"current_password": "wrong", "new_password": "wrong"});
     let user = json!({"email": "nobody", "name": "N", "role": "viewer", "password": PASSWORD});
+    let invited = json!({"email": "nobody", "name": "N", "role": "viewer"});
+    let code = json!({"code": "000000"});
     vec![
         ("GET", "/v1/auth/me", None, None),
         ("GET", "/v1/auth/sessions", None, None),
@@ -27,6 +29,20 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("POST", "/v1/api-keys", Some(json!({"name": "N"})), Some(Role::Admin)),
         ("DELETE", "/v1/api-keys/{id}", None, Some(Role::Admin)),
         ("POST", "/v1/api-keys/{id}/rotate", None, Some(Role::Admin)),
+        ("GET", "/v1/invitations", None, Some(Role::Agent)),
+        ("POST", "/v1/invitations", Some(invited), Some(Role::Admin)),
+        ("DELETE", "/v1/invitations/{id}", None, Some(Role::Admin)),
+        ("POST", "/v1/invitations/{id}/resend", None, Some(Role::Admin)),
+        ("GET", "/v1/auth/mfa", None, None),
+        ("POST", "/v1/auth/mfa/totp", Some(json!({"current_password": "wrong"})), None),
+        ("POST", "/v1/auth/mfa/totp/confirm", Some(code.clone()), None),
+        ("POST", "/v1/auth/mfa/verify", Some(code.clone()), None),
+        ("POST", "/v1/auth/mfa/recovery-codes", Some(code.clone()), None),
+        ("POST", "/v1/auth/mfa/disable", Some(code), None),
+        ("GET", "/v1/auth/mfa/policy", None, Some(Role::Viewer)),
+        ("PUT", "/v1/auth/mfa/policy", Some(json!({"roles": []})), Some(Role::Admin)),
+        ("DELETE", "/v1/users/{id}/mfa", None, Some(Role::Admin)),
+        ("POST", "/v1/auth/verification", None, None),
         ("POST", "/v1/auth/logout", None, None),
         ("DELETE", "/v1/auth/sessions", None, None),
     ]
@@ -36,6 +52,7 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
 fn concrete(path: &str) -> String {
     let kind = match path {
         path if path.contains("users") => "usr",
+        path if path.contains("invitations") => "inv",
         path if path.contains("api-keys") => "key",
         _ => "ses",
     };
@@ -74,7 +91,7 @@ async fn without_a_good_credential_nothing_is_open_but_the_public_routes() {
 }
 
 #[tokio::test]
-async fn the_reference_lists_these_operations_and_three_public_ones() {
+async fn the_reference_lists_these_operations_and_the_public_ones() {
     let house = House::build().await;
     let reference = misy_identity::router(&house.deps).into_openapi();
     let reference = serde_json::to_value(reference).expect("JSON");
@@ -98,7 +115,16 @@ async fn the_reference_lists_these_operations_and_three_public_ones() {
     expected.sort();
     public.sort();
     assert_eq!(listed, expected);
-    let open = ["GET /.well-known/jwks.json", "POST /v1/auth/login", "POST /v1/auth/refresh"];
+    let open = [
+        "GET /.well-known/jwks.json",
+        "POST /v1/auth/invitation",
+        "POST /v1/auth/login",
+        "POST /v1/auth/mfa/challenge",
+        "POST /v1/auth/recovery",
+        "POST /v1/auth/recovery/complete",
+        "POST /v1/auth/refresh",
+        "POST /v1/auth/verification/complete",
+    ];
     assert_eq!(public, open);
 }
 

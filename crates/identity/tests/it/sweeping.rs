@@ -33,10 +33,11 @@ async fn the_sweep_removes_what_is_over_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn the_sweep_is_registered_under_its_name() {
+async fn every_job_is_registered_under_its_name() {
     let house = House::build().await;
     let registry = misy_identity::jobs(Registry::new(), &Arc::clone(&house.deps));
-    assert_eq!(registry.names(), ["identity.sessions.sweep"]);
+    let letters = ["identity.letters.send", "identity.letters.send_across"];
+    assert_eq!(registry.names(), [&letters[..], &["identity.sessions.sweep"]].concat());
 }
 
 #[tokio::test]

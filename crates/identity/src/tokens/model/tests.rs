@@ -27,6 +27,7 @@ fn claims() -> Claims {
         session: SessionId::from_uuid(Uuid::from_u128(3)),
         sv: 1,
         uv: 4,
+        limited: false,
         id: Uuid::from_u128(5),
         issued_at: at(1_000),
         expires_at: at(1_300),
