@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form as UrlForm, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use garde::Validate;
 use misy_core::{
-    ApiKeyId, OperatorId, Page, Permission, Personal, Role, Secret, SessionId, TenantId, Timestamp,
-    UserId,
+    ApiKeyId, Code, OperatorId, Page, Permission, Personal, Role, Secret, SessionId, TenantId,
+    Timestamp, UserId,
 };
 use misy_web::{
     ACCESS_COOKIE, Anyone, Caller, MayUseCookies, Paging, PathId, Peer, Presented, Problem,
@@ -34,6 +35,7 @@ pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .routes(routes!(login))
         .routes(routes!(refresh))
         .routes(routes!(logout))
+        .routes(routes!(revoke_token))
         .routes(routes!(change_password))
         .routes(routes!(me))
         .routes(routes!(list, revoke_all))
@@ -263,6 +265,45 @@ async fn logout(
 ) -> Result<Response, Problem> {
     service::logout(&deps, &ctx, &claims).await?;
     Ok(signed_out(&presented))
+}
+
+/// A token that nobody is to use any more.
+#[derive(Debug, Deserialize, ToSchema)]
+struct RevokeToken {
+    /// A refresh token or an access token.
+    #[schema(value_type = String, format = Password, max_length = 4096)]
+    token: Secret,
+    /// Taken and not needed: a token says itself what it is.
+    #[serde(default, rename = "token_type_hint")]
+    #[schema(nullable = false)]
+    _token_type_hint: Option<String>,
+}
+
+/// Revokes a token (RFC 7009): its session ends. Whoever has the token may; one that is not known
+/// is answered alike.
+#[utoipa::path(post, path = "/v1/auth/revoke", tag = "session", security(()),
+    request_body(content = RevokeToken, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "it works no more, if it ever did")))]
+async fn revoke_token(
+    State(deps): State<Arc<Deps>>,
+    Anyone(ctx): Anyone,
+    peer: Peer,
+    body: Result<UrlForm<RevokeToken>, FormRejection>,
+) -> Result<StatusCode, Problem> {
+    let UrlForm(body) = body.map_err(|rejection| unreadable(&rejection))?;
+    service::revoke_token(&deps, &ctx, &body.token, peer).await?;
+    Ok(StatusCode::OK)
+}
+
+/// What the framework says of a form, as one of our problems.
+fn unreadable(rejection: &FormRejection) -> Problem {
+    let code = match rejection.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        StatusCode::UNPROCESSABLE_ENTITY => Code::Invalid,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+        _ => Code::MalformedRequest,
+    };
+    Problem::new(code).with_detail("The body has to be a form with one `token`.")
 }
 
 /// The old password and the new one.

@@ -22,7 +22,9 @@ use crate::accounts::model::{Belonging, Person, Standing};
 use crate::accounts::store::{self as accounts_store, Bumped, Located, PLATFORM};
 use crate::letters::model::Kind;
 use crate::tokens::{Claims, Issuer, Subject};
-use crate::{Deps, Error, letters, passwords, revocations, second_factors, sightings, users};
+use crate::{
+    Deps, Error, authentication, letters, passwords, revocations, second_factors, sightings, users,
+};
 
 mod sign_in;
 
@@ -238,6 +240,31 @@ pub(super) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> R
     let tx = deps.db.platform(ctx).await?;
     let reason = EndReason::Logout;
     end(deps, tx, Some(claims.session), Some(id), person, reason).await.map(drop)
+}
+
+/// Ends the session of a token that its holder wants nobody to use any more (RFC 7009). A token that
+/// is not known is nobody's loss.
+pub(super) async fn revoke_token(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    token: &Secret,
+    peer: Peer,
+) -> Result<(), Error> {
+    deps.by_address.take(&peer.network().0.to_string())?;
+    if let Some(hash) = model::refresh_hash(token) {
+        let mut tx = deps.db.platform(ctx).await?;
+        let found = store::lock_by_token(&mut tx, &hash).await?;
+        if let Some((Some(session), id, _)) = found {
+            let person = session.standing.person;
+            end(deps, tx, Some(id), None, person, EndReason::Revoked).await?;
+        }
+        return Ok(());
+    }
+    match authentication::verify(deps, token).await {
+        Ok(claims) => logout(deps, ctx, &claims).await,
+        Err(Error::Token(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends one of the person's sessions.

@@ -2,6 +2,7 @@
 //! router.
 
 mod api_keys;
+mod asvs;
 mod browsers;
 mod house;
 mod invitations;

@@ -123,6 +123,7 @@ async fn the_reference_lists_these_operations_and_the_public_ones() {
         "POST /v1/auth/recovery",
         "POST /v1/auth/recovery/complete",
         "POST /v1/auth/refresh",
+        "POST /v1/auth/revoke",
         "POST /v1/auth/verification/complete",
     ];
     assert_eq!(public, open);
