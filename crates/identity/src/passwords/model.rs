@@ -104,8 +104,8 @@ pub(crate) fn check(password: &Secret, about: &[&str], pointer: &str) -> Result<
     if COMMON.contains(&lower.as_str()) || about.iter().any(|word| *lower == word.to_lowercase()) {
         return weak("is among the first that anybody would try".to_owned());
     }
-    let mut known = about.to_vec();
-    known.extend(HOUSE_WORDS);
+    let words = about.iter().flat_map(|it| it.split(|one: char| !one.is_alphanumeric()));
+    let known: Vec<&str> = about.iter().copied().chain(words).chain(HOUSE_WORDS).collect();
     let strength = zxcvbn(password.expose(), &known);
     if strength.score() >= ENOUGH {
         return Ok(());
