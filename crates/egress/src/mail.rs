@@ -28,8 +28,8 @@ pub fn mailer(config: &MailConfig, folder: &Path) -> Result<Arc<dyn Mailer>, Mai
     })
 }
 
-/// The mail as it is sent (RFC 5322): one receiver, plain text, and an id that is the same for every
-/// attempt.
+/// The mail as it is sent (RFC 5322): one receiver, plain text, and an id that is the same for
+/// every attempt.
 fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
     let unusable = |what: &str| MailError::Refused(format!("{what} cannot be written"));
     let to = mail.to.0.parse().map_err(|_| unusable("the receiver's address"))?;

@@ -242,8 +242,8 @@ pub(super) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> R
     end(deps, tx, Some(claims.session), Some(id), person, reason).await.map(drop)
 }
 
-/// Ends the session of a token that its holder wants nobody to use any more (RFC 7009). A token that
-/// is not known is nobody's loss.
+/// Ends the session of a token that its holder wants nobody to use any more (RFC 7009). A token
+/// that is not known is nobody's loss.
 pub(super) async fn revoke_token(
     deps: &Deps,
     ctx: &PlatformCtx,
@@ -411,8 +411,8 @@ pub(super) async fn me_in_tenant(deps: &Deps, ctx: &Ctx) -> Result<Me, Error> {
     }
 }
 
-/// Every tenant of a person who showed that the address is theirs. Beyond this tenant, so it is read
-/// by the program itself, and is the person's own.
+/// Every tenant of a person who showed that the address is theirs. Beyond this tenant, so it is
+/// read by the program itself, and is the person's own.
 async fn belongings(deps: &Deps, ctx: &Ctx, user: UserId) -> Result<Vec<Belonging>, Error> {
     let mut tx = deps.db.platform_read(&deps.system).await?;
     Ok(accounts_store::list_belongings(&mut tx, ctx.tenant(), user).await?)

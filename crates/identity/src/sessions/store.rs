@@ -67,7 +67,8 @@ pub(super) async fn insert_token(
 }
 
 const LOCK_BY_TOKEN: &str = "
-    select s.id, s.sv, s.device, s.method, s.address, s.second_factor_at, s.created_at, s.used_at, s.idle_until, s.expires_at,
+    select s.id, s.sv, s.device, s.method, s.address, s.second_factor_at, s.created_at,
+           s.used_at, s.idle_until, s.expires_at,
            s.account_id, s.tenant_id, m.user_id, m.role, o.id as operator_id,
            coalesce(m.uv, o.uv, 0) as uv, s.era, t.hash,
            t.spent_at is not null as spent, t.superseded_at is not null as superseded,

@@ -192,3 +192,45 @@ async fn sessions_are_listed_with_device_place_and_method() {
     assert_eq!((&session["method"], &session["current"]), (&json!("password"), &json!(true)));
     assert_eq!(session["address"], Value::Null, "an in-process request comes from nowhere");
 }
+
+#[tokio::test]
+async fn an_invited_person_and_one_with_a_second_step_come_in_by_cookie_too() {
+    let house = house().await;
+    let owner = house.owner("acme").await;
+    let invited = json!({"email": "ana@b.example", "name": "Ana", "role": "agent"});
+    house.post("/v1/invitations", &owner, invited).await;
+    let link = house.link_to("ana@b.example").await;
+    let body = json!({"token": link, "password": "misty birch canoe tax", "session": "cookie"});
+    let mut browser = Browser::new(&house);
+    let evil = [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")];
+    let path = "/v1/auth/invitation";
+    let refused = browser.send_body(Method::POST, path, &evil, &body).await;
+    assert_eq!(refused.refusal(), (403, "auth.cross_site".to_owned()));
+    let entered = browser.send_body(Method::POST, path, &[OWN], &body).await;
+    assert_eq!(entered.status, StatusCode::OK, "the refused try did not use the link up");
+    let listed = browser.send(Method::GET, "/v1/auth/sessions", &[OWN]).await.json();
+    assert_eq!(listed["data"][0]["method"], "link");
+    let challenge = json!({"challenge_token": "mbc_x", "code": "000000", "session": "cookie"});
+    let path = "/v1/auth/mfa/challenge";
+    let refused = browser.send_body(Method::POST, path, &evil, &challenge).await;
+    assert_eq!(refused.refusal().0, 403);
+    let wrong = browser.send_body(Method::POST, path, &[OWN], &challenge).await;
+    assert_eq!(wrong.refusal().0, 401);
+}
+
+#[tokio::test]
+async fn a_changed_password_goes_on_in_the_cookie_it_came_in() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    browser.sign_in(&[OWN]).await;
+    let before = browser.jar.clone();
+    let body = json!({"current_password": PASSWORD, "new_password": "misty birch canoe tax"});
+    let path = "/v1/auth/password";
+    let answer = browser.send_body(Method::POST, path, &[OWN], &body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert!(!answer.body.contains("token") && browser.jar != before, "{}", answer.body);
+    let me = browser.send(Method::GET, "/v1/auth/me", &[OWN]).await;
+    assert_eq!(me.status, StatusCode::OK);
+    browser.jar = before;
+    assert_eq!(browser.send(Method::GET, "/v1/auth/me", &[OWN]).await.refusal().0, 401);
+}

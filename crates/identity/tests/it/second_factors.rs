@@ -268,3 +268,73 @@ async fn a_second_factor_of_one_tenant_is_none_of_another() {
     assert_eq!(house.try_sign_in(OWNER, PASSWORD).await.status, StatusCode::ACCEPTED);
     house.sign_in(OWNER, "another wise owl").await;
 }
+
+#[tokio::test]
+async fn an_operator_who_needs_one_may_do_nothing_before() {
+    let config =
+        misy_identity::Config { operators_need_second_factor: true, ..crate::house::generous() };
+    let house = House::with(config).await;
+    let (email, password) = house.operator().await;
+    let limited = house.sign_in(&email, &password).await;
+    let me = house.get("/v1/auth/me", &limited.access).await.json();
+    assert_eq!((&me["kind"], &me["permissions"]), (&json!("operator"), &json!([])));
+    let generator = enrol(&house, &limited.access, &password).await;
+    let confirm = code(&generator.next(&house));
+    let done = house.post("/v1/auth/mfa/totp/confirm", &limited.access, confirm).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    let full = house.refresh(&limited.refresh).await;
+    let me = house.get("/v1/auth/me", &full.access).await.json();
+    assert_eq!(me["permissions"].as_array().map(Vec::len), Some(2));
+    let asked = house.try_sign_in(&email, &password).await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "and at the next sign-in it is asked for");
+}
+
+#[tokio::test]
+async fn a_recovered_password_is_still_asked_for_the_second_factor() {
+    let (house, pair) = house().await;
+    let (generator, _) = set_up(&house, &pair.access).await;
+    let ask = Some(json!({"email": OWNER}));
+    house.send("POST", "/v1/auth/recovery", None, ask).await;
+    let link = house.link_to(OWNER).await;
+    let body = Some(json!({"token": link, "password": "misty birch canoe tax"}));
+    let done = house.send("POST", "/v1/auth/recovery/complete", None, body).await;
+    assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.body);
+    let asked = house.try_sign_in(OWNER, "misty birch canoe tax").await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED);
+    let challenge = asked.text("challenge_token");
+    let signed_in = second_step(&house, &challenge, &generator.next(&house)).await;
+    assert_eq!(signed_in.status, StatusCode::OK, "{}", signed_in.body);
+}
+
+#[tokio::test]
+async fn a_running_session_shows_its_second_factor_and_goes_on_with_all_rights() {
+    let (house, owner) = house().await;
+    let (_, admin) = house.person("acme", "admin").await;
+    let plain = house.sign_in("admin@acme.example", PASSWORD).await;
+    let (generator, _) = set_up(&house, &admin).await;
+    let body = Some(json!({"roles": ["admin"]}));
+    house.send("PUT", "/v1/auth/mfa/policy", Some(&owner.access), body).await;
+    let limited = house.refresh(&plain.refresh).await;
+    assert_eq!(house.get("/v1/users", &limited.access).await.refusal().0, 403);
+    let wrong = house.post("/v1/auth/mfa/verify", &limited.access, code("000000")).await;
+    assert_eq!(wrong.refusal(), (401, "auth.invalid_code".to_owned()));
+    let right = code(&generator.next(&house));
+    let shown = house.post("/v1/auth/mfa/verify", &limited.access, right).await;
+    assert_eq!(shown.status, StatusCode::NO_CONTENT, "{}", shown.body);
+    assert_eq!(house.get("/v1/users", &limited.access).await.refusal().0, 403, "not this token");
+    let full = house.refresh(&limited.refresh).await;
+    assert_eq!(house.get("/v1/users", &full.access).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_disabled_persons_challenge_opens_nothing() {
+    let (house, owner) = house().await;
+    let (id, agent) = house.person("acme", "agent").await;
+    let (generator, _) = set_up(&house, &agent).await;
+    let asked = house.try_sign_in("agent@acme.example", PASSWORD).await;
+    let challenge = asked.text("challenge_token");
+    let path = format!("/v1/users/{id}");
+    house.patch(&path, &owner.access, json!({"status": "disabled"})).await;
+    let answer = second_step(&house, &challenge, &generator.next(&house)).await;
+    assert_eq!(answer.refusal(), (401, "auth.invalid_code".to_owned()));
+}

@@ -86,8 +86,8 @@ pub(crate) struct TokenPair {
     token_type: Option<&'static str>,
     /// How long the access token is valid, in seconds.
     expires_in: u64,
-    /// Exchange it for the next pair at `POST /v1/auth/refresh`. It works once. Absent if it is in a
-    /// cookie.
+    /// Exchange it for the next pair at `POST /v1/auth/refresh`. It works once. Absent if it is in
+    /// a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     refresh_token: Option<String>,

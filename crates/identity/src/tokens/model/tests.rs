@@ -79,6 +79,18 @@ fn a_sealed_token_reads_back_until_it_expires() {
 }
 
 #[test]
+fn a_limited_token_says_so_and_nobody_makes_it_less() {
+    let limited = Claims { limited: true, ..claims() };
+    let token = sealer().seal(&issuer(), &limited);
+    assert_eq!(check(&token), Ok(limited));
+    assert!(body().get("lim").is_none(), "a full token says nothing of it");
+    for nonsense in [json!(1), json!("true"), json!(null)] {
+        let token = forge(&header(), &with(body(), "lim", nonsense));
+        assert_eq!(check(&token), Err(Error::Malformed));
+    }
+}
+
+#[test]
 fn an_operator_has_no_tenant_and_a_user_has_one() {
     let operator = Subject::Operator(OperatorId::from_uuid(Uuid::from_u128(9)));
     let token = sealer().seal(&issuer(), &Claims { subject: operator, ..claims() });
@@ -233,8 +245,8 @@ fn every_vector_of_wycheproof_is_judged_as_it_says() {
     assert_eq!(count, 151);
 }
 
-/// Their keys are RSA, elliptic curves and secrets: whatever is valid there is none of ours, and what
-/// is broken there breaks nothing here. (A verifier of theirs has to know that six are mislabelled
+/// Their keys are RSA, elliptic curves and secrets: whatever is valid there is none of ours, and
+/// what is broken there breaks nothing here. (A verifier of theirs has to know that six are mislabelled
 /// or rightly refused: tc346, 350, 367, 370, 372, 373.)
 #[test]
 fn no_signed_text_of_wycheproof_is_a_token_of_ours() {
