@@ -189,7 +189,7 @@ async fn a_tenant_that_one_is_not_in_is_answered_like_one_that_does_not_exist() 
 async fn a_storm_of_a_thousand_wrong_passwords_holds_nobody_else_up() {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    let config = Config { hashing_concurrency: 1, hashing_queue: 200, ..generous() };
+    let config = Config { hashing_concurrency: 1, hashing_queue: 30, ..generous() };
     let house = House::with(config).await;
     house.tenant("acme").await;
     let owner = house.owner("acme").await;
@@ -205,13 +205,14 @@ async fn a_storm_of_a_thousand_wrong_passwords_holds_nobody_else_up() {
     });
     let storm = futures_util::future::join_all(tries);
     let others = async {
-        for _ in 0..20 {
-            assert_eq!(house.get("/v1/users", &owner).await.status, StatusCode::OK);
+        for _ in 0..10 {
+            let answer = house.get("/v1/users", &owner).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         }
         over.load(Ordering::Relaxed)
     };
     let (_, over_then) = tokio::join!(storm, others);
     assert!(over_then < 1_000, "the others were served while hashes still waited");
     let refused = refused.load(Ordering::Relaxed);
-    assert!((1..1_000).contains(&refused), "{refused} were turned away unhashed");
+    assert!(refused >= 1_000 - 40, "{refused} were turned away, unhashed and not looked up");
 }

@@ -53,12 +53,14 @@ pub(in crate::sessions) async fn login(
         return Err(SessionError::InvalidLogin.into());
     };
     deps.by_account.take(email.as_str())?;
+    let place = deps.hasher.line_up()?;
     let mut credentials = {
         let mut tx = deps.db.platform_read(ctx).await?;
         accounts_store::list_credentials(&mut tx, &email).await?
     };
     let hashes: Vec<&str> = credentials.iter().map(|one| one.hash.as_str()).collect();
-    let matches = deps.hasher.find_matches(email.as_str(), &login.password, &hashes).await?;
+    let (email, password) = (email.as_str(), &login.password);
+    let matches = deps.hasher.find_matches_at(place, email, password, &hashes).await?;
     let proved = matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
     let (standing, slug) = match choose(proved, login.tenant.as_deref()) {
         Choice::Enter(standing, slug) => (standing, slug),
@@ -66,7 +68,7 @@ pub(in crate::sessions) async fn login(
         Choice::Nothing => return Err(SessionError::InvalidLogin.into()),
     };
     deps.by_address.put_back(&address);
-    deps.by_account.put_back(email.as_str());
+    deps.by_account.put_back(email);
     enter(deps, ctx, standing, slug, login).await
 }
 
