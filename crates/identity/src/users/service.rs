@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
-use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, UserId};
+use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, Timestamp, UserId};
 use misy_jobs::provision::{Owner, Provision, ProvisionError, TenantSeed};
 use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
@@ -14,26 +14,47 @@ use serde_json::json;
 use super::model::{self, Change, Decided, Error as UserError, NewUser, Status, User};
 use super::store;
 use crate::accounts::{self, Email};
+use crate::letters::model::Letter;
 use crate::notices::model::Kind;
 use crate::revocations::model::NEVER;
 use crate::roles::model::{Assigned, RoleBook, within};
-use crate::{Deps, Error, notices, passwords, revocations, roles};
+use crate::{Deps, Error, letters, notices, passwords, revocations, roles};
 
 /// Adds a person, with a password that opens this tenant and nothing else. An account with the same
 /// address in another tenant has no part in it, and the answer tells nothing of one.
 pub(super) async fn create(deps: &Deps, ctx: &Ctx, new: NewUser) -> Result<User, Error> {
+    add(deps, ctx, new).await.map(|(user, _)| user)
+}
+
+/// Adds a person; one without a password is sent an invitation, which is given as well.
+pub(crate) async fn add(
+    deps: &Deps,
+    ctx: &Ctx,
+    new: NewUser,
+) -> Result<(User, Option<Letter>), Error> {
     ctx.require(Permission::UserManage)?;
-    let (email, password) = new.credential()?;
-    passwords::model::check(password, &[email.as_str(), &new.name.0], "/password")?;
-    let hash = deps.hasher.hash(email.as_str(), password).await?;
+    let email = new.address()?;
+    let about = [email.as_str(), &new.name.0];
+    let hash = match &new.password {
+        Some(password) => {
+            passwords::model::check(password, &about, "/password")?;
+            Some(deps.hasher.hash(email.as_str(), password).await?)
+        }
+        None => None,
+    };
     let mut tx = deps.db.tenant(ctx).await?;
     let (role, book) = find_role(&mut tx, &new.role).await?;
     within(ctx.grants(), role.grants(&book))?;
-    let user = insert(&mut tx, &email, new.name, role, Some(&hash)).await?;
+    let user = insert(&mut tx, &email, new.name, role, hash.as_deref()).await?;
     tell(&mut tx, &user, &book, user.own_role.is_some()).await?;
-    tx.audit(Audit::new("user.created", "user", user.id).with(json!({"role": user.role_slug()})));
+    let detail = json!({"role": user.role_slug(), "status": user.status});
+    tx.audit(Audit::new("user.created", "user", user.id).with(detail));
+    let mut letter = None;
+    if hash.is_none() {
+        letter = Some(letters::service::invite(deps, &mut tx, user.account, user.id).await?);
+    }
     tx.commit().await?;
-    Ok(user)
+    Ok((user, letter))
 }
 
 /// What the slug of a role means, and the tenant's own roles if it is none of the built-in ones.
@@ -81,7 +102,7 @@ async fn insert(
     };
     store::insert(tx, &user).await.map_err(taken)?;
     if let Some(hash) = hash {
-        accounts::store::insert_credential(tx, account, hash).await?;
+        accounts::store::insert_credential(tx, account, hash, None).await?;
     }
     Ok(user)
 }
@@ -113,7 +134,7 @@ pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: UserId) -> Result<User, Erro
 }
 
 /// The person as policies see them.
-fn about(user: &User) -> Resource {
+pub(crate) fn about(user: &User) -> Resource {
     Resource::new(Thing::User, user.id).text("role", user.role_slug())
 }
 
@@ -254,21 +275,30 @@ async fn provision(deps: &Deps, ctx: &Ctx, seed: &TenantSeed) -> Result<(), Erro
     accounts::store::save_realm(&mut tx, &seed.slug).await?;
     roles::store::seed(&mut tx).await?;
     if let Some(owner) = store::lock_by_email(&mut tx, email.as_str()).await? {
-        arm(&mut tx, owner, hash.as_deref()).await?;
+        if let Some(hash) = hash.filter(|_| owner.status == Status::Invited) {
+            activate(&mut tx, owner, &hash, None).await?;
+        }
     } else {
         let role = Assigned { base: Role::Owner, own: None };
         let owner = insert(&mut tx, &email, name.clone(), role, hash.as_deref()).await?;
+        if hash.is_none() {
+            letters::service::invite(deps, &mut tx, owner.account, owner.id).await?;
+        }
         tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// An owner of an earlier run who has no password gets the one that is there now.
-async fn arm(tx: &mut TenantTx, owner: User, hash: Option<&str>) -> Result<(), Error> {
-    let Some(hash) = hash.filter(|_| owner.status == Status::Invited) else { return Ok(()) };
-    accounts::store::insert_credential(tx, owner.account, hash).await?;
-    let active = User { status: Status::Active, ..owner };
+/// Gives a person who was invited their password: they can sign in from now on.
+pub(crate) async fn activate(
+    tx: &mut TenantTx,
+    invited: User,
+    hash: &str,
+    proved: Option<Timestamp>,
+) -> Result<(), Error> {
+    accounts::store::insert_credential(tx, invited.account, hash, proved).await?;
+    let active = User { status: Status::Active, ..invited };
     let now = tx.ambient().now();
     store::update(tx, &active, now).await?;
     store::update_membership(tx, &active, false).await?;
