@@ -55,6 +55,11 @@ codes! {
         "Check both. The answer is the same for an unknown address, on purpose.";
     InvalidRefreshToken = "auth.invalid_refresh_token", 401, "The refresh token is not valid",
         "Sign in again. A refresh token works once; using one twice ends its session.";
+    InvalidLink = "auth.invalid_link", 401, "The link is not valid",
+        "It was used, withdrawn or has expired. Ask for another one.";
+    InvalidCode = "auth.invalid_code", 401, "The code of the second factor is not right",
+        "Send the six digits shown now, or a recovery code. Each works once; the clock of the \
+         device has to be right.";
     SsoFailed = "auth.sso_failed", 400, "The sign-in through the identity provider did not work",
         "Start the sign-in again. If it fails again, give the reference to your administrator: the \
          audit log has the reason under it.";
@@ -67,6 +72,9 @@ codes! {
         "Repeat the sign-in with `tenant` set to the slug of the one you want.";
     PermissionDenied = "auth.permission_denied", 403, "Not allowed",
         "Ask an administrator for a role with the permission named in the detail.";
+    CrossSite = "auth.cross_site", 403, "The page that calls is a stranger",
+        "A session in a cookie works from our own pages and from origins that the tenant allows; \
+         programs send `Authorization: Bearer`.";
     VerificationFailed = "hook.verification_failed", 403, "The verify token does not match",
         "Set the same verify token at the provider and in the channel account.";
     TenantMissing = "context.missing_tenant", 403, "It works inside a tenant and comes from none",

@@ -139,6 +139,8 @@ typed_ids! {
     ApiKeyId = "key";
     /// A sign-in; the family of its refresh tokens.
     SessionId = "ses";
+    /// An invitation of a person into a tenant.
+    InvitationId = "inv";
     /// A customer of a tenant.
     ContactId = "con";
     /// One way to reach a contact.

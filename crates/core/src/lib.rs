@@ -13,6 +13,7 @@ pub mod ctx;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod mail;
 pub mod page;
 pub mod permission;
 pub mod secret;
@@ -22,8 +23,9 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId, EndpointId, EventId, IdentityId, ImpersonationId, InboxId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId, EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
 };
+pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};
 pub use secret::{Personal, Secret};

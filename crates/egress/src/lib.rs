@@ -17,6 +17,7 @@ mod config;
 mod error;
 pub mod guard;
 mod lane;
+pub mod mail;
 pub mod names;
 mod origins;
 mod pace;

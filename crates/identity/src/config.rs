@@ -29,6 +29,38 @@ pub struct Config {
     pub per_address: Allowance,
     /// Sign-ins that may be tried for one account.
     pub per_account: Allowance,
+    /// How long a sign-in waits for its second factor, in seconds.
+    pub challenge_s: u32,
+    /// Whether people who run the platform need a second factor.
+    pub operators_need_second_factor: bool,
+    /// Links in mails.
+    pub links: Links,
+}
+
+/// Links in mails: where they lead and how long they work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Links {
+    /// The address of the pages that links lead to, for example `https://app.acme.example`. Without
+    /// one a mail names the endpoint instead.
+    pub app_url: Option<String>,
+    /// How long an invitation can be accepted, in seconds.
+    pub invitation_s: u32,
+    /// How long a forgotten password can be replaced, in seconds.
+    pub recovery_s: u32,
+    /// How long an address can be confirmed, in seconds.
+    pub verification_s: u32,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            app_url: None,
+            invitation_s: 7 * 24 * 3_600,
+            recovery_s: 1_800,
+            verification_s: 24 * 3_600,
+        }
+    }
 }
 
 impl Default for Config {
@@ -44,6 +76,9 @@ impl Default for Config {
             hashing_queue: 64,
             per_address: Allowance { burst: 60, refill_ms: 1_000 },
             per_account: Allowance { burst: 20, refill_ms: 5_000 },
+            challenge_s: 300,
+            operators_need_second_factor: false,
+            links: Links::default(),
         }
     }
 }
@@ -72,6 +107,16 @@ impl Config {
             "`session_absolute_s` must not be less than `session_idle_s`",
         );
         demand(self.hashing_concurrency > 0, "`hashing_concurrency` must be at least 1");
+        demand((30..=900).contains(&self.challenge_s), "`challenge_s` must be between 30 and 900");
+        let Links { app_url, invitation_s, recovery_s, verification_s } = &self.links;
+        demand(
+            [invitation_s, recovery_s, verification_s].iter().all(|lasts| **lasts >= 60),
+            "`links` must work for 60 seconds at least",
+        );
+        demand(
+            app_url.as_deref().is_none_or(leads_to_a_page),
+            "`links.app_url` must be `https://...`, or `http://localhost...`",
+        );
         let limits = [self.per_address, self.per_account];
         demand(
             limits.iter().all(|limit| limit.burst > 0 && limit.refill_ms > 0),
@@ -79,6 +124,13 @@ impl Config {
         );
         faults
     }
+}
+
+/// A link that carries a secret goes to a page by https, or to one on this machine.
+fn leads_to_a_page(url: &str) -> bool {
+    let local = ["http://localhost", "http://127.0.0.1"];
+    let plain = !url.contains(['#', '?', ' ', '"', '<', '>']);
+    plain && (url.starts_with("https://") || local.iter().any(|start| url.starts_with(start)))
 }
 
 #[cfg(test)]
@@ -96,8 +148,10 @@ mod tests {
             issuer: String::new(),
             access_token_s: 0,
             hashing_concurrency: 0,
+            challenge_s: 5,
+            links: Links { app_url: Some("http://app.example".to_owned()), ..Links::default() },
             ..Config::default()
         };
-        assert_eq!(config.validate().len(), 3);
+        assert_eq!(config.validate().len(), 5);
     }
 }

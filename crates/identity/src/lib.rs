@@ -8,20 +8,24 @@ pub mod api_keys;
 pub mod attempts;
 pub mod authentication;
 pub mod config;
+pub mod decisions;
 pub mod domains;
+pub mod evaluations;
 pub mod exchanges;
 pub mod impersonations;
-pub mod oidc;
-pub mod decisions;
-pub mod evaluations;
+pub mod invitations;
+pub mod letters;
 pub mod notices;
+pub mod oidc;
 pub mod operators;
 pub mod passwords;
 pub mod policies;
+pub mod recoveries;
 pub mod revocations;
 pub mod roles;
 pub mod saml;
 pub mod scim;
+pub mod second_factors;
 pub mod service_accounts;
 pub mod sessions;
 pub mod sightings;
@@ -30,13 +34,15 @@ pub mod sso;
 pub mod sso_connections;
 pub mod tokens;
 pub mod users;
+pub mod verifications;
 
 use std::sync::Arc;
 
 use misy_core::crypto::{Key, OpenError};
 use misy_core::ctx::Denied;
 use misy_core::error::Fault;
-use misy_core::{Ambient, Code, PlatformCtx, Public};
+use misy_core::mail::NoMailer;
+use misy_core::{Ambient, Code, MailError, Mailer, PlatformCtx, Public};
 use misy_jobs::Registry;
 use misy_store::Db;
 use utoipa_axum::router::OpenApiRouter;
@@ -67,6 +73,11 @@ pub struct Deps {
     pub(crate) by_address: Attempts,
     pub(crate) by_account: Attempts,
     outside: Option<Outside>,
+    pub(crate) mailer: Arc<dyn Mailer>,
+    /// Makes the links in mails.
+    pub(crate) link_key: Key,
+    /// Seals what one-time passwords are made from.
+    pub(crate) factor_key: Key,
 }
 
 impl Deps {
@@ -100,6 +111,9 @@ impl Deps {
             by_address: Attempts::new(config.per_address, ambient.clone()),
             by_account: Attempts::new(config.per_account, ambient.clone()),
             outside: None,
+            mailer: Arc::new(NoMailer),
+            link_key: root.derive("links"),
+            factor_key: root.derive("second-factors"),
             db,
             ambient,
             system,
@@ -115,6 +129,12 @@ impl Deps {
 
     pub(crate) fn outside(&self) -> Result<&Outside, sso_connections::Error> {
         self.outside.as_ref().ok_or(sso_connections::Error::NoWayOut)
+    }
+
+    /// Lets mails leave; without this they wait.
+    #[must_use]
+    pub fn with_mailer(self, mailer: Arc<dyn Mailer>) -> Self {
+        Self { mailer, ..self }
     }
 
     /// Renews what this process knows of revocations and keys, and writes down what it has seen
@@ -158,11 +178,15 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(domains::http::router(deps))
         .merge(exchanges::http::router(deps))
         .merge(impersonations::http::router(deps))
+        .merge(invitations::http::router(deps))
+        .merge(recoveries::http::router(deps))
+        .merge(verifications::http::router(deps))
+        .merge(second_factors::http::router(deps))
 }
 
 /// Every job of this room.
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
-    sessions::jobs::register(registry, deps)
+    letters::jobs::register(sessions::jobs::register(registry, deps), deps)
 }
 
 /// What fails in this room, each kind as its resource defines it.
@@ -225,6 +249,18 @@ pub enum Error {
     /// About logins through them.
     #[error(transparent)]
     Sso(#[from] sso::Error),
+    /// About invitations.
+    #[error(transparent)]
+    Invitation(#[from] invitations::Error),
+    /// A link does not work.
+    #[error(transparent)]
+    Link(#[from] letters::Error),
+    /// About second factors.
+    #[error(transparent)]
+    SecondFactor(#[from] second_factors::Error),
+    /// A mail did not leave.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// Changed since it was read.
     #[error(transparent)]
     Stale(#[from] misy_web::Stale),
@@ -258,6 +294,10 @@ impl Error {
             Self::Impersonation(error) => error,
             Self::Domain(error) => error,
             Self::Sso(error) => error,
+            Self::Invitation(error) => error,
+            Self::Link(error) => error,
+            Self::SecondFactor(error) => error,
+            Self::Mail(error) => error,
             Self::Stale(error) => error,
             Self::Store(error) => error,
             Self::SigningKey(_) => return None,

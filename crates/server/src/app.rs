@@ -112,13 +112,15 @@ impl App {
             misy_identity::Config { issuer: public_url.to_owned(), ..config.identity.clone() };
         let own = root.derive("identity");
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
+        let mailer = misy_egress::mail::mailer(&config.mail, &outbox(&config.server))?;
+        let identity = identity.await?.with_mailer(mailer);
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let gateway = Gateway::new(config.egress.clone(), ambient.clone());
         let vault = Arc::<misy_tenancy::Keys>::clone(&keys);
         let names = Arc::new(config.egress.name_servers());
         let (way, time) = (gateway.clone(), ambient.clone());
         let outside = misy_identity::Outside::new(way, names, vault, &own, time);
-        let identity = Arc::new(identity.await?.with_outside(outside));
+        let identity = Arc::new(identity.with_outside(outside));
         let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system.clone()));
         let integration = Arc::new(misy_integration::Deps {
             db: db.clone(),
@@ -338,6 +340,11 @@ fn metrics() -> anyhow::Result<PrometheusHandle> {
     let handle = misy_web::metrics::install_recorder()?;
     *counting = Some(handle.clone());
     Ok(handle)
+}
+
+/// Where mails lie if no server takes them.
+pub fn outbox(server: &config::Server) -> std::path::PathBuf {
+    server.data.join("outbox")
 }
 
 fn answer_key(root: &Key) -> Key {

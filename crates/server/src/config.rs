@@ -34,6 +34,8 @@ pub struct Config {
     pub identity: misy_identity::Config,
     /// Outgoing calls.
     pub egress: misy_egress::Config,
+    /// Outgoing mails.
+    pub mail: misy_egress::mail::MailConfig,
     /// Conversations.
     pub conversation: misy_conversation::Config,
     /// Webhooks to the outside.
@@ -135,6 +137,7 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         ("database.pool", config.database.pool.validate()),
         ("web", config.web.validate()),
         ("egress", config.egress.validate()),
+        ("mail", config.mail.validate()),
     ];
     for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);

@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 28] = [
+pub const CONTROL: [(&str, Option<&str>); 33] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -34,6 +34,7 @@ pub const CONTROL: [(&str, Option<&str>); 28] = [
     ("dead_letters", Some("tenant_id")),
     ("domain_routes", Some("tenant_id")),
     ("jobs", Some("tenant_id")),
+    ("letters", Some("tenant_id")),
     ("memberships", Some("tenant_id")),
     ("operators", None),
     ("parcels", Some("tenant_id")),
@@ -42,14 +43,18 @@ pub const CONTROL: [(&str, Option<&str>); 28] = [
     ("platform_idempotency_keys", None),
     ("provisionings", None),
     ("realms", Some("tenant_id")),
+    ("recovery_codes", Some("realm")),
     ("refresh_tokens", None),
     ("revocations", Some("tenant_id")),
     ("saga_steps", Some("tenant_id")),
     ("sagas", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
+    ("second_factor_rules", Some("tenant_id")),
+    ("second_factors", Some("realm")),
     ("session_reaches", None),
     ("sessions", None),
+    ("sign_in_challenges", None),
     ("signing_keys", None),
     ("sso_routes", Some("tenant_id")),
     ("tenants", Some("id")),

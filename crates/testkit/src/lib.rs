@@ -4,6 +4,7 @@
 pub mod ambient;
 pub mod contexts;
 pub mod judges;
+pub mod mail;
 pub mod mongo;
 pub mod postgres;
 pub mod providers;

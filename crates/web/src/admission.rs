@@ -107,6 +107,7 @@ pub(crate) enum Admission {
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Malformed,
+    CrossSite,
     Credential(AuthError),
     Misplaced(Misplaced),
     Directory(misy_store::Error),
@@ -124,6 +125,7 @@ impl Refusal {
                 .with_detail("The credential is not known; it may have been revoked."),
             Self::Credential(AuthError::Expired) => unauthenticated
                 .with_detail("The credential has expired; refresh it or sign in again."),
+            Self::CrossSite => crate::cookies::stranger(),
             Self::Misplaced(refusal) => Problem::from(*refusal),
             Self::Credential(error @ AuthError::Store(source)) => broken(error, source),
             Self::Directory(error) => broken(error, error),

@@ -7,14 +7,18 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    AUTHORIZATION, VARY,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use misy_core::{Ctx, Misplaced, PlatformCtx, Secret, TenantId};
 
 use crate::admission::{Admission, Refusal};
 use crate::app::Shared;
+use crate::cookies::{
+    ACCESS_COOKIE, MayUseCookies, Page, Presented, is_harmless, page, read_cookie,
+};
 use crate::observe::Seen;
 use crate::rates::{Class, Subject, Verdict, refuse};
 use crate::routes::Route;
@@ -35,6 +39,7 @@ pub(crate) async fn preflight(shared: &Shared, origin: Option<&str>) -> Response
     if let Some(origin) = origin {
         let fixed = HeaderValue::from_static;
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, fixed("true"));
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, fixed("GET, POST, PUT, PATCH, DELETE"));
         headers.insert(
             ACCESS_CONTROL_ALLOW_HEADERS,
@@ -63,6 +68,7 @@ pub(crate) async fn share(
         && allowed
     {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
@@ -90,9 +96,11 @@ pub(crate) async fn admit(
     request.extensions_mut().insert(peer);
     let mut verdicts = Vec::new();
     let admission = if route.public {
+        let allowed = may_use_cookies(shared, None, request.headers()).await;
+        request.extensions_mut().insert(MayUseCookies(allowed));
         Admission::Anonymous
     } else {
-        authenticate(shared, seen, peer, request.headers(), &mut verdicts).await
+        authenticate(shared, seen, peer, request, &mut verdicts).await
     };
     seen.enter(&admission);
     request.extensions_mut().insert(admission.clone());
@@ -131,13 +139,13 @@ async fn authenticate(
     shared: &Shared,
     seen: &Seen,
     peer: Peer,
-    headers: &HeaderMap,
+    request: &mut Request,
     verdicts: &mut Vec<Verdict>,
 ) -> Admission {
-    let mut sent = headers.get_all(AUTHORIZATION).iter();
-    let Some(first) = sent.next() else { return Admission::Anonymous };
-    let Some(bearer) = bearer(first).filter(|_| sent.next().is_none()) else {
-        return Admission::Refused(Arc::new(Refusal::Malformed));
+    let presented = match presented(request.headers()) {
+        Ok(Some(presented)) => presented,
+        Ok(None) => return Admission::Anonymous,
+        Err(refusal) => return Admission::Refused(Arc::new(refusal)),
     };
     let (quota, now) = (shared.kit.config.rates.bad_credentials, shared.kit.ambient.now());
     let guesses = Subject::BadCredentials(peer.network());
@@ -146,14 +154,62 @@ async fn authenticate(
         verdicts.push(before);
         return Admission::Anonymous;
     }
-    match enter(shared, seen, &bearer, peer).await {
-        Ok(admission) => admission,
+    let method = &request.method().clone();
+    let entered = match enter(shared, seen, &presented.credential, peer).await {
+        Ok(admission) => check_page(shared, admission, &presented, method, request.headers()).await,
+        Err(refusal) => Err(refusal),
+    };
+    match entered {
+        Ok(admission) => {
+            request.extensions_mut().insert(presented);
+            admission
+        }
         Err(refusal) => {
             if matches!(refusal, Refusal::Credential(AuthError::Invalid)) {
                 shared.buckets.take(guesses, Class::SignIn, quota, now);
             }
             Admission::Refused(Arc::new(refusal))
         }
+    }
+}
+
+/// What was sent to be let in: a header, or without one a cookie. Two of a kind are refused.
+fn presented(headers: &HeaderMap) -> Result<Option<Presented>, Refusal> {
+    let mut sent = headers.get_all(AUTHORIZATION).iter();
+    let Some(first) = sent.next() else {
+        let cookie = read_cookie(headers, ACCESS_COOKIE);
+        return Ok(cookie.map(|credential| Presented { credential, by_cookie: true }));
+    };
+    let bearer = bearer(first).filter(|_| sent.next().is_none());
+    let credential = bearer.ok_or(Refusal::Malformed)?;
+    Ok(Some(Presented { credential, by_cookie: false }))
+}
+
+/// A browser sends a cookie by itself, whoever wrote the page. What changes something is taken from
+/// pages of our own origin and from those that the tenant allows.
+async fn check_page(
+    shared: &Shared,
+    admission: Admission,
+    presented: &Presented,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Admission, Refusal> {
+    if !presented.by_cookie || is_harmless(method) {
+        return Ok(admission);
+    }
+    if may_use_cookies(shared, admission.tenant(), headers).await {
+        return Ok(admission);
+    }
+    Err(Refusal::CrossSite)
+}
+
+/// Whether cookies may be used or set for the page that calls: for the tenant, or, before one is
+/// known, for any.
+async fn may_use_cookies(shared: &Shared, tenant: Option<TenantId>, headers: &HeaderMap) -> bool {
+    match page(headers) {
+        Page::Own => true,
+        Page::Foreign(origin) => allows(shared, tenant, &origin).await,
+        Page::Unknown => false,
     }
 }
 

@@ -7,6 +7,7 @@
 mod admission;
 mod app;
 mod bodies;
+mod cookies;
 mod docs;
 mod gate;
 mod health;
@@ -36,6 +37,9 @@ pub use admission::{
 };
 pub use app::app;
 pub use bodies::{Content, MergePatch, Raw, Valid, nullable};
+pub use cookies::{
+    ACCESS_COOKIE, MayUseCookies, Presented, REFRESH_COOKIE, cookie, no_cookies, read_cookie,
+};
 pub use docs::errors_markdown;
 pub use health::Readiness;
 pub use kit::{Config, Kit};

@@ -18,7 +18,8 @@ const ABOUT: &str = "\
 Everything is JSON in UTF-8 with `snake_case` names. Ids are texts like \
 `con_01k8zq5m3ge0r8v0w1x2y3z4a5`, times are RFC 3339 in UTC. Members and query parameters that \
 are not described are refused.\n\n\
-**Credential.** `Authorization: Bearer <access token or API key>`; it names the tenant.\n\n\
+**Credential.** `Authorization: Bearer <access token or API key>`; it names the tenant. A browser \
+may keep its session in cookies instead (`\"session\": \"cookie\"` at sign-in).\n\n\
 **Errors** are `application/problem+json`; `code` is stable, `errors` lists every fault of the \
 content with a JSON pointer. [All codes](/docs/errors).\n\n\
 **Lists** take `limit` and `cursor` and give `next_cursor`, which is `null` on the last page.\n\n\
@@ -39,7 +40,7 @@ pub fn document(api: &OpenApiRouter) -> Value {
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     });
     document["servers"] = json!([{"url": "/"}]);
-    document["security"] = json!([{"bearer": []}]);
+    document["security"] = json!([{"bearer": []}, {"cookie": []}]);
     document["webhooks"] = crate::webhooks::section();
     add_components(&mut document);
     add_operations_routes(&mut document);
@@ -104,6 +105,10 @@ fn add_components(document: &mut Value) {
     components["securitySchemes"] = json!({"bearer": {
         "type": "http", "scheme": "bearer",
         "description": "An access token from `POST /v1/auth/login`, or an API key.",
+    }, "cookie": {
+        "type": "apiKey", "in": "cookie", "name": crate::ACCESS_COOKIE,
+        "description": "The session of a browser. What changes something is taken from pages of \
+            this origin and of those that the tenant allows.",
     }});
     components["headers"] = json!({
         "X-Request-Id": {"description": "Names the request in logs.", "schema": {"type": "string"}},
@@ -212,7 +217,14 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     };
     for (name, status, _) in RESPONSES {
         let described = operation["responses"].get(status.to_string()).is_some();
-        if can(status) && !described {
+        if described {
+            // A handler says when; what the body is, is the same for all.
+            let response = &mut operation["responses"][status.to_string()];
+            if response.get("$ref").is_none() && response.get("content").is_none() {
+                let schema = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
+                response["content"] = json!({ PROBLEM_JSON: schema });
+            }
+        } else if can(status) {
             let target = format!("#/components/responses/{name}");
             operation["responses"][status.to_string()] = json!({"$ref": target});
         }

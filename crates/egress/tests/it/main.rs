@@ -2,5 +2,6 @@
 
 mod calls;
 mod limits;
+mod mails;
 mod peer;
 mod strangers;

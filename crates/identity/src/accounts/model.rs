@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use misy_core::id::TypedId;
 use misy_core::{OperatorId, Role, TenantId, UserId};
 use uuid::Uuid;
 
@@ -75,6 +76,14 @@ impl Person {
             Self::Operator(_) | Self::Staff { .. } => None,
         }
     }
+
+    /// The person's id: a user's or an operator's.
+    pub(crate) fn uuid(self) -> Uuid {
+        match self {
+            Self::User { user, .. } => user.uuid(),
+            Self::Operator(operator) | Self::Staff { operator, .. } => operator.uuid(),
+        }
+    }
 }
 
 /// A person with the versions that tokens and sessions carry.
@@ -99,6 +108,16 @@ pub(crate) struct Credential {
     pub(crate) slug: Option<String>,
     /// Who enters with it; `None` while that person may not sign in.
     pub(crate) opens: Option<Standing>,
+}
+
+/// A tenant that a person belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Belonging {
+    pub(crate) tenant: TenantId,
+    /// Its name at sign-in.
+    pub(crate) slug: Option<String>,
+    /// The slug of their role there.
+    pub(crate) role: String,
 }
 
 /// What a sign-in comes to.
@@ -140,7 +159,6 @@ pub(crate) fn choose(proved: Vec<Credential>, wish: Option<&str>) -> Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use misy_core::id::TypedId;
     use proptest::prelude::*;
 
     fn of_tenant(n: u128) -> Credential {

@@ -5,7 +5,7 @@ use misy_core::{OperatorId, Role, TenantId, Timestamp, UserId};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
 use uuid::Uuid;
 
-use super::model::{Credential, Email, Person, Standing};
+use super::model::{Belonging, Credential, Email, Person, Standing};
 
 /// The realm of operators' passwords.
 pub(crate) const PLATFORM: Uuid = Uuid::nil();
@@ -89,7 +89,8 @@ pub(crate) struct Bumped {
 
 const CHANGE_PASSWORD: &str = "
     with changed as (
-        update credentials set password_hash = $3, changed_at = $4
+        update credentials set password_hash = $3, changed_at = $4,
+            proved_at = coalesce($6, proved_at)
         where account_id = $1 and realm = $2 returning account_id, realm),
     member as (
         update memberships m set uv = uv + 1 from changed
@@ -101,16 +102,109 @@ const CHANGE_PASSWORD: &str = "
         returning o.uv, o.era)
     select uv, era from member union all select uv, era from operator";
 
-/// Replaces the password of a realm and raises the version of the person it is of.
+/// Replaces the password of a realm and raises the version of the person it is of. `proved` is when
+/// the person showed that the address is theirs, if they just did.
 pub(crate) async fn change_password(
     tx: &mut PlatformTx,
     account: Uuid,
     realm: Uuid,
     hash: &str,
     now: Timestamp,
+    proved: Option<Timestamp>,
 ) -> Result<Option<Bumped>, Error> {
-    let row = tx.query_opt(CHANGE_PASSWORD, &[&account, &realm, &hash, &now, &PLATFORM]).await?;
+    let row =
+        tx.query_opt(CHANGE_PASSWORD, &[&account, &realm, &hash, &now, &PLATFORM, &proved]).await?;
     Ok(row.map(|row| Bumped { uv: row.get("uv"), era: row.get("era") }))
+}
+
+const PROVE: &str = "
+    update credentials set proved_at = coalesce(proved_at, $3)
+    where account_id = $1 and realm = $2";
+
+/// Notes that the person showed that the address is theirs. Says whether there is a password to
+/// note it of.
+pub(crate) async fn prove(
+    tx: &mut PlatformTx,
+    account: Uuid,
+    realm: Uuid,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    Ok(tx.execute(PROVE, &[&account, &realm, &now]).await? == 1)
+}
+
+const STANDING_IN_REALM: &str = "
+    select a.id as account_id, m.tenant_id, m.user_id, m.role, coalesce(m.uv, o.uv) as uv,
+           coalesce(m.era, o.era) as era, o.id as operator_id, o.role as operator_role,
+           a.email, r.slug
+    from accounts a
+    left join realms r on r.tenant_id = $2
+    left join memberships m on m.account_id = a.id and m.tenant_id = $2 and m.status = 'active'
+    left join operators o on o.account_id = a.id and $2 = $3 and o.status = 'active'
+    where a.id = $1 and a.status = 'active'";
+
+/// Who somebody is where they signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Located {
+    pub(crate) standing: Standing,
+    /// Their address.
+    pub(crate) email: String,
+    /// The tenant's name at sign-in.
+    pub(crate) slug: Option<String>,
+}
+
+fn located(row: Option<Row>) -> Result<Option<Located>, Error> {
+    let Some(row) = row else { return Ok(None) };
+    let Some(standing) = standing(&row)? else { return Ok(None) };
+    Ok(Some(Located { standing, email: row.get("email"), slug: row.get("slug") }))
+}
+
+/// Who the account is in this realm now; `None` if they may not sign in there.
+pub(crate) async fn find_in_realm(
+    tx: &mut PlatformTx,
+    account: Uuid,
+    realm: Uuid,
+) -> Result<Option<Located>, Error> {
+    located(tx.query_opt(STANDING_IN_REALM, &[&account, &realm, &PLATFORM]).await?)
+}
+
+const STANDING_OF_USER: &str = "
+    select a.id as account_id, m.tenant_id, m.user_id, m.role, m.uv, m.era,
+           null::uuid as operator_id, a.email, r.slug
+    from memberships m join accounts a on a.id = m.account_id and a.status = 'active'
+    left join realms r on r.tenant_id = m.tenant_id
+    where m.tenant_id = $1 and m.user_id = $2 and m.status = 'active'";
+
+/// The same by the person of a tenant.
+pub(crate) async fn find_user(
+    tx: &mut PlatformTx,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<Option<Located>, Error> {
+    located(tx.query_opt(STANDING_OF_USER, &[&tenant.uuid(), &user.uuid()]).await?)
+}
+
+const BELONGINGS: &str = "
+    select m.tenant_id, r.slug, m.role from memberships own
+    join credentials c on c.account_id = own.account_id and c.realm = own.tenant_id
+    join memberships m on m.account_id = own.account_id and m.status = 'active'
+    left join realms r on r.tenant_id = m.tenant_id
+    where own.tenant_id = $1 and own.user_id = $2 and c.proved_at is not null
+    order by r.slug";
+
+/// Every tenant of a person who showed that the address is theirs; of anybody else nothing, for
+/// whoever made their password would read it.
+pub(crate) async fn list_belongings(
+    tx: &mut PlatformTx,
+    tenant: TenantId,
+    user: UserId,
+) -> Result<Vec<Belonging>, Error> {
+    let rows = tx.query(BELONGINGS, &[&tenant.uuid(), &user.uuid()]).await?;
+    let belonging = |row: &Row| Belonging {
+        tenant: TenantId::from_uuid(row.get("tenant_id")),
+        slug: row.get("slug"),
+        role: row.get("role"),
+    };
+    Ok(rows.iter().map(belonging).collect())
 }
 
 const ACCOUNT_OF: &str = "select misy_account_of($1, $2) as id";
@@ -123,17 +217,19 @@ pub(crate) async fn account_of(tx: &mut TenantTx, email: &Email) -> Result<Uuid,
 }
 
 const INSERT_CREDENTIAL: &str = "
-    insert into credentials (account_id, realm, password_hash) values ($1, $2, $3)
+    insert into credentials (account_id, realm, password_hash, proved_at) values ($1, $2, $3, $4)
     on conflict (account_id, realm) do nothing";
 
-/// Gives an account a password for this tenant, unless it has one. Says whether it did.
+/// Gives an account a password for this tenant, unless it has one. Says whether it did. `proved` is
+/// when its person showed that the address is theirs.
 pub(crate) async fn insert_credential(
     tx: &mut TenantTx,
     account: Uuid,
     hash: &str,
+    proved: Option<Timestamp>,
 ) -> Result<bool, Error> {
     let realm = tx.tenant();
-    Ok(tx.execute(INSERT_CREDENTIAL, &[&account, &realm, &hash]).await? == 1)
+    Ok(tx.execute(INSERT_CREDENTIAL, &[&account, &realm, &hash, &proved]).await? == 1)
 }
 
 const DELETE_CREDENTIAL: &str = "delete from credentials where account_id = $1 and realm = $2";

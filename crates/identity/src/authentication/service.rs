@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Role, Secret};
+use misy_core::{Actor, Grants, Role, Secret};
 use misy_web::{AuthError, Authenticator, Peer, Principal};
 
 use crate::tokens::model::{looks_like_token, peek_kid};
@@ -38,28 +38,28 @@ pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, 
         return impersonations::service::admit(deps, bearer).await;
     }
     let claims = verify(deps, bearer).await?;
-    let person = match claims.subject {
-        Subject::User { user, .. } => user.uuid(),
-        Subject::Operator(operator) | Subject::Staff { operator, .. } => operator.uuid(),
-    };
+    let person = claims.subject.uuid();
     let versions = [(claims.session.uuid(), claims.sv), (person, claims.uv)];
     if !deps.revocations.allow(versions).await? {
         return Err(tokens::Error::Revoked.into());
     }
     deps.sightings.saw_token(claims.id);
+    // Without the second factor that the role needs, one is known and may do nothing.
+    let granted = |grants: Grants| if claims.limited { Grants::NONE } else { grants };
     Ok(match claims.subject {
         Subject::User { tenant, user, role } => {
             let own = deps.notices.grants(tenant, user).await?;
-            let grants = role.grants().union(own);
+            let grants = granted(role.grants().union(own));
             let grants = deps.policies.narrow(tenant, Actor::User(user), grants).await?;
             Principal::Tenant { tenant, actor: Actor::User(user), grants }
         }
         Subject::Operator(operator) => Principal::Operator {
             actor: Actor::Operator(operator),
-            grants: Role::Operator.grants(),
+            grants: granted(Role::Operator.grants()),
         },
         Subject::Staff { operator, role } => {
-            Principal::Operator { actor: Actor::Operator(operator), grants: role.grants() }
+            let grants = granted(role.grants());
+            Principal::Operator { actor: Actor::Operator(operator), grants }
         }
     })
 }

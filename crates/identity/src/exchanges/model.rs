@@ -119,6 +119,9 @@ pub enum Error {
     /// Longer than a visit may be.
     #[error("the visit would be too long")]
     Lasting,
+    /// The person has a second factor there, which this sign-in has not shown.
+    #[error("a second factor is asked for there")]
+    SecondFactor,
     /// The subject may not do that.
     #[error("the subject may not")]
     NotAllowed,
@@ -129,7 +132,7 @@ impl Error {
     pub(crate) const fn oauth(self) -> &'static str {
         match self {
             Self::GrantType => "unsupported_grant_type",
-            Self::Target => "invalid_target",
+            Self::Target | Self::SecondFactor => "invalid_target",
             Self::Scope => "invalid_scope",
             Self::NotAllowed => "unauthorized_client",
             Self::Missing(_)
@@ -160,6 +163,9 @@ impl Public for Error {
                 "`audience` has to be a tenant that this sign-in has proved to belong to; sign in \
                  there instead."
                     .to_owned()
+            }
+            Self::SecondFactor => {
+                "You have a second factor in that tenant: sign in there instead.".to_owned()
             }
             Self::Scope => "`scope` has to be `read`, or absent.".to_owned(),
             Self::Reason => {

@@ -1,14 +1,18 @@
 //! Room `identity`: exchanging tokens.
 
 use misy_core::{Actor, Grants, OperatorId, Permission, PlatformCtx, Secret, TenantId};
-use misy_store::Audit;
+use misy_store::{Audit, PlatformTx};
 use misy_web::{Peer, Principal};
 use serde_json::json;
 
 use super::model::{self, Error, Exchange};
 use super::store;
+use crate::accounts::model::Person;
 use crate::impersonations::service::{self as impersonations, Wanted};
-use crate::sessions::model::Pair;
+use crate::second_factors::service as factors;
+use crate::sessions::model::{Method, Pair};
+use crate::sessions::service::Opening;
+use crate::tokens::{Claims, Subject};
 use crate::{Deps, Error as Failure, authentication, sessions};
 
 /// What is given for a token.
@@ -45,7 +49,7 @@ pub(super) async fn exchange(
             visit(deps, ctx, exchange, operator, grants, tenant).await?
         }
         Principal::Tenant { actor: Actor::User(_), .. } => {
-            switch(deps, ctx, &exchange, device, tenant).await?
+            switch(deps, ctx, &exchange, device, peer, tenant).await?
         }
         // A visit is not taken further, and a program belongs to one tenant.
         Principal::Operator { .. } | Principal::Tenant { .. } => return Err(Error::Subject.into()),
@@ -78,6 +82,19 @@ async fn visit(
     Ok(Given { access, refresh: None, expires_in_s: lasts_s.into(), read_only })
 }
 
+/// Whether the session has shown the person's second factor of this tenant: each has its own.
+async fn has_shown(
+    tx: &mut PlatformTx,
+    claims: &Claims,
+    tenant: TenantId,
+) -> Result<bool, Failure> {
+    if !matches!(claims.subject, Subject::User { tenant: own, .. } if own == tenant) {
+        return Ok(false);
+    }
+    let found = sessions::store::find_account(tx, claims.session).await?;
+    Ok(found.is_some_and(|(_, origin)| origin.second_factor_at.is_some()))
+}
+
 /// The tenant's own password must have been proved with this sign-in and be the same still: an
 /// administrator of one tenant, who can set passwords there, gets into no other.
 async fn switch(
@@ -85,6 +102,7 @@ async fn switch(
     ctx: &PlatformCtx,
     exchange: &Exchange,
     device: Option<String>,
+    peer: Peer,
     tenant: Option<TenantId>,
 ) -> Result<Given, Failure> {
     if exchange.user.is_some() || exchange.reason.is_some() || exchange.read_only {
@@ -94,13 +112,20 @@ async fn switch(
     let tenant = tenant.ok_or(Error::Target)?;
     let mut tx = deps.db.platform_read(ctx).await?;
     let reached = store::find_reached(&mut tx, claims.session, tenant).await?;
-    drop(tx);
     let same = |reached: &store::Reached| {
         misy_core::crypto::equal(&reached.proof, &model::proof_of(&reached.password_hash))
     };
     let standing = reached.filter(same).and_then(|reached| reached.standing);
     let standing = standing.ok_or(Error::Target)?;
-    let pair: Pair = sessions::service::open(deps, ctx, standing, device).await?;
+    let Person::User { user, .. } = standing.person else { return Err(Error::Target.into()) };
+    let second_factor = has_shown(&mut tx, &claims, tenant).await?;
+    if !second_factor && factors::is_set_up(&mut tx, factors::owner(&standing)).await? {
+        return Err(Error::SecondFactor.into());
+    }
+    drop(tx);
+    let method = Method::Exchange;
+    let opening = Opening { tenant, user, method, second_factor, device, peer };
+    let pair = sessions::service::open(deps, ctx, opening).await?;
     let mut tx = deps.db.platform(ctx).await?;
     store::copy_reach(&mut tx, claims.session, pair.session).await?;
     let detail = json!({"tenant": tenant, "from": claims.session});

@@ -102,7 +102,8 @@ pub(crate) async fn admit(deps: &Deps, bearer: &Secret) -> Result<Principal, Fai
         Some(user) => Actor::Impersonator { operator, user },
         None => Actor::Operator(operator),
     };
-    Ok(Principal::Tenant { tenant: wire.tid, actor, grants: wire.grants() })
+    let grants = deps.policies.narrow(wire.tid, actor, wire.grants()).await?;
+    Ok(Principal::Tenant { tenant: wire.tid, actor, grants })
 }
 
 /// The version of every visit's token; its end raises the least one that is believed.

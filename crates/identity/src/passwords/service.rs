@@ -20,7 +20,7 @@ pub struct Hasher {
 }
 
 /// One place in the queue, given back however the wait ends.
-struct Place<'a>(&'a AtomicUsize);
+pub(crate) struct Place<'a>(&'a AtomicUsize);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
@@ -42,7 +42,7 @@ impl Hasher {
     /// The hash of a new password for the person with this address.
     pub(crate) async fn hash(&self, email: &str, password: &Secret) -> Result<String, Error> {
         let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
-        let stored = self.in_turn(move || Stored::new(recipe, &password)).await?;
+        let stored = self.in_turn(self.line_up()?, move || Stored::new(recipe, &password)).await?;
         Ok(stored.to_string())
     }
 
@@ -53,20 +53,38 @@ impl Hasher {
         password: &Secret,
         hashes: &[&str],
     ) -> Result<Vec<usize>, Error> {
-        let stored = hashes.iter().map(|hash| hash.parse()).collect::<Result<Vec<_>, _>>()?;
-        let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
-        self.in_turn(move || model::find_matches(&password, recipe, &stored)).await
+        self.find_matches_at(self.line_up()?, email, password, hashes).await
     }
 
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+    /// Takes a place in the queue, or says that it is full. Whoever has to look something up first
+    /// lines up before that: a storm is then turned away before it reaches the database.
+    pub(crate) fn line_up(&self) -> Result<Place<'_>, Error> {
         let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
         let place = Place(&self.waiting);
         if ahead >= self.waiting_max + self.turns.available_permits() {
             return Err(Error::Busy);
         }
+        Ok(place)
+    }
+
+    /// The same as [`Hasher::find_matches`], from a place that was taken before.
+    pub(crate) async fn find_matches_at(
+        &self,
+        place: Place<'_>,
+        email: &str,
+        password: &Secret,
+        hashes: &[&str],
+    ) -> Result<Vec<usize>, Error> {
+        let stored = hashes.iter().map(|hash| hash.parse()).collect::<Result<Vec<_>, _>>()?;
+        let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
+        self.in_turn(place, move || model::find_matches(&password, recipe, &stored)).await
+    }
+
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        place: Place<'_>,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
         drop(place);
         // The turn goes with the work: a caller that gives up does not let another core be taken.
@@ -92,7 +110,8 @@ mod tests {
     async fn a_full_queue_is_told_to_come_back() {
         let hasher = Arc::new(hasher(0));
         let (release, held) = std::sync::mpsc::channel::<()>();
-        let first = hasher.in_turn(move || held.recv().map_err(|_| Error::Corrupt));
+        let place = hasher.line_up().expect("the first");
+        let first = hasher.in_turn(place, move || held.recv().map_err(|_| Error::Corrupt));
         let second = async {
             while hasher.turns.available_permits() > 0 {
                 tokio::task::yield_now().await;

@@ -94,10 +94,17 @@ pub(crate) fn faults(pointer: &str, flaws: Vec<Flaw>) -> Error {
 
 /// Who acts, as policies see them: with their role and those that it inherits from.
 pub(crate) fn principal(actor: Actor, tenant: &str, roles: &[String]) -> Option<Thing> {
+    // Whoever acts as a person may do no more than they.
+    let actor = match actor {
+        Actor::Impersonator { user, .. } => Actor::User(user),
+        actor => actor,
+    };
     let kind = match actor {
         Actor::User(_) => &USER,
         Actor::ApiKey(_) => &API_KEY,
-        Actor::Operator(_) | Actor::Channel | Actor::System => return None,
+        Actor::Impersonator { .. } | Actor::Operator(_) | Actor::Channel | Actor::System => {
+            return None;
+        }
     };
     let mut one = Thing::new(uid(kind, &actor.to_string()));
     one = one.with("tenant", Value::Text(tenant.to_owned()));

@@ -127,7 +127,7 @@ const ROLES_OF_KEY: &str = "
 /// The slugs of the roles that somebody has by themselves; none if they are gone.
 pub(super) async fn roles_of(tx: &mut TenantTx, actor: Actor) -> Result<Vec<String>, Error> {
     let (sql, id) = match actor {
-        Actor::User(user) => (ROLES_OF_USER, user.uuid()),
+        Actor::User(user) | Actor::Impersonator { user, .. } => (ROLES_OF_USER, user.uuid()),
         Actor::ApiKey(key) => (ROLES_OF_KEY, key.uuid()),
         Actor::Operator(_) | Actor::Channel | Actor::System => return Ok(Vec::new()),
     };

@@ -54,7 +54,7 @@ pub(crate) async fn raise_user(tx: &mut TenantTx, user: UserId, minimum: i64) ->
     tx.execute(RAISE, &[&subjects, &tenant, &"user", &minima]).await.map(drop)
 }
 
-/// The same for several users.
+/// The same for several of them.
 pub(crate) async fn raise_users(tx: &mut TenantTx, raised: &[(Uuid, i64)]) -> Result<(), Error> {
     let (subjects, minima): (Vec<Uuid>, Vec<i64>) = raised.iter().copied().unzip();
     let tenant = Some(tx.tenant());

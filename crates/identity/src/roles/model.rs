@@ -247,6 +247,11 @@ pub(crate) fn assign(slug: &str, book: &RoleBook) -> Result<Assigned, Error> {
 }
 
 impl Assigned {
+    /// The slug as it is shown.
+    pub(crate) fn slug(&self) -> &str {
+        self.own.as_deref().unwrap_or(self.base.slug())
+    }
+
     /// Everything it grants.
     pub(crate) fn grants(&self, book: &RoleBook) -> Grants {
         let own = self.own.as_deref().map_or(Grants::NONE, |slug| book.grants(slug));

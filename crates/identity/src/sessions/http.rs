@@ -3,25 +3,33 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, State};
-use axum::http::request::Parts;
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form as UrlForm, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use garde::Validate;
 use misy_core::{
-    ApiKeyId, OperatorId, Page, Permission, Personal, Secret, SessionId, TenantId, Timestamp,
+    ApiKeyId, Code, OperatorId, Page, Permission, Personal, Secret, SessionId, TenantId, Timestamp,
     UserId,
 };
-use misy_web::{Anyone, Caller, Paging, PathId, Peer, Problem, Valid};
+use misy_web::{
+    Anyone, Caller, MayUseCookies, Paging, PathId, Peer, Presented, Problem, REFRESH_COOKIE, Valid,
+    read_cookie,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model::{Error as SessionError, Pair};
-use super::service::{self, Login, Me};
-use crate::tokens::Claims;
-use crate::{Deps, Error, authentication};
+use super::model::{Error as SessionError, Method, summary};
+use super::service::{self, Login, Me, SignedIn as Outcome};
+use crate::accounts::model::Belonging;
+use crate::{Deps, Error};
+
+mod keeping;
+
+use keeping::signed_out;
+pub(crate) use keeping::{Form, SignedIn, TokenPair, device_of, handed_out};
 
 /// The routes of this resource.
 pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
@@ -29,30 +37,12 @@ pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .routes(routes!(login))
         .routes(routes!(refresh))
         .routes(routes!(logout))
+        .routes(routes!(revoke_token))
         .routes(routes!(change_password))
         .routes(routes!(me))
         .routes(routes!(list, revoke_all))
         .routes(routes!(revoke))
         .with_state(Arc::clone(deps))
-}
-
-/// Longest `User-Agent` that is kept, in characters.
-const DEVICE_CHARS_MAX: usize = 200;
-
-/// A person with a session: an access token that was let in.
-pub(crate) struct SignedIn(pub(crate) Claims);
-
-impl FromRequestParts<Arc<Deps>> for SignedIn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, deps: &Arc<Deps>) -> Result<Self, Problem> {
-        Caller::from_request_parts(parts, deps).await?;
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|it| it.to_str().ok());
-        let bearer = header.and_then(|text| text.split_once(' ')).map(|(_, bearer)| bearer.trim());
-        let none = || Error::from(SessionError::NoSession);
-        let bearer = bearer.filter(|bearer| bearer.starts_with("eyJ")).ok_or_else(none)?;
-        Ok(Self(authentication::verify(deps, &Secret::new(bearer)).await?))
-    }
 }
 
 /// Who wants to sign in.
@@ -66,80 +56,90 @@ struct LoginBody {
     /// The slug of the tenant to sign in to; needed only if the password is right in several.
     #[schema(max_length = 100, example = "acme")]
     tenant: Option<String>,
+    /// How the session is kept; as tokens, if nothing is said.
+    #[schema(nullable = false)]
+    session: Option<Form>,
 }
 
-/// A pair of tokens.
+/// The first step of a sign-in in two steps is done.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct TokenPair {
-    /// Send it as `Authorization: Bearer`.
-    access_token: String,
-    /// Always `Bearer`.
-    token_type: &'static str,
-    /// How long the access token is valid, in seconds.
-    expires_in: u64,
-    /// Exchange it for the next pair at `POST /v1/auth/refresh`. It works once.
-    refresh_token: String,
-    session_id: SessionId,
-    /// The slug of the tenant that was signed in to; `null` for an operator, and on a refresh.
-    #[schema(required = true)]
-    tenant: Option<String>,
-}
-
-pub(crate) fn handed_out(pair: Pair) -> impl IntoResponse {
-    let body = TokenPair {
-        access_token: pair.access.expose().to_owned(),
-        token_type: "Bearer",
-        expires_in: pair.expires_in_s,
-        refresh_token: pair.refresh.expose().to_owned(),
-        session_id: pair.session,
-        tenant: pair.slug,
-    };
-    ([(header::CACHE_CONTROL, "no-store")], Json(body))
-}
-
-/// What the program that signs in calls itself.
-pub(crate) fn device_of(headers: &HeaderMap) -> Option<String> {
-    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
-    Some(agent.chars().take(DEVICE_CHARS_MAX).collect())
+struct SecondFactorAsked {
+    /// Always true.
+    mfa_required: bool,
+    /// Send it with a code to `POST /v1/auth/mfa/challenge`.
+    challenge_token: String,
+    /// How long it is waited for, in seconds.
+    expires_in: u32,
+    /// What is taken.
+    methods: [&'static str; 2],
 }
 
 /// Signs in with a password, into a tenant or, as an operator, into the platform.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "session", security(()),
     request_body = LoginBody,
-    responses((status = 200, description = "signed in", body = TokenPair)))]
+    responses((status = 200, description = "signed in", body = TokenPair),
+        (status = 202, description = "a second factor is asked for", body = SecondFactorAsked),
+        (status = 401, description = "Address, password or tenant is wrong."),
+        (status = 403, description = "A page of a stranger asks for cookies."),
+        (status = 409, description = "The password is right in several tenants: name one.")))]
 async fn login(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,
     peer: Peer,
+    page: MayUseCookies,
     headers: HeaderMap,
     Valid(body): Valid<LoginBody>,
-) -> Result<impl IntoResponse, Problem> {
-    let device = device_of(&headers);
-    let LoginBody { email: Personal(email), password, tenant } = body;
-    let login = Login { email, password, tenant, device, peer };
-    Ok(handed_out(service::login(&deps, &ctx, login).await?))
+) -> Result<Response, Problem> {
+    let LoginBody { email: Personal(email), password, tenant, session } = body;
+    let form = session.unwrap_or_default().check(page)?;
+    let login = Login { email, password, tenant, device: device_of(&headers), peer };
+    Ok(match service::login(&deps, &ctx, login).await? {
+        Outcome::Session(pair) => handed_out(pair, form),
+        Outcome::Challenge { token, expires_in_s } => {
+            let body = SecondFactorAsked {
+                mfa_required: true,
+                challenge_token: token.expose().to_owned(),
+                expires_in: expires_in_s,
+                methods: ["totp", "recovery_code"],
+            };
+            let no_store = [(header::CACHE_CONTROL, "no-store")];
+            (StatusCode::ACCEPTED, no_store, Json(body)).into_response()
+        }
+    })
 }
 
 /// The token to be exchanged.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[garde(allow_unvalidated)]
 struct RefreshBody {
-    #[schema(value_type = String, format = Password, max_length = 256)]
-    refresh_token: Secret,
+    /// Without one, that of the cookie is exchanged.
+    #[schema(value_type = Option<String>, format = Password, max_length = 256, nullable = false)]
+    refresh_token: Option<Secret>,
 }
 
 /// Exchanges a refresh token for a new pair. Using one twice ends its session, unless the first
 /// answer was lost.
 #[utoipa::path(post, path = "/v1/auth/refresh", tag = "session", security(()),
     request_body = RefreshBody,
-    responses((status = 200, description = "the next pair", body = TokenPair)))]
+    responses((status = 200, description = "the next pair", body = TokenPair),
+        (status = 401, description = "The refresh token is not valid (any more)."),
+        (status = 403, description = "A page of a stranger would use the cookie.")))]
 async fn refresh(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,
     peer: Peer,
+    page: MayUseCookies,
+    headers: HeaderMap,
     Valid(body): Valid<RefreshBody>,
-) -> Result<impl IntoResponse, Problem> {
-    Ok(handed_out(service::refresh(&deps, &ctx, &body.refresh_token, peer).await?))
+) -> Result<Response, Problem> {
+    let (token, form) = if let Some(token) = body.refresh_token {
+        (token, Form::Tokens)
+    } else {
+        let form = Form::Cookie.check(page)?;
+        let none = || Problem::from(Error::from(SessionError::InvalidRefreshToken));
+        (read_cookie(&headers, REFRESH_COOKIE).ok_or_else(none)?, form)
+    };
+    Ok(handed_out(service::refresh(&deps, &ctx, &token, peer).await?, form))
 }
 
 /// Signs out: this session's tokens stop working within a second.
@@ -149,9 +149,49 @@ async fn logout(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,
     SignedIn(claims): SignedIn,
-) -> Result<StatusCode, Problem> {
+    presented: Presented,
+) -> Result<Response, Problem> {
     service::logout(&deps, &ctx, &claims).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(signed_out(&presented))
+}
+
+/// A token that nobody is to use any more.
+#[derive(Debug, Deserialize, ToSchema)]
+struct RevokeToken {
+    /// A refresh token or an access token.
+    #[schema(value_type = String, format = Password, max_length = 4096)]
+    token: Secret,
+    /// Taken and not needed: a token says itself what it is.
+    #[serde(default, rename = "token_type_hint")]
+    #[schema(nullable = false)]
+    _token_type_hint: Option<String>,
+}
+
+/// Revokes a token (RFC 7009): its session ends. Whoever has the token may; one that is not known
+/// is answered alike.
+#[utoipa::path(post, path = "/v1/auth/revoke", tag = "session", security(()),
+    request_body(content = RevokeToken, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "it works no more, if it ever did")))]
+async fn revoke_token(
+    State(deps): State<Arc<Deps>>,
+    Anyone(ctx): Anyone,
+    peer: Peer,
+    body: Result<UrlForm<RevokeToken>, FormRejection>,
+) -> Result<StatusCode, Problem> {
+    let UrlForm(body) = body.map_err(|rejection| unreadable(&rejection))?;
+    service::revoke_token(&deps, &ctx, &body.token, peer).await?;
+    Ok(StatusCode::OK)
+}
+
+/// What the framework says of a form, as one of our problems.
+fn unreadable(rejection: &FormRejection) -> Problem {
+    let code = match rejection.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        StatusCode::UNPROCESSABLE_ENTITY => Code::Invalid,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+        _ => Code::MalformedRequest,
+    };
+    Problem::new(code).with_detail("The body has to be a form with one `token`.")
 }
 
 /// The old password and the new one.
@@ -160,7 +200,7 @@ async fn logout(
 struct PasswordBody {
     #[schema(value_type = String, format = Password, max_length = 256)]
     current_password: Secret,
-    /// At least 12 characters.
+    /// At least 12 characters, and hard to guess.
     #[schema(value_type = String, format = Password, max_length = 256)]
     new_password: Secret,
 }
@@ -172,12 +212,13 @@ async fn change_password(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,
     SignedIn(claims): SignedIn,
+    presented: Presented,
     Valid(body): Valid<PasswordBody>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let PasswordBody { current_password, new_password } = body;
     let pair =
         service::change_password(&deps, &ctx, &claims, current_password, new_password).await?;
-    Ok(handed_out(pair))
+    Ok(handed_out(pair, Form::of(&presented)))
 }
 
 /// The tenant that the caller acts in.
@@ -187,6 +228,16 @@ struct MyTenant {
     /// Its name at sign-in.
     #[schema(required = true)]
     slug: Option<String>,
+}
+
+/// A tenant that a person belongs to, with the role they have there.
+#[derive(Serialize, ToSchema)]
+struct Membership {
+    tenant: MyTenant,
+    /// The slug of the role.
+    role: String,
+    /// Whether it is the one of this session.
+    current: bool,
 }
 
 /// The caller, by what they are.
@@ -202,6 +253,10 @@ enum MeBody {
         name: Personal<String>,
         role: String,
         tenant: MyTenant,
+        /// Whether they showed, by a link sent there, that the address is theirs.
+        email_verified: bool,
+        /// Every tenant they belong to; empty until they showed that the address is theirs.
+        memberships: Vec<Membership>,
         /// Everything they may do.
         permissions: Vec<Permission>,
     },
@@ -235,12 +290,14 @@ async fn me(State(deps): State<Arc<Deps>>, caller: Caller) -> Result<Json<MeBody
     };
     let permissions = grants.iter().collect();
     let body = match (me, tenant) {
-        (Me::User { user, slug }, Some(id)) => MeBody::User {
+        (Me::User { user, slug, belongings }, Some(id)) => MeBody::User {
             id: user.id,
             role: user.role_slug().to_owned(),
             email: user.email,
             name: user.name,
             tenant: MyTenant { id, slug },
+            email_verified: !belongings.is_empty(),
+            memberships: belongings.into_iter().map(|one| membership(one, id)).collect(),
             permissions,
         },
         (Me::ApiKey { id: key, name, slug }, Some(id)) => {
@@ -252,6 +309,11 @@ async fn me(State(deps): State<Arc<Deps>>, caller: Caller) -> Result<Json<MeBody
         (Me::User { .. } | Me::ApiKey { .. }, None) => return Err(no_session()),
     };
     Ok(Json(body))
+}
+
+fn membership(belonging: Belonging, current: TenantId) -> Membership {
+    let Belonging { tenant: id, slug, role } = belonging;
+    Membership { tenant: MyTenant { id, slug }, role, current: id == current }
 }
 
 fn no_session() -> Problem {
@@ -266,6 +328,15 @@ struct SessionBody {
     /// What the program that signed in calls itself.
     #[schema(required = true)]
     device: Option<String>,
+    /// The same in words, for example `Firefox on Linux`.
+    #[schema(required = true)]
+    device_summary: Option<String>,
+    /// The address it signed in from.
+    #[schema(required = true, value_type = Option<String>)]
+    address: Option<Personal<String>>,
+    method: Method,
+    /// Whether a second factor was shown.
+    second_factor: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     /// When its tokens were last exchanged.
@@ -291,7 +362,11 @@ async fn list(
     Ok(Json(page.map(|session| SessionBody {
         current: session.id == claims.session,
         id: session.id,
-        device: session.device,
+        device_summary: session.origin.device.as_deref().map(summary),
+        device: session.origin.device,
+        address: session.origin.address.map(Personal),
+        method: session.origin.method,
+        second_factor: session.origin.second_factor_at.is_some(),
         created_at: session.created_at,
         used_at: session.used_at,
         expires_at: session.expires_at,
@@ -305,9 +380,10 @@ async fn revoke_all(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,
     SignedIn(claims): SignedIn,
-) -> Result<StatusCode, Problem> {
+    presented: Presented,
+) -> Result<Response, Problem> {
     service::revoke_all(&deps, &ctx, &claims).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(signed_out(&presented))
 }
 
 /// Ends one of the caller's sessions.

@@ -7,6 +7,7 @@ use misy_core::{Code, Public, Secret, SessionId, Timestamp, crypto};
 use uuid::Uuid;
 
 use crate::accounts::model::Standing;
+use crate::exchanges::model::Reach;
 
 /// What fails around sessions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +64,86 @@ impl Public for Error {
     }
 }
 
+/// How somebody signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = SignInMethod)]
+pub(crate) enum Method {
+    /// With a password.
+    Password,
+    /// With the link of an invitation.
+    Link,
+    /// At a provider of `OpenID` Connect.
+    Oidc,
+    /// At a SAML provider.
+    Saml,
+    /// With the token of another session.
+    Exchange,
+}
+
+impl Method {
+    const ALL: [Self; 5] = [Self::Password, Self::Link, Self::Oidc, Self::Saml, Self::Exchange];
+
+    pub(crate) const fn slug(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Link => "link",
+            Self::Oidc => "oidc",
+            Self::Saml => "saml",
+            Self::Exchange => "exchange",
+        }
+    }
+
+    pub(crate) fn from_slug(slug: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.slug() == slug)
+    }
+}
+
+/// Where a session comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) method: Method,
+    /// What the program that signed in calls itself.
+    pub(crate) device: Option<String>,
+    /// The address it signed in from.
+    pub(crate) address: Option<String>,
+    /// When a second factor was last shown.
+    pub(crate) second_factor_at: Option<Timestamp>,
+}
+
+/// A name for a program and its system that people recognise: `Firefox on Linux`.
+pub(crate) fn summary(device: &str) -> String {
+    const PROGRAMS: [(&str, &str); 8] = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("SamsungBrowser/", "Samsung Internet"),
+        ("Firefox/", "Firefox"),
+        ("FxiOS/", "Firefox"),
+        ("CriOS/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Android", "Android"),
+        ("iPhone", "iOS"),
+        ("iPad", "iPadOS"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let find = |table: &[(&str, &'static str)]| {
+        table.iter().find(|(mark, _)| device.contains(mark)).map(|(_, name)| *name)
+    };
+    let first = device.split(['/', ' ']).next().unwrap_or_default();
+    match (find(&PROGRAMS), find(&SYSTEMS)) {
+        (Some(program), Some(system)) => format!("{program} on {system}"),
+        (Some(program), None) => program.to_owned(),
+        (None, Some(system)) => format!("{first} on {system}"),
+        (None, None) => first.to_owned(),
+    }
+}
+
 /// A sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
@@ -71,8 +152,7 @@ pub(crate) struct Session {
     pub(crate) standing: Standing,
     /// Carried by its access tokens; its end raises it.
     pub(crate) sv: i64,
-    /// What the program that signed in calls itself.
-    pub(crate) device: Option<String>,
+    pub(crate) origin: Origin,
     pub(crate) created_at: Timestamp,
     pub(crate) used_at: Timestamp,
     /// Over unless refreshed before.
@@ -92,6 +172,10 @@ pub(crate) enum EndReason {
     Password,
     /// A refresh token came back that had been used.
     Reuse,
+    /// A forgotten password was replaced.
+    Recovery,
+    /// Its provider of identity ended it.
+    Provider,
 }
 
 impl EndReason {
@@ -101,6 +185,8 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::Password => "password",
             Self::Reuse => "reuse",
+            Self::Recovery => "recovery",
+            Self::Provider => "provider",
         }
     }
 }
@@ -173,6 +259,34 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// A sign-in whose password was right and whose second factor is awaited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Challenge {
+    pub(crate) hash: Vec<u8>,
+    pub(crate) account: Uuid,
+    pub(crate) realm: Uuid,
+    pub(crate) device: Option<String>,
+    pub(crate) address: Option<String>,
+    /// Where else the password leads.
+    pub(crate) reach: Reach,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// Codes that one challenge takes before it is over.
+pub(crate) const CHALLENGE_TRIES: i32 = 5;
+
+const CHALLENGE_PREFIX: &str = "mbc_";
+
+/// The text of a challenge of these random bytes.
+pub(crate) fn challenge_text(bytes: [u8; 32]) -> Secret {
+    Secret::new(format!("{CHALLENGE_PREFIX}{}", crypto::to_base64url(&bytes)))
+}
+
+/// What is stored of a challenge's text.
+pub(crate) fn challenge_hash(text: &Secret) -> Option<Vec<u8>> {
+    hash_of(text, CHALLENGE_PREFIX)
+}
+
 const REFRESH_PREFIX: &str = "mbr_";
 
 /// The text of a refresh token of these random bytes.
@@ -182,7 +296,11 @@ pub(crate) fn refresh_text(bytes: [u8; 32]) -> Secret {
 
 /// What is stored of a refresh token. 256 random bits need no slow hash.
 pub(crate) fn refresh_hash(text: &Secret) -> Option<Vec<u8>> {
-    let bytes = crypto::from_base64url(text.expose().strip_prefix(REFRESH_PREFIX)?)?;
+    hash_of(text, REFRESH_PREFIX)
+}
+
+fn hash_of(text: &Secret, prefix: &str) -> Option<Vec<u8>> {
+    let bytes = crypto::from_base64url(text.expose().strip_prefix(prefix)?)?;
     (bytes.len() == 32).then(|| crypto::sha256(&bytes).to_vec())
 }
 
@@ -193,6 +311,10 @@ pub(crate) struct Pair {
     pub(crate) refresh: Secret,
     pub(crate) session: SessionId,
     pub(crate) expires_in_s: u64,
+    /// When the refresh token ends at the latest, in seconds from now.
+    pub(crate) refresh_in_s: u64,
+    /// Whether the role needs a second factor that this session has not shown.
+    pub(crate) limited: bool,
     /// The tenant's slug at sign-in; not told again later.
     pub(crate) slug: Option<String>,
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use misy_core::id::TypedId;
 use misy_core::{
-    Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, TenantId, Timestamp,
+    Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, TenantId, Timestamp, UserId,
+    crypto,
 };
 use misy_store::{Audit, PlatformTx};
 use misy_web::Peer;
@@ -13,24 +14,22 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::model::{
-    self, EndReason, Error as SessionError, Lifetimes, NewRefreshToken, Pair, RefreshToken,
-    Session, Verdict,
+    self, EndReason, Error as SessionError, Lifetimes, Method, NewRefreshToken, Origin, Pair,
+    RefreshToken, Session, Verdict,
 };
 use super::store::{self, Listed};
-use crate::accounts::Email;
-use crate::accounts::model::{Choice, Credential, Person, Standing, choose};
-use crate::accounts::store::{self as accounts_store, Bumped, PLATFORM};
+use crate::accounts::model::{Belonging, Person, Standing};
+use crate::accounts::store::{self as accounts_store, Bumped, Located, PLATFORM};
+use crate::letters::model::Kind;
 use crate::tokens::{Claims, Issuer, Subject};
-use crate::{Deps, Error, exchanges, passwords, revocations, sightings, users};
+use crate::{
+    Deps, Error, authentication, letters, passwords, revocations, second_factors, sightings, users,
+};
 
-/// A try to sign in.
-pub(super) struct Login {
-    pub(super) email: String,
-    pub(super) password: Secret,
-    pub(super) tenant: Option<String>,
-    pub(super) device: Option<String>,
-    pub(super) peer: Peer,
-}
+mod sign_in;
+
+pub(crate) use sign_in::answer_challenge;
+pub(super) use sign_in::{Login, SignedIn, login};
 
 fn lifetimes(deps: &Deps) -> Lifetimes {
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -41,49 +40,35 @@ fn lifetimes(deps: &Deps) -> Lifetimes {
     }
 }
 
-/// Signs in. Every wrong try gets the same answer after the same work: one look-up, one hash.
-pub(super) async fn login(deps: &Deps, ctx: &PlatformCtx, login: Login) -> Result<Pair, Error> {
-    let address = login.peer.network().0.to_string();
-    deps.by_address.take(&address)?;
-    let Ok(email) = login.email.parse::<Email>() else {
-        deps.hasher.find_matches(&login.email, &login.password, &[]).await?;
-        return Err(SessionError::InvalidLogin.into());
-    };
-    deps.by_account.take(email.as_str())?;
-    let mut credentials = {
-        let mut tx = deps.db.platform_read(ctx).await?;
-        accounts_store::list_credentials(&mut tx, &email).await?
-    };
-    let hashes: Vec<&str> = credentials.iter().map(|one| one.hash.as_str()).collect();
-    let matches = deps.hasher.find_matches(email.as_str(), &login.password, &hashes).await?;
-    let proved: Vec<Credential> =
-        matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
-    let reach = exchanges::model::reach_of(&proved);
-    let (standing, slug) = match choose(proved, login.tenant.as_deref()) {
-        Choice::Enter(standing, slug) => (standing, slug),
-        Choice::Which(slugs) => return Err(SessionError::TenantChoiceNeeded(slugs).into()),
-        Choice::Nothing => return Err(SessionError::InvalidLogin.into()),
-    };
-    deps.by_address.put_back(&address);
-    deps.by_account.put_back(email.as_str());
-    let mut tx = deps.db.platform(ctx).await?;
-    let pair = begin(deps, &mut tx, standing, login.device).await?;
-    exchanges::store::note_reach(&mut tx, pair.session, &reach).await?;
-    tx.commit().await?;
-    Ok(Pair { slug, ..pair })
+/// Somebody whom another part of this room let in: single sign-on, a link, an exchange.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// The tenant that is entered.
+    pub(crate) tenant: TenantId,
+    /// Who enters; an active person of the tenant.
+    pub(crate) user: UserId,
+    /// How it was proved who they are.
+    pub(crate) method: Method,
+    /// Whether a second factor was shown as well, here or at the provider.
+    pub(crate) second_factor: bool,
+    /// What the program that signs in calls itself ([`super::http::device_of`]).
+    pub(crate) device: Option<String>,
+    /// Where it is.
+    pub(crate) peer: Peer,
 }
 
-/// Opens a session for a person whom something else than a password has proved.
-pub(crate) async fn open(
-    deps: &Deps,
-    ctx: &PlatformCtx,
-    standing: Standing,
-    device: Option<String>,
-) -> Result<Pair, Error> {
+/// Begins a session for somebody who has proved who they are. The one way into a tenant beside the
+/// password; a person who is not active there is refused like a wrong password.
+pub(crate) async fn open(deps: &Deps, ctx: &PlatformCtx, opening: Opening) -> Result<Pair, Error> {
+    let Opening { tenant, user, method, second_factor, device, peer } = opening;
     let mut tx = deps.db.platform(ctx).await?;
-    let pair = begin(deps, &mut tx, standing, device).await?;
+    let found = accounts_store::find_user(&mut tx, tenant, user).await?;
+    let Located { standing, slug, .. } = found.ok_or(SessionError::InvalidLogin)?;
+    let second_factor_at = second_factor.then(|| deps.ambient.now());
+    let origin = Origin { method, device, address: address_of(peer), second_factor_at };
+    let pair = begin(deps, &mut tx, standing, origin).await?;
     tx.commit().await?;
-    Ok(pair)
+    Ok(Pair { slug, ..pair })
 }
 
 /// Ends these sessions of a tenant, because their provider says so. Gives how many there were.
@@ -94,7 +79,7 @@ pub(crate) async fn end_many(
     sessions: &[Uuid],
 ) -> Result<usize, Error> {
     let mut tx = deps.db.platform(ctx).await?;
-    let (reason, now) = (EndReason::Logout, deps.ambient.now());
+    let (reason, now) = (EndReason::Provider, deps.ambient.now());
     let ended = store::end_many(&mut tx, sessions, reason, now).await?;
     revocations::store::raise_sessions(&mut tx, Some(tenant), &ended).await?;
     for (id, _) in &ended {
@@ -107,11 +92,16 @@ pub(crate) async fn end_many(
     Ok(ended.len())
 }
 
+/// The address of a caller as it is kept with the session; `None` if nobody knows it.
+fn address_of(peer: Peer) -> Option<String> {
+    (peer != Peer::UNKNOWN).then(|| peer.0.to_canonical().to_string())
+}
+
 async fn begin(
     deps: &Deps,
     tx: &mut PlatformTx,
     standing: Standing,
-    device: Option<String>,
+    origin: Origin,
 ) -> Result<Pair, Error> {
     let (now, lifetimes) = (deps.ambient.now(), lifetimes(deps));
     let expires_at = lifetimes.expires_at(now);
@@ -119,19 +109,20 @@ async fn begin(
         id: deps.ambient.id(),
         standing,
         sv: 1,
-        device,
+        origin,
         created_at: now,
         used_at: now,
         idle_until: lifetimes.idle_until(now, expires_at),
         expires_at,
     };
     store::insert(tx, &session).await?;
-    let detail = about(standing.person);
+    let mut detail = about(standing.person);
+    detail["method"] = json!(session.origin.method.slug());
     tx.audit(Audit::new("session.created", "session", session.id).with(detail));
     hand_out(deps, tx, &session, None, now).await
 }
 
-fn about(person: Person) -> Value {
+pub(crate) fn about(person: Person) -> Value {
     match person {
         Person::User { tenant, user, .. } => json!({"tenant": tenant, "user": user}),
         Person::Operator(operator) | Person::Staff { operator, .. } => {
@@ -158,18 +149,31 @@ async fn hand_out(
         Person::Operator(operator) => Subject::Operator(operator),
         Person::Staff { operator, role } => Subject::Staff { operator, role },
     };
+    let limited = session.origin.second_factor_at.is_none()
+        && second_factors::service::is_needed(deps, tx, session.standing.person).await?;
     let claims = Claims {
         subject,
         session: session.id,
         sv: session.sv,
         uv: session.standing.uv,
+        limited,
         id: access_id,
         issued_at: now,
         expires_at: lifetimes.token_until(now),
     };
     let access = Secret::new(deps.keys.signer()?.seal(&issuer(deps), &claims));
     let expires_in_s = lifetimes.token.as_secs();
-    Ok(Pair { access, refresh, session: session.id, expires_in_s, slug: None })
+    let idle_until = lifetimes.idle_until(now, session.expires_at);
+    let refresh_in_s = idle_until.as_second().saturating_sub(now.as_second());
+    Ok(Pair {
+        access,
+        refresh,
+        session: session.id,
+        expires_in_s,
+        refresh_in_s: u64::try_from(refresh_in_s).unwrap_or(0),
+        limited,
+        slug: None,
+    })
 }
 
 pub(crate) fn issuer(deps: &Deps) -> Issuer {
@@ -188,6 +192,7 @@ pub(super) async fn refresh(
     deps.by_address.take(&address)?;
     let refused = || Error::from(SessionError::InvalidRefreshToken);
     let hash = model::refresh_hash(token).ok_or_else(refused)?;
+    deps.by_account.take(&format!("refresh {}", crypto::to_hex(&hash)))?;
     sightings::flush(deps).await?;
     let now = deps.ambient.now();
     let mut tx = deps.db.platform(ctx).await?;
@@ -262,6 +267,31 @@ pub(crate) async fn logout(deps: &Deps, ctx: &PlatformCtx, claims: &Claims) -> R
     end(deps, tx, Some(claims.session), Some(id), person, reason).await.map(drop)
 }
 
+/// Ends the session of a token that its holder wants nobody to use any more (RFC 7009). A token
+/// that is not known is nobody's loss.
+pub(super) async fn revoke_token(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    token: &Secret,
+    peer: Peer,
+) -> Result<(), Error> {
+    deps.by_address.take(&peer.network().0.to_string())?;
+    if let Some(hash) = model::refresh_hash(token) {
+        let mut tx = deps.db.platform(ctx).await?;
+        let found = store::lock_by_token(&mut tx, &hash).await?;
+        if let Some((Some(session), id, _)) = found {
+            let person = session.standing.person;
+            end(deps, tx, Some(id), None, person, EndReason::Revoked).await?;
+        }
+        return Ok(());
+    }
+    match authentication::verify(deps, token).await {
+        Ok(claims) => logout(deps, ctx, &claims).await,
+        Err(Error::Token(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Ends one of the person's sessions.
 pub(super) async fn revoke(
     deps: &Deps,
@@ -303,6 +333,47 @@ pub(super) async fn list(
     Ok(Page::cut(rows, limit, |session| session.id))
 }
 
+fn realm_of(person: Person) -> Uuid {
+    person.tenant().map_or(PLATFORM, TypedId::uuid)
+}
+
+/// Who the caller is now, with their address; `None` if they may not sign in any more.
+pub(crate) async fn locate(tx: &mut PlatformTx, claims: &Claims) -> Result<Option<Located>, Error> {
+    Ok(match claims.subject {
+        Subject::User { tenant, user, .. } => accounts_store::find_user(tx, tenant, user).await?,
+        Subject::Operator(_) | Subject::Staff { .. } => {
+            match store::find_account(tx, claims.session).await? {
+                Some((account, _)) => accounts_store::find_in_realm(tx, account, PLATFORM).await?,
+                None => None,
+            }
+        }
+    })
+}
+
+/// Compares with the person's present password and gives their address. Whoever has no password,
+/// because another one vouches for them, need not show one and gets nothing.
+pub(crate) async fn check_password(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    standing: &Standing,
+    current: Option<&Secret>,
+) -> Result<Option<String>, Error> {
+    let name = standing.person.uuid().to_string();
+    deps.by_account.take(&name)?;
+    let found = {
+        let mut tx = deps.db.platform_read(ctx).await?;
+        let realm = realm_of(standing.person);
+        accounts_store::find_credential(&mut tx, standing.account, realm).await?
+    };
+    let Some((email, hash)) = found else { return Ok(None) };
+    let current = current.ok_or(SessionError::WrongPassword)?;
+    if deps.hasher.find_matches(&email, current, &[&hash]).await?.is_empty() {
+        return Err(SessionError::WrongPassword.into());
+    }
+    deps.by_account.put_back(&name);
+    Ok(Some(email))
+}
+
 /// Changes the person's own password. Every session of theirs in this tenant ends; a new one
 /// begins, so that whoever knows the password stays signed in and whoever only had a token does
 /// not.
@@ -314,30 +385,25 @@ pub(super) async fn change_password(
     new: Secret,
 ) -> Result<Pair, Error> {
     let (person, id) = person_of(claims.subject);
-    let realm = person.tenant().map_or(PLATFORM, TypedId::uuid);
-    let name = id.to_string();
-    deps.by_account.take(&name)?;
-    let (account, email, hash) = {
+    let (account, origin) = {
         let mut tx = deps.db.platform_read(ctx).await?;
-        let account = store::find_account(&mut tx, claims.session).await?;
-        let account = account.ok_or(SessionError::NotFound)?;
-        let found = accounts_store::find_credential(&mut tx, account, realm).await?;
-        let (email, hash) = found.ok_or(SessionError::WrongPassword)?;
-        (account, email, hash)
+        store::find_account(&mut tx, claims.session).await?.ok_or(SessionError::NotFound)?
     };
-    if deps.hasher.find_matches(&email, &current, &[&hash]).await?.is_empty() {
-        return Err(SessionError::WrongPassword.into());
-    }
-    deps.by_account.put_back(&name);
+    let realm = realm_of(person);
+    let standing = Standing { account, person, uv: claims.uv, era: 0 };
+    let email = check_password(deps, ctx, &standing, Some(&current)).await?;
+    let email = email.ok_or(SessionError::WrongPassword)?;
     passwords::model::check(&new, &[&email], "/new_password")?;
     let hash = deps.hasher.hash(&email, &new).await?;
     let mut tx = deps.db.platform(ctx).await?;
     let now = deps.ambient.now();
-    let bumped = accounts_store::change_password(&mut tx, account, realm, &hash, now).await?;
-    let Bumped { uv, era } = bumped.ok_or(SessionError::WrongPassword)?;
+    let bumped = accounts_store::change_password(&mut tx, account, realm, &hash, now, None);
+    let Bumped { uv, era } = bumped.await?.ok_or(SessionError::WrongPassword)?;
     let ended = store::end(&mut tx, None, Some(id), EndReason::Password, now).await?;
     revocations::store::raise_person(&mut tx, person.tenant(), id, uv).await?;
-    let pair = begin(deps, &mut tx, Standing { account, person, uv, era }, None).await?;
+    let standing = Standing { account, person, uv, era };
+    let pair = begin(deps, &mut tx, standing, origin).await?;
+    letters::service::write(deps, &mut tx, Kind::PasswordChanged, &standing).await?;
     let detail = json!({"sessions_ended": ended.len()});
     tx.audit(Audit::new("password.changed", "account", account).with(detail));
     tx.commit().await?;
@@ -347,7 +413,7 @@ pub(super) async fn change_password(
 
 /// Who the caller is, as they may know it.
 pub(super) enum Me {
-    User { user: users::model::User, slug: Option<String> },
+    User { user: users::model::User, slug: Option<String>, belongings: Vec<Belonging> },
     ApiKey { id: misy_core::ApiKeyId, name: String, slug: Option<String> },
     Operator { id: misy_core::OperatorId, email: String },
 }
@@ -359,7 +425,9 @@ pub(super) async fn me_in_tenant(deps: &Deps, ctx: &Ctx) -> Result<Me, Error> {
     match ctx.actor() {
         Actor::User(id) | Actor::Impersonator { user: id, .. } => {
             let user = users::store::find(&mut tx, id).await?;
-            Ok(Me::User { user: user.ok_or(SessionError::NotFound)?, slug })
+            let user = user.ok_or(SessionError::NotFound)?;
+            let belongings = belongings(deps, ctx, user.id).await?;
+            Ok(Me::User { user, slug, belongings })
         }
         Actor::ApiKey(id) => {
             let key = crate::api_keys::store::find(&mut tx, id).await?;
@@ -368,6 +436,13 @@ pub(super) async fn me_in_tenant(deps: &Deps, ctx: &Ctx) -> Result<Me, Error> {
         }
         Actor::Operator(_) | Actor::Channel | Actor::System => Err(SessionError::NotFound.into()),
     }
+}
+
+/// Every tenant of a person who showed that the address is theirs. Beyond this tenant, so it is
+/// read by the program itself, and is the person's own.
+async fn belongings(deps: &Deps, ctx: &Ctx, user: UserId) -> Result<Vec<Belonging>, Error> {
+    let mut tx = deps.db.platform_read(&deps.system).await?;
+    Ok(accounts_store::list_belongings(&mut tx, ctx.tenant(), user).await?)
 }
 
 /// The caller on the platform.
@@ -387,6 +462,7 @@ pub(super) async fn sweep(deps: &Deps, ctx: &PlatformCtx) -> Result<(), Error> {
     let before = Timestamp::from_second(now.as_second() - KEPT_S).unwrap_or(now);
     let mut tx = deps.db.platform(ctx).await?;
     store::sweep(&mut tx, before).await?;
+    letters::store::sweep(&mut tx, before).await?;
     revocations::store::sweep(&mut tx, deps.revocations.keep_from()).await?;
     accounts_store::sweep_unused(&mut tx).await?;
     tx.commit().await?;

@@ -5,14 +5,17 @@ use misy_core::{SessionId, TenantId, Timestamp};
 use misy_store::{Error, PlatformTx, Row};
 use uuid::Uuid;
 
-use super::model::{EndReason, NewRefreshToken, RefreshToken, Session};
+use super::model::{
+    CHALLENGE_TRIES, Challenge, EndReason, Method, NewRefreshToken, Origin, RefreshToken, Session,
+};
 use crate::accounts::model::{Person, Standing};
 use crate::accounts::store::standing;
+use crate::exchanges::model::Reach;
 
 const INSERT: &str = "
     insert into sessions (id, account_id, tenant_id, user_id, operator_id, sv, era, device,
-        created_at, used_at, idle_until, expires_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11)";
+        created_at, used_at, idle_until, expires_at, method, address, second_factor_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13, $14)";
 
 /// Begins a session.
 pub(super) async fn insert(tx: &mut PlatformTx, session: &Session) -> Result<(), Error> {
@@ -29,10 +32,13 @@ pub(super) async fn insert(tx: &mut PlatformTx, session: &Session) -> Result<(),
             &operator,
             &session.sv,
             &era,
-            &session.device,
+            &session.origin.device,
             &session.created_at,
             &session.idle_until,
             &session.expires_at,
+            &session.origin.method.slug(),
+            &session.origin.address,
+            &session.origin.second_factor_at,
         ],
     )
     .await
@@ -64,7 +70,8 @@ pub(super) async fn insert_token(
 }
 
 const LOCK_BY_TOKEN: &str = "
-    select s.id, s.sv, s.device, s.created_at, s.used_at, s.idle_until, s.expires_at,
+    select s.id, s.sv, s.device, s.method, s.address, s.second_factor_at, s.created_at,
+           s.used_at, s.idle_until, s.expires_at,
            s.account_id, s.tenant_id, m.user_id, m.role, o.id as operator_id,
            o.role as operator_role, coalesce(m.uv, o.uv, 0) as uv, s.era, t.hash,
            t.spent_at is not null as spent, t.superseded_at is not null as superseded,
@@ -115,12 +122,22 @@ fn read(row: &Row) -> Result<Option<Session>, Error> {
         id: SessionId::from_uuid(row.get("id")),
         standing,
         sv: row.get("sv"),
-        device: row.get("device"),
+        origin: origin(row)?,
         created_at: row.get("created_at"),
         used_at: row.get("used_at"),
         idle_until: row.get("idle_until"),
         expires_at: row.get("expires_at"),
     }))
+}
+
+fn origin(row: &Row) -> Result<Origin, Error> {
+    let method: &str = row.get("method");
+    Ok(Origin {
+        method: Method::from_slug(method).ok_or(Error::Corrupt { column: "method" })?,
+        device: row.get("device"),
+        address: row.get("address"),
+        second_factor_at: row.get("second_factor_at"),
+    })
 }
 
 const SPEND: &str = "
@@ -150,7 +167,7 @@ const END: &str = "
     returning id, sv";
 
 /// Ends one session or all of a person, or one if it is of the person. Gives what is dead now.
-pub(super) async fn end(
+pub(crate) async fn end(
     tx: &mut PlatformTx,
     session: Option<SessionId>,
     person: Option<Uuid>,
@@ -177,29 +194,100 @@ pub(super) async fn end_many(
     Ok(rows.iter().map(|row| (row.get("id"), row.get("sv"))).collect())
 }
 
-const ACCOUNT: &str = "select account_id from sessions where id = $1";
+const ACCOUNT: &str = "
+    select account_id, method, device, address, second_factor_at from sessions where id = $1";
 
-/// The account of a session.
-pub(super) async fn find_account(
+/// The account of a session, and where it comes from.
+pub(crate) async fn find_account(
     tx: &mut PlatformTx,
     session: SessionId,
-) -> Result<Option<Uuid>, Error> {
-    let row = tx.query_opt(ACCOUNT, &[&session.uuid()]).await?;
-    Ok(row.map(|row| row.get("account_id")))
+) -> Result<Option<(Uuid, Origin)>, Error> {
+    let Some(row) = tx.query_opt(ACCOUNT, &[&session.uuid()]).await? else { return Ok(None) };
+    Ok(Some((row.get("account_id"), origin(&row)?)))
+}
+
+const MARK: &str = "update sessions set second_factor_at = $2 where id = $1";
+
+/// Notes that a second factor was shown in a session.
+pub(crate) async fn mark_second_factor(
+    tx: &mut PlatformTx,
+    session: SessionId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    tx.execute(MARK, &[&session.uuid(), &now]).await.map(drop)
+}
+
+const INSERT_CHALLENGE: &str = "
+    insert into sign_in_challenges (hash, account_id, realm, device, address, expires_at,
+        reach_tenants, reach_proofs)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+/// Begins to wait for a second factor.
+pub(super) async fn insert_challenge(
+    tx: &mut PlatformTx,
+    challenge: &Challenge,
+) -> Result<(), Error> {
+    let Challenge { hash, account, realm, device, address, reach, expires_at } = challenge;
+    let (tenants, proofs): (Vec<Uuid>, Vec<&[u8]>) =
+        reach.iter().map(|(tenant, proof)| (tenant.uuid(), proof.as_slice())).unzip();
+    tx.execute(
+        INSERT_CHALLENGE,
+        &[hash, account, realm, device, address, expires_at, &tenants, &proofs],
+    )
+    .await
+    .map(drop)
+}
+
+const TRY_CHALLENGE: &str = "
+    update sign_in_challenges set tries = tries + 1
+    where hash = $1 and expires_at > $2 and tries < $3
+    returning *";
+
+/// Counts one try at a challenge that is not over. It stays locked until the transaction ends.
+pub(super) async fn try_challenge(
+    tx: &mut PlatformTx,
+    hash: &[u8],
+    now: Timestamp,
+) -> Result<Option<Challenge>, Error> {
+    let row = tx.query_opt(TRY_CHALLENGE, &[&hash, &now, &CHALLENGE_TRIES]).await?;
+    Ok(row.map(|row| Challenge {
+        hash: row.get("hash"),
+        account: row.get("account_id"),
+        realm: row.get("realm"),
+        device: row.get("device"),
+        address: row.get("address"),
+        reach: reach(&row),
+        expires_at: row.get("expires_at"),
+    }))
+}
+
+fn reach(row: &Row) -> Reach {
+    let (tenants, proofs): (Vec<Uuid>, Vec<Vec<u8>>) =
+        (row.get("reach_tenants"), row.get("reach_proofs"));
+    tenants.into_iter().map(TenantId::from_uuid).zip(proofs).collect()
+}
+
+const DELETE_CHALLENGE: &str = "delete from sign_in_challenges where hash = $1";
+
+/// Ends a challenge that was answered. Says whether it was still there: of two answers at once one
+/// counts.
+pub(super) async fn delete_challenge(tx: &mut PlatformTx, hash: &[u8]) -> Result<bool, Error> {
+    Ok(tx.execute(DELETE_CHALLENGE, &[&hash]).await? == 1)
 }
 
 /// A session as its person sees it.
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) id: SessionId,
-    pub(crate) device: Option<String>,
+    pub(crate) origin: Origin,
     pub(crate) created_at: Timestamp,
     pub(crate) used_at: Timestamp,
     pub(crate) expires_at: Timestamp,
 }
 
 const LIST: &str = "
-    select id, device, created_at, used_at, idle_until from sessions
+    select id, device, method, address, second_factor_at, created_at, used_at, idle_until
+    from sessions
     where (user_id = $1 or operator_id = $1) and ended_at is null and idle_until > $2
       and ($3::uuid is null or id > $3)
     order by id limit $4";
@@ -213,14 +301,16 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Listed>, Error> {
     let rows = tx.query(LIST, &[&person, &now, &after, &limit]).await?;
-    let listed = |row: &Row| Listed {
-        id: SessionId::from_uuid(row.get("id")),
-        device: row.get("device"),
-        created_at: row.get("created_at"),
-        used_at: row.get("used_at"),
-        expires_at: row.get("idle_until"),
+    let listed = |row: &Row| {
+        Ok(Listed {
+            id: SessionId::from_uuid(row.get("id")),
+            origin: origin(row)?,
+            created_at: row.get("created_at"),
+            used_at: row.get("used_at"),
+            expires_at: row.get("idle_until"),
+        })
     };
-    Ok(rows.iter().map(listed).collect())
+    rows.iter().map(listed).collect()
 }
 
 const NOTE_USED: &str = "
@@ -242,10 +332,12 @@ const SWEEP: &str = "
 const SWEEP_TOKENS: &str = "
     delete from refresh_tokens where hash in (
         select hash from refresh_tokens where spent_at < $1 limit 20000)";
+const SWEEP_CHALLENGES: &str = "delete from sign_in_challenges where expires_at < $1";
 
 /// Removes sessions that were over, and refresh tokens that were spent, before this time.
 pub(super) async fn sweep(tx: &mut PlatformTx, before: Timestamp) -> Result<u64, Error> {
     let sessions = tx.execute(SWEEP, &[&before]).await?;
+    tx.execute(SWEEP_CHALLENGES, &[&before]).await?;
     Ok(sessions + tx.execute(SWEEP_TOKENS, &[&before]).await?)
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use garde::Validate;
 use misy_core::{Personal, Role, Secret, SsoConnectionId, UserId};
-use misy_web::{Anyone, PathId, Peer, Problem, Tenant, Valid};
+use misy_web::{Anyone, MayUseCookies, PathId, Peer, Problem, Tenant, Valid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::model::{Assertion, Refusal, Who, Yield};
 use super::service;
 use crate::oidc::service::Check;
-use crate::sessions::http::{SignedIn, TokenPair, device_of, handed_out};
+use crate::sessions::http::{Form, SignedIn, TokenPair, device_of, handed_out};
 use crate::sso_connections::model::Kind;
 use crate::{Deps, oidc, sso_connections};
 
@@ -77,23 +77,29 @@ struct ExchangeSsoCode {
     /// The verifier of the `code_challenge` that the login was begun with.
     #[schema(value_type = Option<String>, format = Password, max_length = 256)]
     code_verifier: Option<Secret>,
+    /// How the session is kept; as tokens, if nothing is said.
+    #[schema(nullable = false)]
+    session: Option<Form>,
 }
 
 /// Exchanges the code that a sign-in through an identity provider ended with for a pair of tokens.
 /// It works once, within a minute, and only for whoever began the sign-in.
 #[utoipa::path(post, path = "/v1/auth/sso/exchange", tag = "single sign-on", security(()),
     request_body = ExchangeSsoCode,
-    responses((status = 200, description = "signed in", body = TokenPair)))]
+    responses((status = 200, description = "signed in", body = TokenPair),
+        (status = 403, description = "A page of a stranger asks for cookies.")))]
 async fn exchange(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,
     peer: Peer,
+    page: MayUseCookies,
     headers: HeaderMap,
     Valid(body): Valid<ExchangeSsoCode>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let (code, verifier) = (&body.code, body.code_verifier.as_ref());
+    let form = body.session.unwrap_or_default().check(page)?;
     let device = device_of(&headers);
-    Ok(handed_out(service::exchange(&deps, &ctx, code, verifier, device, peer).await?))
+    Ok(handed_out(service::exchange(&deps, &ctx, code, verifier, device, peer).await?, form))
 }
 
 /// A sign-in as it might come.

@@ -2,12 +2,13 @@
 //! test of a connection and the login itself decide by the same lines.
 
 use misy_core::id::TypedId;
-use misy_core::{Code, Public, Role, Secret, SsoConnectionId, Timestamp, crypto, id};
+use misy_core::{Code, Grants, Public, Role, Secret, SsoConnectionId, Timestamp, crypto, id};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::accounts::Email;
+use crate::roles::model::within;
 use crate::sso_connections::model::{Attributes, Rules};
 use crate::users::model::{Status, User};
 
@@ -67,6 +68,20 @@ impl Assertion {
     }
 }
 
+/// Ways to prove something else than knowledge, by their names in RFC 8176 section 2.
+const POSSESSIONS: [&str; 11] =
+    ["face", "fpt", "hwk", "iris", "otp", "pop", "retina", "sc", "sms", "swk", "tel"];
+
+impl Assertion {
+    /// Whether the provider says that it saw a second factor: `mfa`, or something that is known and
+    /// something else. A provider that says nothing saw none.
+    pub(crate) fn saw_second_factor(&self) -> bool {
+        let says = |name: &str| self.amr.iter().any(|one| one == name);
+        let knowledge = ["pwd", "pin", "kba"].into_iter().any(says);
+        says("mfa") || knowledge && POSSESSIONS.into_iter().any(says)
+    }
+}
+
 /// A text or a list of texts; empty and overlong ones are left out.
 fn texts(value: &Value) -> Vec<String> {
     let good = |text: &&str| !text.is_empty() && text.len() <= TEXT_BYTES_MAX;
@@ -89,6 +104,8 @@ pub(crate) struct Known {
     pub(crate) linked: Option<User>,
     /// Who has the address.
     pub(crate) by_email: Option<User>,
+    /// What the tenant's own role of that person grants.
+    pub(crate) own: Option<Grants>,
     /// Whether the address's domain is verified as this tenant's.
     pub(crate) domain_verified: bool,
     /// Whether the connection is switched on.
@@ -199,7 +216,7 @@ pub(crate) fn yields(rules: &Rules, assertion: &Assertion, known: Known) -> Resu
         return Err(Refusal::NoSubject);
     }
     let (mapped, groups) = mapped(rules, assertion);
-    let Known { linked, by_email, domain_verified, .. } = known;
+    let Known { linked, by_email, own, domain_verified, .. } = known;
     let who = match (linked, by_email) {
         (Some(user), _) => Who::Linked(user),
         (None, Some(_)) if !assertion.email_verified => return Err(Refusal::EmailNotVerified),
@@ -209,7 +226,7 @@ pub(crate) fn yields(rules: &Rules, assertion: &Assertion, known: Known) -> Resu
     };
     let role = match &who {
         Who::Linked(user) | Who::Found(user) => {
-            admit(rules, user)?;
+            admit(rules, user, own)?;
             // Without a mapping the role is what administrators here made it.
             if rules.role_mapping.is_empty() { Some(user.role) } else { mapped }
         }
@@ -219,11 +236,12 @@ pub(crate) fn yields(rules: &Rules, assertion: &Assertion, known: Known) -> Resu
     Ok(Yield { who, role, groups })
 }
 
-fn admit(rules: &Rules, user: &User) -> Result<(), Refusal> {
+fn admit(rules: &Rules, user: &User, own: Option<Grants>) -> Result<(), Refusal> {
     if user.status == Status::Disabled {
         return Err(Refusal::UserDisabled);
     }
-    if user.role > rules.role_ceiling { Err(Refusal::AboveCeiling) } else { Ok(()) }
+    let beyond = own.is_some_and(|own| within(rules.role_ceiling.grants(), own).is_err());
+    if beyond || user.role > rules.role_ceiling { Err(Refusal::AboveCeiling) } else { Ok(()) }
 }
 
 fn newcomer(rules: &Rules, assertion: &Assertion) -> Result<Who, Refusal> {

@@ -19,12 +19,13 @@ use super::model::{
 };
 use super::store;
 use crate::oidc::service::Providers;
-use crate::sessions::model::Pair;
+use crate::sessions::model::{Error as SessionError, Method, Pair};
+use crate::sessions::service::Opening;
 use crate::sso_connections::model::{Connection, Error as ConnectionError, Kind, Status};
 use crate::sso_connections::{self as connections, service::find_for_visitor};
 use crate::tokens::Claims;
 use crate::users::model::{Status as UserStatus, User};
-use crate::{Deps, Error as Failure, accounts, oidc, revocations, sessions, users};
+use crate::{Deps, Error as Failure, accounts, oidc, revocations, roles, sessions, users};
 
 /// What reaches beyond this room: ways out and tenants' keys.
 pub struct Outside {
@@ -234,6 +235,7 @@ async fn enter(
         subject: &assertion.subject,
         session_index: assertion.session_index.as_deref(),
         id_token: sealed.as_deref(),
+        second_factor: assertion.saw_second_factor(),
         code_hash: &crypto::sha256(&secret),
         expires_at: later(now, CODE_S),
     };
@@ -284,7 +286,18 @@ async fn known(
         ),
         None => (None, false),
     };
-    Ok(Known { linked, by_email, domain_verified, enabled: connection.status == Status::Enabled })
+    let own_role = linked.as_ref().or(by_email.as_ref()).and_then(|user| user.own_role.as_deref());
+    let own = match own_role {
+        Some(slug) => Some(roles::store::book(tx).await?.grants(slug)),
+        None => None,
+    };
+    Ok(Known {
+        linked,
+        by_email,
+        own,
+        domain_verified,
+        enabled: connection.status == Status::Enabled,
+    })
 }
 
 /// Makes it so. A new role ends the validity of the person's access tokens.
@@ -325,6 +338,7 @@ async fn add(
         email: Personal(email.as_str().to_owned()),
         name: Personal(name),
         role,
+        own_role: None,
         status: UserStatus::Active,
         version: 1,
         created_at: now,
@@ -348,7 +362,7 @@ pub(super) async fn exchange(
     let address = peer.network().0.to_string();
     deps.by_address.take(&address)?;
     let (connection, code_hash) = model::read_code(code).ok_or(Error::InvalidCode)?;
-    let (inside, tenant) = tenant_of(deps, ctx, connection).await?;
+    let (inside, kind) = tenant_of(deps, ctx, connection).await?;
     let now = deps.ambient.now();
     let mut tx = deps.db.tenant(&inside).await?;
     let redeemed = store::redeem(&mut tx, connection, &code_hash, now).await?;
@@ -358,11 +372,21 @@ pub(super) async fn exchange(
     if redeemed.challenge.is_some() && redeemed.challenge != proved {
         return Err(Error::InvalidCode.into());
     }
-    let mut tx = deps.db.platform_read(ctx).await?;
-    let standing = store::find_standing(&mut tx, tenant, redeemed.user).await?;
-    drop(tx);
-    let pair = sessions::service::open(deps, ctx, standing.ok_or(Error::InvalidCode)?, device);
-    let pair = pair.await?;
+    let opening = Opening {
+        tenant: inside.tenant(),
+        user: redeemed.user,
+        method: match kind {
+            Kind::Oidc => Method::Oidc,
+            Kind::Saml => Method::Saml,
+        },
+        second_factor: redeemed.second_factor,
+        device,
+        peer,
+    };
+    let pair = sessions::service::open(deps, ctx, opening).await.map_err(|error| match error {
+        Failure::Session(SessionError::InvalidLogin) => Error::InvalidCode.into(),
+        error => error,
+    })?;
     let session = store::Arrived {
         id: pair.session,
         connection,
@@ -374,23 +398,19 @@ pub(super) async fn exchange(
     };
     let mut tx = deps.db.tenant(&inside).await?;
     store::insert_session(&mut tx, &session, now).await?;
-    let slug = accounts::store::find_slug(&mut tx).await?;
     tx.commit().await?;
     deps.by_address.put_back(&address);
-    Ok(Pair { slug, ..pair })
+    Ok(pair)
 }
 
 async fn tenant_of(
     deps: &Deps,
     ctx: &PlatformCtx,
     connection: SsoConnectionId,
-) -> Result<(Ctx, misy_core::TenantId), Failure> {
+) -> Result<(Ctx, Kind), Failure> {
     for kind in [Kind::Oidc, Kind::Saml] {
         match find_for_visitor(deps, ctx, connection, kind).await {
-            Ok((inside, _)) => {
-                let tenant = inside.tenant();
-                return Ok((inside, tenant));
-            }
+            Ok((inside, _)) => return Ok((inside, kind)),
             Err(Failure::SsoConnection(ConnectionError::NotFound)) => {}
             Err(error) => return Err(error),
         }

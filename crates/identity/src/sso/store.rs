@@ -2,13 +2,11 @@
 //! that came from a provider's.
 
 use misy_core::id::TypedId;
-use misy_core::{SessionId, SsoConnectionId, TenantId, Timestamp, UserId};
-use misy_store::{Error, PlatformTx, Row, TenantTx};
+use misy_core::{SessionId, SsoConnectionId, Timestamp, UserId};
+use misy_store::{Error, Row, TenantTx};
 use uuid::Uuid;
 
 use super::model::Login;
-use crate::accounts::model::Standing;
-use crate::accounts::store::standing;
 
 /// A login to be noted.
 pub(super) struct NewLogin<'a> {
@@ -89,6 +87,8 @@ pub(super) struct Entry<'a> {
     pub(super) session_index: Option<&'a str>,
     /// Sealed.
     pub(super) id_token: Option<&'a [u8]>,
+    /// Whether the provider saw one.
+    pub(super) second_factor: bool,
     pub(super) code_hash: &'a [u8],
     pub(super) expires_at: Timestamp,
 }
@@ -96,7 +96,7 @@ pub(super) struct Entry<'a> {
 const ENTER: &str = "
     update sso_logins
     set status = 'entered', user_id = $3, subject = $4, session_index = $5, id_token = $6,
-        code_hash = $7, expires_at = $8
+        code_hash = $7, expires_at = $8, second_factor = $9
     where tenant_id = $1 and id = $2 and status = 'taken'";
 
 /// Notes who a login let in and the code that stands for it.
@@ -113,6 +113,7 @@ pub(super) async fn enter(tx: &mut TenantTx, login: Uuid, entry: &Entry<'_>) -> 
             &entry.id_token,
             &entry.code_hash,
             &entry.expires_at,
+            &entry.second_factor,
         ],
     )
     .await
@@ -124,6 +125,7 @@ pub(super) struct Redeemed {
     pub(super) subject: String,
     pub(super) session_index: Option<String>,
     pub(super) id_token: Option<Vec<u8>>,
+    pub(super) second_factor: bool,
     pub(super) challenge: Option<String>,
 }
 
@@ -131,7 +133,7 @@ const REDEEM: &str = "
     update sso_logins set status = 'redeemed'
     where tenant_id = $1 and connection_id = $2 and code_hash = $3 and status = 'entered'
       and expires_at > $4
-    returning user_id, subject, session_index, id_token, challenge";
+    returning user_id, subject, session_index, id_token, second_factor, challenge";
 
 /// Redeems a code; it can be redeemed once.
 pub(super) async fn redeem(
@@ -147,6 +149,7 @@ pub(super) async fn redeem(
         subject: row.get("subject"),
         session_index: row.get("session_index"),
         id_token: row.get("id_token"),
+        second_factor: row.get("second_factor"),
         challenge: row.get("challenge"),
     }))
 }
@@ -192,21 +195,6 @@ pub(super) async fn is_domain_verified(tx: &mut TenantTx, domain: &str) -> Resul
     let tenant = tx.tenant();
     let row = tx.query_opt(DOMAIN_VERIFIED, &[&tenant, &domain]).await?;
     Ok(row.is_some_and(|row| row.get("verified")))
-}
-
-const FIND_STANDING: &str = "
-    select m.account_id, m.tenant_id, m.user_id, m.role, m.uv, m.era, null::uuid as operator_id
-    from memberships m join accounts a on a.id = m.account_id and a.status = 'active'
-    where m.tenant_id = $1 and m.user_id = $2 and m.status = 'active'";
-
-/// A person of a tenant as sessions know them, if they may sign in.
-pub(crate) async fn find_standing(
-    tx: &mut PlatformTx,
-    tenant: TenantId,
-    user: UserId,
-) -> Result<Option<Standing>, Error> {
-    let row = tx.query_opt(FIND_STANDING, &[&tenant.uuid(), &user.uuid()]).await?;
-    Ok(row.as_ref().map(standing).transpose()?.flatten())
 }
 
 /// A session of ours and the provider's that it came from.

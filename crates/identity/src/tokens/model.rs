@@ -4,6 +4,7 @@
 //! and never chooses anything. `kid` only looks up a key in a table.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use misy_core::id::TypedId;
 use misy_core::{
     Code, OperatorId, Public, Role, SessionId, TenantId, Timestamp, UserId, crypto, id,
 };
@@ -70,6 +71,16 @@ pub enum Subject {
     },
 }
 
+impl Subject {
+    /// The id of the person, of whichever kind.
+    pub(crate) fn uuid(self) -> Uuid {
+        match self {
+            Self::User { user, .. } => user.uuid(),
+            Self::Operator(operator) | Self::Staff { operator, .. } => operator.uuid(),
+        }
+    }
+}
+
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
@@ -81,6 +92,8 @@ pub struct Claims {
     pub sv: i64,
     /// The user's version; tokens below the revoked minimum die.
     pub uv: i64,
+    /// Whether it lets do nothing but show or set up a second factor, which its role needs.
+    pub limited: bool,
     /// Its own id (`jti`).
     pub id: Uuid,
     /// When it was issued, in whole seconds.
@@ -113,6 +126,8 @@ struct Wire {
     sid: SessionId,
     sv: i64,
     uv: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    lim: bool,
     jti: String,
     iat: i64,
     nbf: i64,
@@ -202,6 +217,7 @@ impl Wire {
             sid: claims.session,
             sv: claims.sv,
             uv: claims.uv,
+            lim: claims.limited,
             jti: id::encode(claims.id),
             iat,
             nbf: iat,
@@ -228,6 +244,7 @@ impl Wire {
             session: self.sid,
             sv: self.sv,
             uv: self.uv,
+            limited: self.lim,
             id: id::decode(&self.jti)?,
             issued_at: Timestamp::from_second(self.iat).ok()?,
             expires_at: Timestamp::from_second(self.exp).ok()?,

@@ -72,7 +72,7 @@ struct CreateUser {
     /// The slug of a built-in role or one of the tenant's own.
     #[schema(max_length = 50, pattern = "^[a-z][a-z0-9_]*$", example = "agent")]
     role: String,
-    /// Opens this tenant and nothing else. Invitations, which need none, are still to come.
+    /// Opens this tenant and nothing else. Without one the person is invited by mail to choose one.
     #[schema(value_type = Option<String>, format = Password, max_length = 256)]
     password: Option<Secret>,
 }

@@ -59,7 +59,8 @@ impl User {
         self.own_role.as_deref().unwrap_or(self.role.slug())
     }
 
-    fn assigned(&self) -> Assigned {
+    /// The role that they have.
+    pub(crate) fn assigned(&self) -> Assigned {
         Assigned { base: self.role, own: self.own_role.clone() }
     }
 
@@ -76,22 +77,15 @@ pub(crate) struct NewUser {
     pub(crate) name: Personal<String>,
     /// The slug of a role.
     pub(crate) role: String,
-    /// Needed as long as nobody can be invited.
+    /// Without one they are invited to choose one.
     pub(crate) password: Option<Secret>,
 }
 
 impl NewUser {
-    /// The address and the password, or everything that is wrong with them.
-    pub(crate) fn credential(&self) -> Result<(Email, &Secret), Error> {
-        let email: Option<Email> = self.email.0.parse().ok();
-        let mut faults = Vec::new();
-        if email.is_none() {
-            faults.push(fault("/email", "has to be an e-mail address"));
-        }
-        if self.password.is_none() {
-            faults.push(fault("/password", "is missing: invitations are not possible yet"));
-        }
-        email.zip(self.password.as_ref()).ok_or(Error::Invalid(faults))
+    /// The address in its one form.
+    pub(crate) fn address(&self) -> Result<Email, Error> {
+        let wrong = || vec![fault("/email", "has to be an e-mail address")];
+        self.email.0.parse().map_err(|_| Error::Invalid(wrong()))
     }
 }
 

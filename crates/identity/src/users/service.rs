@@ -4,7 +4,7 @@ mod provision;
 
 use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
-use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, UserId};
+use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, Timestamp, UserId};
 use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
@@ -12,28 +12,49 @@ use serde_json::json;
 use super::model::{self, Change, Decided, Error as UserError, NewUser, Status, User};
 use super::store;
 use crate::accounts::{self, Email};
+use crate::letters::model::Letter;
 use crate::notices::model::Kind;
 use crate::revocations::model::NEVER;
 use crate::roles::model::{Assigned, RoleBook, within};
-use crate::{Deps, Error, notices, passwords, revocations};
+use crate::{Deps, Error, letters, notices, passwords, revocations, roles};
 
 pub use provision::{Provisioner, TABLES};
 
 /// Adds a person, with a password that opens this tenant and nothing else. An account with the same
 /// address in another tenant has no part in it, and the answer tells nothing of one.
 pub(super) async fn create(deps: &Deps, ctx: &Ctx, new: NewUser) -> Result<User, Error> {
+    add(deps, ctx, new).await.map(|(user, _)| user)
+}
+
+/// Adds a person; one without a password is sent an invitation, which is given as well.
+pub(crate) async fn add(
+    deps: &Deps,
+    ctx: &Ctx,
+    new: NewUser,
+) -> Result<(User, Option<Letter>), Error> {
     ctx.require(Permission::UserManage)?;
-    let (email, password) = new.credential()?;
-    passwords::model::check(password, &[email.as_str(), &new.name.0], "/password")?;
-    let hash = deps.hasher.hash(email.as_str(), password).await?;
+    let email = new.address()?;
+    let about = [email.as_str(), &new.name.0];
+    let hash = match &new.password {
+        Some(password) => {
+            passwords::model::check(password, &about, "/password")?;
+            Some(deps.hasher.hash(email.as_str(), password).await?)
+        }
+        None => None,
+    };
     let mut tx = deps.db.tenant(ctx).await?;
     let (role, book) = find_role(&mut tx, &new.role).await?;
     within(ctx.grants(), role.grants(&book))?;
-    let user = insert(&mut tx, &email, new.name, role, Some(&hash)).await?;
+    let user = insert(&mut tx, &email, new.name, role, hash.as_deref()).await?;
     tell(&mut tx, &user, &book, user.own_role.is_some()).await?;
-    tx.audit(Audit::new("user.created", "user", user.id).with(json!({"role": user.role_slug()})));
+    let detail = json!({"role": user.role_slug(), "status": user.status});
+    tx.audit(Audit::new("user.created", "user", user.id).with(detail));
+    let mut letter = None;
+    if hash.is_none() {
+        letter = Some(letters::service::invite(deps, &mut tx, user.account, user.id).await?);
+    }
     tx.commit().await?;
-    Ok(user)
+    Ok((user, letter))
 }
 
 /// What the slug of a role means, and the tenant's own roles if it is none of the built-in ones.
@@ -81,7 +102,7 @@ async fn insert(
     };
     store::insert(tx, &user).await.map_err(taken)?;
     if let Some(hash) = hash {
-        accounts::store::insert_credential(tx, account, hash).await?;
+        accounts::store::insert_credential(tx, account, hash, None).await?;
     }
     Ok(user)
 }
@@ -113,7 +134,7 @@ pub(super) async fn get(deps: &Deps, ctx: &Ctx, id: UserId) -> Result<User, Erro
 }
 
 /// The person as policies see them.
-fn about(user: &User) -> Resource {
+pub(crate) fn about(user: &User) -> Resource {
     Resource::new(Thing::User, user.id).text("role", user.role_slug())
 }
 
@@ -221,4 +242,20 @@ fn keep_an_owner(owners: &[UserId], leaving: UserId) -> Result<(), Error> {
         return Ok(());
     }
     Err(UserError::LastOwner.into())
+}
+
+/// Gives a person who was invited their password: they can sign in from now on.
+pub(crate) async fn activate(
+    tx: &mut TenantTx,
+    invited: User,
+    hash: &str,
+    proved: Option<Timestamp>,
+) -> Result<(), Error> {
+    accounts::store::insert_credential(tx, invited.account, hash, proved).await?;
+    let active = User { status: Status::Active, ..invited };
+    let now = tx.ambient().now();
+    store::update(tx, &active, now).await?;
+    store::update_membership(tx, &active, false).await?;
+    tx.audit(Audit::new("user.activated", "user", active.id));
+    Ok(())
 }

@@ -16,7 +16,9 @@ use misy_identity::attempts::Allowance;
 use misy_identity::{Bearers, Config, Deps, Email, Outside, Provisioner, ensure_operator};
 use misy_jobs::provision::{Owner, TenantSeed};
 use misy_jobs::sagas::take_alone;
+use misy_jobs::{Registry, Tally, Worker};
 use misy_store::{Db, DbRole, TenantKey, TenantTx, Vault};
+use misy_testkit::mail::Mailbox;
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{Kit, TenantDirectory};
 use serde_json::{Value, json};
@@ -92,6 +94,8 @@ pub(crate) struct House {
     pub(crate) db: Db,
     pub(crate) deps: Arc<Deps>,
     pub(crate) names: Names,
+    /// Where mails end.
+    pub(crate) mailbox: Arc<Mailbox>,
     router: Router,
 }
 
@@ -100,6 +104,7 @@ pub(crate) struct House {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) retry_after_s: Option<u32>,
+    pub(crate) cookies: Vec<String>,
     pub(crate) body: String,
 }
 
@@ -159,6 +164,8 @@ impl House {
         let root = Key::new([5; 32]);
         let names = Names::default();
         let deps = Deps::open(db.clone(), &root, platform_ctx(), config).await.expect("opens");
+        let mailbox = Arc::new(Mailbox::default());
+        let deps = deps.with_mailer(Arc::<Mailbox>::clone(&mailbox));
         let deps = Arc::new(deps.with_outside(outside(&db, &names, &root)));
         let kit = Kit::new(
             db.clone(),
@@ -168,7 +175,7 @@ impl House {
             misy_web::Config::default(),
         );
         let router = misy_web::app(misy_identity::router(&deps), kit);
-        Self { database, clock, db, deps, names, router }
+        Self { database, clock, db, deps, names, mailbox, router }
     }
 
     /// Every route, to be served on a socket.
@@ -222,10 +229,12 @@ impl House {
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after_s = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let cookies = response.headers().get_all(header::SET_COOKIE).iter();
+        let cookies = cookies.map(|it| it.to_str().expect("ASCII").to_owned()).collect();
         let status = response.status();
         let bytes = response.into_body().collect().await.expect("a body").to_bytes();
         let body = String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        Answer { status, retry_after_s, body }
+        Answer { status, retry_after_s, cookies, body }
     }
 
     /// Serves it on this machine until the test ends; gives the address.
@@ -284,6 +293,20 @@ impl House {
         let step = Provisioner(Arc::clone(&self.deps));
         let owner = ctx(seed.id, Role::Owner);
         take_alone(&self.db, &owner, &step, seed).await.expect("provisions");
+    }
+
+    /// Does all that waits to be done.
+    pub(crate) async fn work(&self) -> Tally {
+        let registry = misy_identity::jobs(Registry::new(), &self.deps);
+        let config = misy_jobs::Config::default();
+        let worker = Worker::new(self.db.clone(), registry, config, self.db.ambient().clone());
+        worker.run_until_idle().await.expect("the database is there")
+    }
+
+    /// The link in the newest mail to this address, after all mails were sent.
+    pub(crate) async fn link_to(&self, address: &str) -> String {
+        self.work().await;
+        self.mailbox.link_to(address).unwrap_or_else(|| panic!("no link was sent to {address}"))
     }
 
     /// Makes the first operator; gives the address and the password.

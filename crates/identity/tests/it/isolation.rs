@@ -3,7 +3,7 @@
 use misy_store::DbRole;
 use serde_json::json;
 
-use crate::house::House;
+use crate::house::{House, PASSWORD};
 
 #[tokio::test]
 async fn ids_of_another_tenant_answer_as_ids_of_nothing() {
@@ -50,7 +50,15 @@ async fn the_tenants_role_reads_no_account_session_or_key_of_signing() {
     let house = House::build().await;
     house.tenant("acme").await;
     house.owner("acme").await;
-    for table in ["accounts", "operators", "sessions", "refresh_tokens", "signing_keys"] {
+    let closed = [
+        "accounts",
+        "operators",
+        "sessions",
+        "refresh_tokens",
+        "signing_keys",
+        "sign_in_challenges",
+    ];
+    for table in closed {
         let read = house.as_role(DbRole::Tenant, &format!("select * from {table}")).await;
         assert_eq!(read, Err(format!("permission denied for table {table}")));
     }
@@ -90,6 +98,41 @@ async fn a_tenant_writes_no_directory_row_of_another() {
         house.db.tenant(&misy_testkit::ctx(acme, misy_core::Role::Owner)).await.expect("tx");
     let steal = "update memberships set role = 'owner' where tenant_id = $1";
     assert_eq!(tx.execute(steal, &[&bolt]).await.expect("runs"), 0);
+}
+
+#[tokio::test]
+async fn letters_factors_and_what_is_needed_are_each_tenants_own() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let bolt = house.tenant("bolt").await;
+    let bolt_id = misy_core::id::TypedId::uuid(bolt);
+    let acme = house.owner("acme").await;
+    let invited = json!({"email": "ana@people.example", "name": "Ana", "role": "agent"});
+    house.post("/v1/invitations", &acme, invited).await;
+    house.post("/v1/auth/mfa/totp", &acme, json!({"current_password": PASSWORD})).await;
+    let rule = Some(json!({"roles": ["agent"]}));
+    house.send("PUT", "/v1/auth/mfa/policy", Some(&acme), rule).await;
+    let tables =
+        [("letters", "id"), ("second_factors", "id"), ("second_factor_rules", "tenant_id")];
+    for (table, column) in tables {
+        assert_eq!(house.count(&format!("select count(*) from {table}")).await, 1, "{table}");
+        let nobody = house.as_role(DbRole::Tenant, &format!("select * from {table}")).await;
+        assert!(nobody.is_err_and(|text| text.contains("misy.tenant")), "{table}");
+        let ctx = misy_testkit::ctx(bolt, misy_core::Role::Owner);
+        let mut tx = house.db.tenant(&ctx).await.expect("tx");
+        let everything = format!("delete from {table} where {column} is not null");
+        let everything: &'static str = everything.leak();
+        assert_eq!(tx.execute(everything, &[]).await.expect("runs"), 0, "{table}");
+    }
+    let ctx = misy_testkit::ctx(bolt, misy_core::Role::Owner);
+    let mut tx = house.db.tenant(&ctx).await.expect("tx");
+    let forge = "insert into letters
+            (id, tenant_id, account_id, user_id, kind, nonce, created_at, expires_at)
+        select gen_random_uuid(), r.tenant_id, m.account_id, m.user_id, 'invitation', 'x', now(),
+            now() + '1 day'
+        from memberships m cross join (values (gen_random_uuid())) r (tenant_id)
+        where m.tenant_id = $1";
+    assert!(tx.execute(forge, &[&bolt_id]).await.is_err(), "not for another tenant");
 }
 
 #[tokio::test]

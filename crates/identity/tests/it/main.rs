@@ -2,12 +2,15 @@
 //! router.
 
 mod api_keys;
+mod asvs;
 mod browser;
+mod browsers;
 mod domains;
-mod exchanges;
 mod evaluations;
+mod exchanges;
 mod house;
 mod impersonations;
+mod invitations;
 mod isolation;
 mod liar;
 mod oidc;
@@ -17,11 +20,13 @@ mod operators;
 mod people;
 mod policies;
 mod provisioning;
+mod recovering;
 mod refreshing;
 mod revocation;
+mod roles;
 mod saml;
 mod scim;
-mod roles;
+mod second_factors;
 mod service_accounts;
 mod signing_in;
 mod signing_keys;

@@ -50,7 +50,7 @@ async fn every_fault_of_a_new_person_is_told() {
     assert_eq!(pointers(&answer), ["/name", "/role"]);
     let wrong = json!({"email": "nobody", "name": "Ana", "role": "agent"});
     let answer = house.post("/v1/users", &owner, wrong).await;
-    assert_eq!(pointers(&answer), ["/email", "/password"]);
+    assert_eq!(pointers(&answer), ["/email"]);
     let weak = json!({"email": "a@b.example", "name": "A", "role": "agent", "password": "short"});
     assert_eq!(pointers(&house.post("/v1/users", &owner, weak).await), ["/password"]);
     assert_eq!(

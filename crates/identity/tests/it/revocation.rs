@@ -254,3 +254,73 @@ async fn of_refreshes_and_a_sign_out_at_once_nothing_survives() {
         }
     }
 }
+
+/// What is done to somebody, and what they cannot do afterwards.
+async fn act(house: &House, owner: &str, id: &str, access: &str, what: &str) {
+    let path = format!("/v1/users/{id}");
+    let answer = match what {
+        "sign-out" => house.send("POST", "/v1/auth/logout", Some(access), None).await,
+        "everywhere" => house.send("DELETE", "/v1/auth/sessions", Some(access), None).await,
+        "password" => {
+            let body = json!({"current_password": PASSWORD, "new_password": "a new wise owl"});
+            house.post("/v1/auth/password", access, body).await
+        }
+        "role" => house.patch(&path, owner, json!({"role": "viewer"})).await,
+        "disabled" => house.patch(&path, owner, json!({"status": "disabled"})).await,
+        "removed" => house.delete(&path, owner).await,
+        "factor demanded" => {
+            let body = Some(json!({"roles": ["agent"]}));
+            house.send("PUT", "/v1/auth/mfa/policy", Some(owner), body).await
+        }
+        other => panic!("{other}"),
+    };
+    assert!(answer.status.is_success(), "{what}: {}", answer.body);
+}
+
+#[tokio::test]
+async fn whatever_ends_a_right_ends_it_in_another_process_with_its_next_look() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let other = house.second_process().await;
+    let owner = house.owner("acme").await;
+    let all =
+        ["sign-out", "everywhere", "password", "role", "disabled", "removed", "factor demanded"];
+    for what in all {
+        let email = format!("{}@acme.example", what.replace(' ', "-"));
+        let body = json!({"email": email, "name": "N", "role": "agent", "password": PASSWORD});
+        let made = house.post("/v1/users", &owner, body).await;
+        let access = house.sign_in(&email, PASSWORD).await.access;
+        assert!(other.lets_in(&access).await, "{what}");
+        act(&house, &owner, &made.text("id"), &access, what).await;
+        assert!(!house.lets_in(&access).await, "{what}: here at once");
+        // The server looks every 400 ms.
+        other.deps.tick().await.expect("the database is there");
+        assert!(!other.lets_in(&access).await, "{what}: there with the next look");
+        assert!(other.lets_in(&owner).await, "{what}: nobody else");
+    }
+}
+
+async fn revoke_token(house: &House, body: &str) -> u16 {
+    let request = axum::http::Request::post("/v1/auth/revoke")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(axum::body::Body::from(body.to_owned()));
+    house.answer(request.expect("a request")).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_by_whoever_holds_it_as_the_standard_says() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let one = house.sign_in("owner@acme.example", PASSWORD).await;
+    let two = house.sign_in("owner@acme.example", PASSWORD).await;
+    let hint = format!("token={}&token_type_hint=refresh_token", one.refresh);
+    assert_eq!(revoke_token(&house, &hint).await, 200);
+    assert!(!house.lets_in(&one.access).await && house.lets_in(&two.access).await);
+    assert_eq!(revoke_token(&house, &format!("token={}", two.access)).await, 200);
+    assert!(!house.lets_in(&two.access).await);
+    assert_eq!(house.try_refresh(&two.refresh).await.refusal().0, 401);
+    for unknown in ["token=x", "token=eyJ.e.y", &format!("token=mbr_{}", "A".repeat(43)), &hint] {
+        assert_eq!(revoke_token(&house, unknown).await, 200, "{unknown}");
+    }
+    assert!([400, 422].contains(&revoke_token(&house, "nothing=x").await));
+}

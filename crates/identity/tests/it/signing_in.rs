@@ -184,3 +184,35 @@ async fn a_tenant_that_one_is_not_in_is_answered_like_one_that_does_not_exist() 
     assert_eq!(foreign.without_instance(), into("none").await.without_instance());
     assert_eq!(into("acme").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_storm_of_a_thousand_wrong_passwords_holds_nobody_else_up() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let config = Config { hashing_concurrency: 1, hashing_queue: 30, ..generous() };
+    let house = House::with(config).await;
+    house.tenant("acme").await;
+    let owner = house.owner("acme").await;
+    let (over, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let tries = (0..1_000).map(async |n: u32| {
+        let answer = house.try_sign_in("owner@acme.example", &format!("wrong password {n}")).await;
+        match answer.status.as_u16() {
+            401 => {}
+            503 => drop(refused.fetch_add(1, Ordering::Relaxed)),
+            other => panic!("{other}: {}", answer.body),
+        }
+        over.fetch_add(1, Ordering::Relaxed);
+    });
+    let storm = futures_util::future::join_all(tries);
+    let others = async {
+        for _ in 0..10 {
+            let answer = house.get("/v1/users", &owner).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        }
+        over.load(Ordering::Relaxed)
+    };
+    let (_, over_then) = tokio::join!(storm, others);
+    assert!(over_then < 1_000, "the others were served while hashes still waited");
+    let refused = refused.load(Ordering::Relaxed);
+    assert!(refused >= 1_000 - 40, "{refused} were turned away, unhashed and not looked up");
+}

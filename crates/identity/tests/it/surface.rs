@@ -13,6 +13,8 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
     let user = json!({"email": "nobody", "name": "N", "role": "viewer", "password": PASSWORD});
     let question = json!({"action": "user.read", "resource": {"type": "tenant"}});
     let operator = json!({"email": "o", "name": "N", "role": "support", "password": PASSWORD});
+    let invited = json!({"email": "nobody", "name": "N", "role": "viewer"});
+    let code = json!({"code": "000000"});
     let mut all = vec![
         ("GET", "/v1/auth/me", None, None),
         ("GET", "/v1/auth/sessions", None, None),
@@ -78,6 +80,20 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("GET", "/v1/operators", None, Some(Role::Operator)),
         ("POST", "/v1/operators", Some(operator), Some(Role::Operator)),
         ("PATCH", "/v1/operators/{operator}", Some(json!({})), Some(Role::Operator)),
+        ("GET", "/v1/invitations", None, Some(Role::Agent)),
+        ("POST", "/v1/invitations", Some(invited), Some(Role::Admin)),
+        ("DELETE", "/v1/invitations/{id}", None, Some(Role::Admin)),
+        ("POST", "/v1/invitations/{id}/resend", None, Some(Role::Admin)),
+        ("GET", "/v1/auth/mfa", None, None),
+        ("POST", "/v1/auth/mfa/totp", Some(json!({"current_password": "wrong"})), None),
+        ("POST", "/v1/auth/mfa/totp/confirm", Some(code.clone()), None),
+        ("POST", "/v1/auth/mfa/verify", Some(code.clone()), None),
+        ("POST", "/v1/auth/mfa/recovery-codes", Some(code.clone()), None),
+        ("POST", "/v1/auth/mfa/disable", Some(code), None),
+        ("GET", "/v1/auth/mfa/policy", None, Some(Role::Viewer)),
+        ("PUT", "/v1/auth/mfa/policy", Some(json!({"roles": []})), Some(Role::Admin)),
+        ("DELETE", "/v1/users/{id}/mfa", None, Some(Role::Admin)),
+        ("POST", "/v1/auth/verification", None, None),
         ("POST", "/v1/auth/logout", None, None),
         ("DELETE", "/v1/auth/sessions", None, None),
     ];
@@ -114,6 +130,7 @@ fn single_sign_on() -> Vec<(&'static str, &'static str, Option<Value>, Option<Ro
 fn concrete(path: &str) -> String {
     let kind = match path {
         path if path.contains("users") => "usr",
+        path if path.contains("invitations") => "inv",
         path if path.contains("api-keys") => "key",
         path if path.contains("sso-connections") => "sso",
         path if path.contains("roles") => "rol",
@@ -154,7 +171,7 @@ async fn every_operation_is_open_to_the_roles_it_names_and_to_no_lower_one() {
 async fn without_a_good_credential_nothing_is_open_but_the_public_routes() {
     let house = House::build().await;
     for (method, path, body, _) in operations() {
-        // Bad credentials are counted, and there are more operations than a minute forgives.
+        // Guesses are counted, and these are many.
         house.clock.advance_ms(60_000);
         for bearer in [None, Some("eyJ.e.y"), Some("mb_live_x"), Some("")] {
             let answer = house.send(method, &concrete(path), bearer, body.clone()).await;
@@ -197,13 +214,19 @@ async fn the_reference_lists_these_operations_and_the_public_ones() {
         "GET /v1/auth/saml/{connection}/slo",
         "GET /v1/auth/saml/{connection}/start",
         "POST /v1/auth/discover",
+        "POST /v1/auth/invitation",
         "POST /v1/auth/login",
+        "POST /v1/auth/mfa/challenge",
         "POST /v1/auth/oidc/{connection}/backchannel-logout",
+        "POST /v1/auth/recovery",
+        "POST /v1/auth/recovery/complete",
         "POST /v1/auth/refresh",
+        "POST /v1/auth/revoke",
         "POST /v1/auth/saml/{connection}/acs",
         "POST /v1/auth/saml/{connection}/slo",
         "POST /v1/auth/sso/exchange",
         "POST /v1/auth/token",
+        "POST /v1/auth/verification/complete",
     ];
     assert_eq!(public, open);
 }

@@ -93,6 +93,10 @@ async fn run_on(
         Some(Sandbox::start(config.sandbox.clone(), ambient.clone()).await?)
     };
     let data = config.server.data.clone();
+    let mails = match config.mail.mode {
+        misy_egress::mail::Mode::Outbox => Some(crate::app::outbox(&config.server)),
+        misy_egress::mail::Mode::Smtp => None,
+    };
     let public_url = listeners.public_url(config.server.public_url.as_deref())?;
     let app = App::build(installation, &public_url).await?;
     let (email, password) = app.ensure_operator(&data).await?;
@@ -101,6 +105,7 @@ async fn run_on(
         "api": format!("http://{}", listeners.api_address()?),
         "admin": format!("http://{}", listeners.admin_address()?),
         "sandbox": sandbox.as_ref().map(|sandbox| format!("http://{}", sandbox.address())),
+        "outbox": mails,
         "operator": { "email": email, "password": password.as_ref().map(Secret::expose) },
     });
     greet(&ready);
@@ -123,6 +128,9 @@ fn greet(ready: &Value) {
     println!();
     println!("  API       {}  (reference: {}/docs)", place("api"), place("api"));
     println!("  Sandbox   {}", place("sandbox"));
+    if let Some(outbox) = ready["outbox"].as_str() {
+        println!("  Mails     {outbox}  (no mail server is configured: read them there)");
+    }
     println!("  Metrics   {}/metrics", place("admin"));
     println!();
     println!("  Sign in as the operator:");

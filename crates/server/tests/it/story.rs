@@ -156,3 +156,36 @@ async fn bad_deliveries_get_the_answer_of_the_contract_and_leave_nothing() {
     .await;
     program.stop();
 }
+
+/// The secret of the link in the only mail of the outbox that has one.
+fn link_in(outbox: &std::path::Path) -> Result<String, String> {
+    let mails = std::fs::read_dir(outbox).map_err(|error| error.to_string())?.flatten();
+    let texts = mails.filter(|mail| mail.path().extension().is_some_and(|it| it == "eml"));
+    let texts: Vec<_> = texts.filter_map(|it| std::fs::read_to_string(it.path()).ok()).collect();
+    let words = texts.iter().flat_map(|text| text.split_whitespace());
+    let link = words.filter(|word| word.starts_with("mbl_")).last();
+    link.map(str::to_owned).ok_or_else(|| format!("{} mails, no link", texts.len()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_without_a_password_comes_in_by_the_mail_in_the_outbox() {
+    let folder = folder();
+    let program = Program::up(folder.path()).await;
+    let api = program.host("api");
+    let operator = program.operator().await;
+    let owner = json!({ "email": "ana@acme.example", "name": "Ana" });
+    let new = json!({ "slug": "acme", "name": "Acme", "owner": owner });
+    call(&api, Method::POST, "/v1/tenants", Some(&operator), new).await;
+    let outbox = std::path::PathBuf::from(program.ready["outbox"].as_str().expect("a folder"));
+    until("the mail is there", 30, async || link_in(&outbox).map(drop)).await;
+    let link = link_in(&outbox).expect("a link");
+    let body = json!({ "token": link, "password": "misty birch canoe tax" });
+    let pair = call(&api, Method::POST, "/v1/auth/invitation", None, body).await;
+    let bearer = pair["access_token"].as_str().expect("a token").to_owned();
+    let me = call(&api, Method::GET, "/v1/auth/me", Some(&bearer), Value::Null).await;
+    assert_eq!((&me["role"], &me["email_verified"]), (&json!("owner"), &json!(true)));
+    let log = std::fs::read_to_string(folder.path().join("program.log")).expect("a log");
+    for secret in [&link[4..40], "ana@acme", &bearer[..40]] {
+        assert!(!log.contains(secret), "the log holds {secret}");
+    }
+}

@@ -24,7 +24,12 @@ fn a_password_that_is_short_long_common_or_monotonous_is_refused_with_the_reason
     assert!(detail(&"long".repeat(65), &[]).is_some_and(|text| text.contains("at most 256")));
     assert!(detail("Password1234", &[]).is_some_and(|text| text.contains("first")));
     assert!(detail("ana@acme.example", &["Ana@acme.example"]).is_some());
-    assert!(detail("abababababab", &[]).is_some_and(|text| text.contains("different")));
+    for guessable in ["abababababab", "Password12345!", "qwertyuiop1234"] {
+        let told = detail(guessable, &[]);
+        assert!(told.is_some_and(|text| text.contains("too easy to guess")), "{guessable}");
+    }
+    assert!(detail("AnaRoyAnaRoy", &["ana.roy@acme.example", "Ana Roy"]).is_some());
+    assert_eq!(detail("misty birch canoe tax", &["ana@acme.example"]), None);
     assert_eq!(detail("a wise old owl", &["ana@acme.example"]), None);
 }
 

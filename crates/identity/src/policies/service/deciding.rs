@@ -57,7 +57,7 @@ pub(crate) fn roles_in(slugs: &[String], book: &RoleBook) -> Vec<String> {
 
 fn id_of(actor: Actor) -> Option<Uuid> {
     match actor {
-        Actor::User(user) => Some(user.uuid()),
+        Actor::User(user) | Actor::Impersonator { user, .. } => Some(user.uuid()),
         Actor::ApiKey(key) => Some(key.uuid()),
         Actor::Operator(_) | Actor::Channel | Actor::System => None,
     }

@@ -33,6 +33,7 @@ pub(crate) async fn create(deps: &Deps, ctx: &Ctx, body: &Value) -> Result<Value
         email: Personal(wanted.email.as_str().to_owned()),
         name: wanted.name.clone(),
         role: Role::Viewer,
+        own_role: None,
         status: if wanted.active { Status::Active } else { Status::Disabled },
         version: 1,
         created_at: now,

@@ -138,3 +138,57 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_device_is_named_as_people_know_it() {
+    let cases = [
+        (
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Firefox on Linux",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0",
+            "Edge on Windows",
+        ),
+        (
+            "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/140.0.0.0 Mobile Safari/537.36",
+            "Chrome on Android",
+        ),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 \
+             (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1",
+            "Safari on iOS",
+        ),
+        (
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 \
+             (KHTML, like Gecko) Version/18.0 Safari/605.1.15",
+            "Safari on macOS",
+        ),
+        ("curl/8.14.1", "curl"),
+        ("acme-backend/2 (Linux)", "acme-backend on Linux"),
+        ("", ""),
+    ];
+    for (device, name) in cases {
+        assert_eq!(summary(device), name, "{device}");
+    }
+}
+
+#[test]
+fn a_challenge_is_no_refresh_token_and_neither_is_the_other() {
+    let challenge = challenge_text([7; 32]);
+    let refresh = refresh_text([7; 32]);
+    assert_eq!(challenge_hash(&challenge), refresh_hash(&refresh), "of the same bytes");
+    assert_eq!(challenge_hash(&refresh), None);
+    assert_eq!(refresh_hash(&challenge), None);
+    assert_eq!(challenge_hash(&Secret::new("mbc_AAAA")), None, "too short");
+}
+
+#[test]
+fn every_way_of_signing_in_reads_back() {
+    for method in Method::ALL {
+        assert_eq!(Method::from_slug(method.slug()), Some(method));
+    }
+    assert_eq!(Method::from_slug("magic"), None);
+}

@@ -39,6 +39,7 @@ fn user(role: Role, status: Status) -> User {
         email: misy_core::Personal("ana@acme.example".to_owned()),
         name: misy_core::Personal("Ana".to_owned()),
         role,
+        own_role: None,
         status,
         version: 1,
         created_at: Timestamp::UNIX_EPOCH,

@@ -9,11 +9,11 @@ use misy_store::{Audit, TenantData, TenantTable, TenantTx};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{insert, store};
+use super::{activate, insert, store};
 use crate::accounts::{self, Email};
 use crate::roles::model::Assigned;
-use crate::users::model::{self, Error as UserError, Status, User};
-use crate::{Deps, Error, passwords, roles, sessions};
+use crate::users::model::{self, Error as UserError, Status};
+use crate::{Deps, Error, letters, passwords, roles, sessions};
 
 /// What this room keeps of each tenant.
 pub const TABLES: [TenantTable; 8] = [
@@ -53,7 +53,7 @@ impl Step<TenantSeed> for Provisioner {
         seed: &TenantSeed,
         hash: Option<Secret>,
     ) -> Result<(), StepError> {
-        Ok(provision(tx, seed, hash.as_ref().map(Secret::expose)).await?)
+        Ok(provision(&self.0, tx, seed, hash.as_ref().map(Secret::expose)).await?)
     }
 
     async fn undo(&self, ctx: &Ctx, _: Uuid) -> Result<(), StepError> {
@@ -95,29 +95,29 @@ fn email(seed: &TenantSeed) -> Result<Email, Error> {
     Ok(seed.owner.email.0.parse().map_err(not_an_email)?)
 }
 
-async fn provision(tx: &mut TenantTx, seed: &TenantSeed, hash: Option<&str>) -> Result<(), Error> {
+async fn provision(
+    deps: &Deps,
+    tx: &mut TenantTx,
+    seed: &TenantSeed,
+    hash: Option<&str>,
+) -> Result<(), Error> {
     tx.ctx().require(Permission::OwnerManage)?;
     let email = email(seed)?;
     accounts::store::save_realm(tx, &seed.slug).await?;
     roles::store::seed(tx).await?;
     if let Some(owner) = store::lock_by_email(tx, email.as_str()).await? {
-        return arm(tx, owner, hash).await;
+        // An owner of an earlier run who has no password gets the one that is there now.
+        return match hash.filter(|_| owner.status == Status::Invited) {
+            Some(hash) => activate(tx, owner, hash, None).await,
+            None => Ok(()),
+        };
     }
     let role = Assigned { base: Role::Owner, own: None };
     let owner = insert(tx, &email, seed.owner.name.clone(), role, hash).await?;
+    if hash.is_none() {
+        letters::service::invite(deps, tx, owner.account, owner.id).await?;
+    }
     tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
-    Ok(())
-}
-
-/// An owner of an earlier run who has no password gets the one that is there now.
-async fn arm(tx: &mut TenantTx, owner: User, hash: Option<&str>) -> Result<(), Error> {
-    let Some(hash) = hash.filter(|_| owner.status == Status::Invited) else { return Ok(()) };
-    accounts::store::insert_credential(tx, owner.account, hash).await?;
-    let active = User { status: Status::Active, ..owner };
-    let now = tx.ambient().now();
-    store::update(tx, &active, now).await?;
-    store::update_membership(tx, &active, false).await?;
-    tx.audit(Audit::new("user.activated", "user", active.id));
     Ok(())
 }
 

@@ -1,0 +1,91 @@
+//! Room `core`: a mail and whoever carries it, so that rooms which write mails need not know how
+//! one leaves.
+
+use std::pin::Pin;
+
+use uuid::Uuid;
+
+use crate::error::{Code, Public};
+use crate::{Personal, Secret, Timestamp};
+
+/// One mail to one person, in plain text.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Names it; the same for every attempt, so that a receiver can tell a repetition.
+    pub id: Uuid,
+    /// The one address it goes to.
+    pub to: Personal<String>,
+    /// Shown in lists of mails, so nothing secret is in it.
+    pub subject: String,
+    /// The text; it may hold a link that works once.
+    pub text: Secret,
+    /// When it was written.
+    pub written_at: Timestamp,
+}
+
+/// Why a mail did not leave. Printed in logs: neither an address nor a text is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// It will never be taken: the address, or our right to send.
+    #[error("the mail is refused: {0}")]
+    Refused(String),
+    /// It may be taken later.
+    #[error("the mail cannot leave now: {0}")]
+    Unavailable(String),
+}
+
+impl Public for MailError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Refused(_) => Code::Invalid,
+            Self::Unavailable(_) => Code::Unavailable,
+        }
+    }
+    fn retry_after_s(&self) -> Option<u32> {
+        matches!(self, Self::Unavailable(_)).then_some(5)
+    }
+}
+
+/// An attempt under way.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), MailError>> + Send + 'a>>;
+
+/// Carries mails. One attempt each; whoever asks decides about another.
+pub trait Mailer: Send + Sync {
+    /// Hands a mail over; it is somebody else's when this has succeeded.
+    fn send<'a>(&'a self, mail: &'a Mail) -> Sending<'a>;
+}
+
+/// Carries nothing: for a program that was given no way out.
+#[derive(Debug, Clone, Copy)]
+pub struct NoMailer;
+
+impl Mailer for NoMailer {
+    fn send<'a>(&'a self, _: &'a Mail) -> Sending<'a> {
+        let refused = MailError::Unavailable("no way out is configured".to_owned());
+        Box::pin(std::future::ready(Err(refused)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_shows_neither_its_text_nor_its_receiver() {
+        let mail = Mail {
+            id: Uuid::nil(),
+            to: Personal("ana@acme.example".to_owned()),
+            subject: "Hello".to_owned(),
+            text: Secret::new("the link"),
+            written_at: Timestamp::UNIX_EPOCH,
+        };
+        let shown = format!("{mail:?}");
+        assert!(!shown.contains("ana") && !shown.contains("link"), "{shown}");
+    }
+
+    #[test]
+    fn a_refusal_is_final_and_an_absence_is_not() {
+        assert_eq!(MailError::Refused(String::new()).retry_after_s(), None);
+        assert_eq!(MailError::Unavailable(String::new()).code().status(), 503);
+    }
+}

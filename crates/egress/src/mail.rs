@@ -1,0 +1,92 @@
+//! Room `egress`: mails, the other way out. By SMTP to the operator's server, or into a folder that
+//! the operator reads where there is none.
+//!
+//! Never: a text or an address in a log, a second attempt (the caller's job decides that).
+
+mod config;
+mod outbox;
+mod smtp;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lettre::Message;
+use lettre::message::Mailbox;
+use lettre::message::header::ContentType;
+use misy_core::{Mail, MailError, Mailer};
+
+pub use config::{MailConfig, MailFault, Mode, Tls};
+pub use outbox::Outbox;
+pub use smtp::Smtp;
+
+/// The way out that is configured. `folder` is where mails lie if that is nowhere.
+pub fn mailer(config: &MailConfig, folder: &Path) -> Result<Arc<dyn Mailer>, MailFault> {
+    Ok(match config.mode {
+        Mode::Outbox => Arc::new(Outbox::new(folder, config.sender()?)),
+        Mode::Smtp => Arc::new(Smtp::new(config)?),
+    })
+}
+
+/// The mail as it is sent (RFC 5322): one receiver, plain text, and an id that is the same for
+/// every attempt.
+fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
+    let unusable = |what: &str| MailError::Refused(format!("{what} cannot be written"));
+    let to = mail.to.0.parse().map_err(|_| unusable("the receiver's address"))?;
+    let since = u64::try_from(mail.written_at.as_second()).unwrap_or(0);
+    let id = format!("<{}@{}>", mail.id, from.email.domain());
+    Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, to))
+        .date(SystemTime::UNIX_EPOCH + Duration::from_secs(since))
+        .message_id(Some(id))
+        .subject(&mail.subject)
+        .header(ContentType::TEXT_PLAIN)
+        .body(mail.text.expose().to_owned())
+        .map_err(|_| unusable("the text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use misy_core::{Personal, Secret, Timestamp};
+    use uuid::Uuid;
+
+    fn mail(to: &str, subject: &str) -> Mail {
+        Mail {
+            id: Uuid::from_u128(7),
+            to: Personal(to.to_owned()),
+            subject: subject.to_owned(),
+            text: Secret::new("Hello\n"),
+            written_at: Timestamp::from_second(1_700_000_000).expect("in range"),
+        }
+    }
+
+    fn from() -> Mailbox {
+        "MisyBot <bot@misybot.example>".parse().expect("an address")
+    }
+
+    #[test]
+    fn a_mail_is_one_persons_plain_text_with_an_id_of_its_own() {
+        let written = message(&mail("ana@acme.example", "Hi"), &from()).expect("can be written");
+        let text = String::from_utf8(written.formatted()).expect("ASCII");
+        for line in [
+            "To: ana@acme.example\r\n",
+            "Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n",
+            "Message-ID: <00000000-0000-0000-0000-000000000007@misybot.example>\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn neither_a_subject_nor_an_address_brings_a_header_of_its_own() {
+        let bad = "a@b.example\r\nBcc: c@d.example";
+        assert!(message(&mail(bad, "Hi"), &from()).is_err());
+        let subject = "Hi\r\nBcc: c@d.example";
+        let written = message(&mail("a@b.example", subject), &from()).expect("can be written");
+        let text = String::from_utf8(written.formatted()).expect("ASCII");
+        assert!(!text.contains("\nBcc:"), "{text}");
+    }
+}
