@@ -23,7 +23,10 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId, EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId, KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,
+    EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId,
+    KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError,
+    PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};
