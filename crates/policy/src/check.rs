@@ -51,6 +51,8 @@ pub fn check(text: &str, vocabulary: &Vocabulary) -> Result<Checked, Vec<Flaw>> 
     let set = PolicySet::from_policies([policy.clone()]).expect("one policy has one id");
     let result = vocabulary.validator().validate(&set, ValidationMode::Strict);
     found.extend(result.validation_errors().flat_map(|error| flaws(text, error)));
+    // The validator tells them in no order.
+    found.sort_by_key(|flaw| (flaw.line, flaw.column));
     if !found.is_empty() {
         return Err(found);
     }
