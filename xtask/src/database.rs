@@ -134,6 +134,7 @@ pub(crate) fn build(workshop: &Workshop) -> Command {
 }
 
 fn start(workshop: &Workshop, place: &Place) -> Result<()> {
+    providers::ensure(workshop)?;
     if let Some(url) = place.running_url() {
         println!("already running: {url}");
         return Ok(());
@@ -141,7 +142,6 @@ fn start(workshop: &Workshop, place: &Place) -> Result<()> {
     postgres::ensure(workshop)?;
     mongo::ensure(workshop)?;
     judges::ensure(workshop)?;
-    providers::ensure(workshop)?;
     if !build(workshop).status().context("cannot start `cargo`")?.success() {
         bail!("the build failed");
     }

@@ -21,6 +21,7 @@ mod steps;
 mod suite;
 mod supply;
 mod verbs;
+mod verifiers;
 mod workshop;
 
 use std::process::ExitCode;

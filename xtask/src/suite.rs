@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::database::{self, Server, URL_VARIABLE};
 use crate::steps::Steps;
 use crate::workshop::Workshop;
-use crate::{gates, judges, mongo, postgres, providers, redis};
+use crate::{gates, judges, mongo, postgres, providers, redis, verifiers};
 
 /// `cargo xtask test`.
 pub(crate) fn test(workshop: &Workshop, arguments: &[String]) -> Result<()> {
@@ -28,6 +28,7 @@ pub(crate) fn run_tests(
     steps.step("judges", |_| judges::ensure(workshop).map(|()| true))?;
     steps.step("identity providers", |_| providers::ensure(workshop).map(|()| true))?;
     steps.step("redis", |_| redis::ensure(workshop).map(|()| true))?;
+    steps.step("webhook libraries", |_| verifiers::ensure(workshop).map(|()| true))?;
     let mut build = if selection.packages {
         database::build(workshop)
     } else {

@@ -10,6 +10,7 @@
 pub mod authz;
 pub mod cache;
 pub mod cpu;
+pub mod deliver;
 mod dice;
 pub mod http;
 pub mod ingest;

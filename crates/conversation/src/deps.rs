@@ -5,7 +5,7 @@ use std::sync::Arc;
 use misy_channel::{Gateway, Registry};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
-use misy_store::{Db, Documents, Vault};
+use misy_store::{Db, Documents, Quota, Vault};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,8 @@ pub struct Deps {
     pub vault: Arc<dyn Vault>,
     /// Knows whether a policy of the tenant forbids what a role grants.
     pub policies: Arc<dyn misy_web::Policies>,
+    /// How much a tenant may.
+    pub quotas: Arc<dyn Quota>,
     /// Who answers first.
     pub responder: Arc<dyn Responder>,
     /// Settings.

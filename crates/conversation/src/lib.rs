@@ -23,6 +23,7 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use deps::{Config, Deps};
+pub use knowledge_entries::{Provisioner, TABLES};
 
 /// The kinds of documents that this room keeps, which tools that move documents have to know.
 pub const DOCUMENT_KINDS: [Kind; 3] =
@@ -67,6 +68,9 @@ pub enum Below {
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
+    /// A limit of the plan.
+    #[error(transparent)]
+    Quota(#[from] misy_store::QuotaError),
     /// The documents.
     #[error(transparent)]
     Document(#[from] misy_store::documents::DocumentError),
@@ -78,6 +82,7 @@ impl Public for Below {
             Self::Denied(error) => error.code(),
             Self::Forbidden(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Quota(error) => error.code(),
             Self::Document(error) => error.code(),
         }
     }
@@ -87,6 +92,7 @@ impl Public for Below {
             Self::Denied(error) => error.detail(),
             Self::Forbidden(error) => error.detail(),
             Self::Store(error) => error.detail(),
+            Self::Quota(error) => error.detail(),
             Self::Document(error) => error.detail(),
         }
     }
@@ -95,6 +101,7 @@ impl Public for Below {
         match self {
             Self::Denied(_) | Self::Forbidden(_) => None,
             Self::Store(error) => error.retry_after_s(),
+            Self::Quota(error) => error.retry_after_s(),
             Self::Document(error) => error.retry_after_s(),
         }
     }

@@ -8,6 +8,7 @@
 //! <https://eprint.iacr.org/2019/016>).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{constant_time, digest, hkdf, hmac};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -186,6 +187,27 @@ pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
 /// Whether `tag` is the HMAC-SHA256 of `data`, compared in constant time.
 pub fn verify_hmac_sha256(key: &[u8], data: &[u8], tag: &[u8]) -> bool {
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), data, tag).is_ok()
+}
+
+/// The public key of a seed (Ed25519, RFC 8032).
+pub fn ed25519_public(seed: &[u8; 32]) -> [u8; 32] {
+    let pair = pair_of(seed);
+    pair.public_key().as_ref().try_into().expect("an Ed25519 key has 32 bytes")
+}
+
+/// An Ed25519 signature (RFC 8032).
+pub fn ed25519_sign(seed: &[u8; 32], data: &[u8]) -> [u8; 64] {
+    let signature = pair_of(seed).sign(data);
+    signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+}
+
+/// Whether it is the Ed25519 signature of `data` by the owner of the public key.
+pub fn ed25519_verify(public: &[u8], data: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public).verify(data, signature).is_ok()
+}
+
+fn pair_of(seed: &[u8; 32]) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(seed).expect("every 32 bytes are a seed")
 }
 
 /// Whether two byte strings are equal, in a time that depends only on their lengths.

@@ -82,6 +82,9 @@ codes! {
          with a reason.";
     TenantInactive = "tenant.inactive", 403, "The tenant is not active",
         "Ask the operator of the platform why, and to activate it.";
+    QuotaExceeded = "quota.exceeded", 403, "A limit of the plan is reached",
+        "The detail names the limit and how it is raised; `GET /v1/tenant/usage` shows all of them. \
+         What renews each month is free again after the seconds that `Retry-After` says.";
     NotFound = "request.not_found", 404, "Nothing is here",
         "Check the id and the path. Objects of other tenants look exactly like this.";
     MethodNotAllowed = "request.method_not_allowed", 405, "The method is not allowed here",

@@ -175,6 +175,14 @@ typed_ids! {
     PolicyId = "pol";
     /// A decision that was written down.
     DecisionId = "dec";
+    /// Something that happened, as it is told to the outside.
+    EventId = "evt";
+    /// Where a tenant wants to be told.
+    EndpointId = "whe";
+    /// One event on its way to one endpoint.
+    DeliveryId = "dlv";
+    /// Long work that is followed by polling.
+    OperationId = "opn";
 }
 
 #[cfg(test)]

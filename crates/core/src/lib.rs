@@ -11,6 +11,7 @@ pub mod boundary;
 pub mod crypto;
 pub mod ctx;
 pub mod error;
+pub mod event;
 pub mod id;
 pub mod mail;
 pub mod page;
@@ -22,10 +23,10 @@ pub use boundary::{Claim, Misplaced};
 pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
-    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DomainId, IdentityId,
-    ImpersonationId, InboxId, InvitationId, JobId, KnowledgeDocumentId, KnowledgeEntryId,
-    MessageId, OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId,
-    SessionId, SsoConnectionId, TenantId, UserId,
+    ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,
+    EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId,
+    KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError,
+    PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};

@@ -82,6 +82,12 @@ permissions! {
     DeadLetterReplay = "dead_letter.replay", Admin;
     /// Keep people and groups as a directory says (SCIM); never owners.
     ScimManage = "scim.manage", Admin;
+    /// See webhook endpoints, events and deliveries (never signing secrets).
+    WebhookRead = "webhook.read", Supervisor;
+    /// Make, change and test webhook endpoints, repeat deliveries.
+    WebhookManage = "webhook.manage", Admin;
+    /// Publish events of the tenant's own.
+    EventPublish = "event.publish", Admin;
     /// Platform: see every tenant's control data (never its content).
     PlatformTenantRead = "platform.tenant.read", Operator;
     /// Platform: create, change and stop tenants.
@@ -271,7 +277,7 @@ impl Grants {
     /// Those of them that only look.
     #[must_use]
     pub fn reading(self) -> Self {
-        self.iter().filter(|one| one.slug().ends_with(".read")).collect()
+        self.iter().filter(|one| one.slug().rsplit('.').next() == Some("read")).collect()
     }
 
     /// What is in one of them.

@@ -9,10 +9,14 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use misy_core::Timestamp;
 use reqwest::{Client, Response};
+use rustls::client::WantsClientCert;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::Instant;
 
 use crate::body::{Sent, Watched};
-use crate::guard::{Reach, Refusal, Resolver};
+use crate::guard::{Net, Reach, Refusal, Resolver};
+use crate::shipment::Identity;
 use crate::{Answer, Call, Config, Error};
 
 /// Both clients.
@@ -22,11 +26,27 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(config: &Config) -> Self {
-        let tls = tls();
-        Self {
-            public: build(config, Reach::Public, tls.clone()),
-            private: build(config, Reach::Private, tls),
+    /// Clients that keep so many idle connections open to one host.
+    pub(crate) fn new(
+        config: &Config,
+        max_idle_per_host: usize,
+        tls: &rustls::ClientConfig,
+    ) -> Self {
+        let build = |reach| {
+            let resolver = Resolver::new(reach);
+            let built = builder(config, reach, resolver, tls.clone())
+                .pool_max_idle_per_host(max_idle_per_host)
+                .build();
+            built.expect("the TLS configuration is given and everything else is constant")
+        };
+        Self { public: build(Reach::Public), private: build(Reach::Private) }
+    }
+
+    /// The client of a reach.
+    pub(crate) fn of(&self, reach: Reach) -> &Client {
+        match reach {
+            Reach::Public => &self.public,
+            Reach::Private => &self.private,
         }
     }
 
@@ -39,12 +59,9 @@ impl Clients {
         max_body_bytes: usize,
         now: Timestamp,
     ) -> (Sent, impl Future<Output = Result<Answer, Error>> + use<>) {
-        let client = match reach {
-            Reach::Public => &self.public,
-            Reach::Private => &self.private,
-        };
         let (body, sent) = Watched::new(call.body.clone());
-        let request = client
+        let request = self
+            .of(reach)
             .request(call.method.clone(), call.url.clone())
             .headers(headers)
             .body(reqwest::Body::wrap(body));
@@ -86,13 +103,13 @@ async fn read(
     })
 }
 
-async fn chunk(response: &mut Response) -> Result<Option<Bytes>, Error> {
+pub(crate) async fn chunk(response: &mut Response) -> Result<Option<Bytes>, Error> {
     response.chunk().await.map_err(|_| Error::Unknown("the answer broke off".into()))
 }
 
 /// What an error of the client means for the request. Texts of the client are not passed on: they
 /// hold the URL.
-fn classify(error: &reqwest::Error, sent: &Sent) -> Error {
+pub(crate) fn classify(error: &reqwest::Error, sent: &Sent) -> Error {
     let mut cause = error.source();
     while let Some(one) = cause {
         if one.is::<Refusal>() {
@@ -116,7 +133,7 @@ fn classify(error: &reqwest::Error, sent: &Sent) -> Error {
 }
 
 /// Reads `Retry-After` in both its forms.
-fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
+pub(crate) fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     let text = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(seconds.saturating_mul(1_000));
@@ -125,11 +142,32 @@ fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64> {
     Some(u64::try_from(at.as_millisecond() - now.as_millisecond()).unwrap_or(0))
 }
 
-fn build(config: &Config, reach: Reach, tls: rustls::ClientConfig) -> Client {
+/// A client for one receiver: with an identity of ours, to some networks only.
+pub(crate) fn build_apart(
+    config: &Config,
+    reach: Reach,
+    identity: Option<&Identity>,
+    nets: Vec<Net>,
+) -> Result<Client, Error> {
+    let tls = match identity {
+        None => tls(),
+        Some(identity) => tls_as(identity)?,
+    };
+    let resolver = Resolver::new(reach).within(nets);
+    let refused = |_| Error::Refused("no connection can be set up like this".to_owned());
+    builder(config, reach, resolver, tls).build().map_err(refused)
+}
+
+fn builder(
+    config: &Config,
+    reach: Reach,
+    resolver: Resolver,
+    tls: rustls::ClientConfig,
+) -> reqwest::ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "the one place where clients are made")]
     Client::builder()
         .tls_backend_preconfigured(tls)
-        .dns_resolver(Arc::new(Resolver::new(reach)))
+        .dns_resolver(Arc::new(resolver))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
@@ -140,12 +178,27 @@ fn build(config: &Config, reach: Reach, tls: rustls::ClientConfig) -> Client {
         .pool_idle_timeout(Duration::from_millis(config.idle_timeout_ms))
         .pool_max_idle_per_host(config.max_idle_per_host)
         .tcp_nodelay(true)
-        .build()
-        .expect("the TLS configuration is given and everything else is constant")
 }
 
 /// The provider is named here, so that no global default is needed and none can change it.
-fn tls() -> rustls::ClientConfig {
+pub(crate) fn tls() -> rustls::ClientConfig {
+    trusting().with_no_client_auth()
+}
+
+/// The same with a certificate of ours.
+fn tls_as(identity: &Identity) -> Result<rustls::ClientConfig, Error> {
+    let refuse = |what: &str| Error::Refused(format!("the client certificate: {what}"));
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(identity.certificates.as_bytes()).collect();
+    let certificates = certificates.map_err(|_| refuse("the certificates are not PEM"))?;
+    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
+        .map_err(|_| refuse("the key is not PEM"))?;
+    trusting()
+        .with_client_auth_cert(certificates, key)
+        .map_err(|_| refuse("key and certificate do not fit together"))
+}
+
+fn trusting() -> rustls::ConfigBuilder<rustls::ClientConfig, WantsClientCert> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
@@ -157,7 +210,6 @@ fn tls() -> rustls::ClientConfig {
         .with_safe_default_protocol_versions()
         .expect("the provider has cipher suites for TLS 1.2 and 1.3")
         .with_root_certificates(roots)
-        .with_no_client_auth()
 }
 
 #[cfg(test)]

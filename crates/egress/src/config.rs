@@ -31,6 +31,8 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// Idle connections kept open to one host.
     pub max_idle_per_host: usize,
+    /// Idle connections kept open to one host that webhooks are delivered to.
+    pub max_idle_shipping: usize,
     /// How long an idle connection is kept, in milliseconds. Shorter than what servers keep,
     /// because a request on a connection that the server just closed has an unknown outcome.
     pub idle_timeout_ms: u64,
@@ -64,6 +66,7 @@ impl Default for Config {
             connect_timeout_ms: 5_000,
             max_body_bytes: 1024 * 1024,
             max_idle_per_host: 32,
+            max_idle_shipping: 256,
             idle_timeout_ms: 20_000,
             in_flight_per_connection: 64,
             in_flight_total: 1024,

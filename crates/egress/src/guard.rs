@@ -5,6 +5,7 @@
 //! check and use gains nothing. Redirects are not followed, and the environment's proxies not used.
 
 mod address;
+mod net;
 mod resolver;
 
 use std::net::IpAddr;
@@ -14,6 +15,7 @@ use url::{Host, Url};
 use crate::Error;
 
 pub use address::{Place, place_of};
+pub use net::{Net, NoNet};
 pub use resolver::{Refusal, Resolver};
 
 /// How far a call may reach.

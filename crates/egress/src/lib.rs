@@ -22,6 +22,7 @@ pub mod names;
 mod origins;
 mod pace;
 mod record;
+mod shipment;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use tokio::time::{Instant, timeout_at};
 pub use call::{Answer, Call, Pacing};
 pub use config::Config;
 pub use error::Error;
+pub use shipment::{Identity, Receipt, Shipment, Way};
 
 pub use names::{NameServers, TxtRecords};
 
@@ -48,6 +50,8 @@ struct Inner {
     own: Origins,
     ambient: Ambient,
     clients: Clients,
+    /// For deliveries, of which many go to one host at once.
+    shipping: Clients,
     lanes: Lanes,
 }
 
@@ -55,10 +59,12 @@ impl Gateway {
     /// Opens no connection yet. A machine without certificate authorities gets a warning here and
     /// [`Error::NotSent`] from every call by `https`.
     pub fn new(config: Config, ambient: Ambient) -> Self {
-        let clients = Clients::new(&config);
+        let tls = client::tls();
+        let clients = Clients::new(&config, config.max_idle_per_host, &tls);
+        let shipping = Clients::new(&config, config.max_idle_shipping, &tls);
         let lanes = Lanes::new(&config);
         let own = Origins::read(&config.own_origins);
-        Self(Arc::new(Inner { config, own, ambient, clients, lanes }))
+        Self(Arc::new(Inner { config, own, ambient, clients, shipping, lanes }))
     }
 
     /// The way out for one tenant's work.
@@ -92,7 +98,7 @@ impl Egress {
     }
 
     async fn admit(&self, call: &Call, started: Instant) -> Result<Answer, Error> {
-        let Inner { config, own, ambient, clients, lanes } = &*self.inner;
+        let Inner { config, own, ambient, clients, lanes, .. } = &*self.inner;
         if call.tenant != self.ctx.tenant() {
             return Err(Error::Misplaced(Misplaced::Ambiguous));
         }

@@ -51,7 +51,7 @@ pub use accounts::{Email, ensure_operator};
 pub use authentication::Bearers;
 pub use config::Config;
 pub use sso::Outside;
-pub use users::Provisioner;
+pub use users::{Provisioner, TABLES};
 
 use attempts::Attempts;
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_core::{Ctx, JobId, PlatformCtx, Public, Timestamp};
+use misy_core::{Code, Ctx, JobId, PlatformCtx, Public, Timestamp};
 use misy_store::{JobRow, PlatformTx, TenantTx};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,9 @@ use crate::envelope;
 /// A payload names what a job works on and never carries it: more than this many bytes of JSON is
 /// content. The database refuses it too, at the commit.
 pub const PAYLOAD_LIMIT_BYTES: usize = 2048;
+
+/// How long a job is put off whose tenant was stopped while it ran.
+const STOPPED: Duration = Duration::from_secs(20);
 
 /// How long a lane's name may be, in bytes.
 pub const LANE_LIMIT_BYTES: usize = 200;
@@ -89,6 +92,10 @@ impl<E: Public> From<E> for JobError {
     /// itself will stay wrong.
     fn from(error: E) -> Self {
         let status = error.code().status();
+        if error.code() == Code::TenantInactive {
+            // It began just before its tenant was stopped; the next look parks it until then.
+            return Self::Retry { after: Some(STOPPED), source: Box::new(error) };
+        }
         if status < 500 && status != 429 && status != 409 {
             return Self::Fail(Box::new(error));
         }

@@ -1,11 +1,14 @@
-//! Room `jobs`: the hook by which each vertical prepares a new tenant.
+//! Room `jobs`: the hook by which each vertical prepares a new tenant, and takes away everything of
+//! one that is gone.
 //!
-//! `tenancy` drives: it calls every registered [`Provision`] in turn, again after a crash, until
-//! all have succeeded. `server` ties them together.
+//! `tenancy` drives: the registered parts are the steps of the sagas that make and remove tenants,
+//! and what they find is the inventory of a tenant. `server` ties them together.
 
 use async_trait::async_trait;
-use misy_core::error::Fault;
-use misy_core::{Ctx, Personal, Public, Secret, TenantId};
+use misy_core::{Ctx, Personal, Secret, TenantId};
+use serde_json::Value;
+
+pub use crate::sagas::{Step, StepError};
 
 /// What a tenant starts from.
 #[derive(Debug, Clone)]
@@ -22,6 +25,10 @@ pub struct TenantSeed {
     pub time_zone: String,
     /// The plan it has booked.
     pub plan: String,
+    /// The plan's limits: a number by name.
+    pub limits: Value,
+    /// What the plan gives a new tenant to begin with, by the name of the part that makes it.
+    pub starter: Value,
     /// Who owns it.
     pub owner: Owner,
 }
@@ -37,39 +44,40 @@ pub struct Owner {
     pub password: Option<Secret>,
 }
 
-/// A step that could not be done now.
-#[derive(Debug, thiserror::Error)]
-pub enum ProvisionError {
-    /// Trying again later may help.
-    #[error("provisioning failed for now")]
-    Retry(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Trying again cannot help.
-    #[error("provisioning is impossible")]
-    Impossible {
-        /// What is wrong with the seed, pointing into it: `/owner/password`.
-        faults: Vec<Fault>,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+/// Things of one kind that a store holds of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which store: `postgresql`, `queue`, `cache`, `documents`.
+    pub store: &'static str,
+    /// What they are: a table, a user, a collection.
+    pub what: String,
+    /// How many.
+    pub count: i64,
+    /// Whether they stay when the tenant is gone.
+    pub is_kept: bool,
 }
 
-impl<E: Public> From<E> for ProvisionError {
-    /// What the server is to blame for may pass; what the request is to blame for stays.
-    fn from(error: E) -> Self {
-        if error.code().status() >= 500 {
-            Self::Retry(Box::new(error))
-        } else {
-            Self::Impossible { faults: error.faults(), source: Box::new(error) }
-        }
+impl Found {
+    /// Things that go with the tenant.
+    pub fn new(store: &'static str, what: impl Into<String>, count: i64) -> Self {
+        Self { store, what: what.into(), count, is_kept: false }
     }
 }
 
-/// One vertical's part in making a tenant. It must be idempotent: after a crash it runs again.
+/// One vertical's part in making a tenant and in removing it. All of it is idempotent.
 #[async_trait]
-pub trait Provision: Send + Sync {
-    /// Its name in logs and in the step log, for example `identity.roles`.
-    fn name(&self) -> &'static str;
+pub trait Provision: Step<TenantSeed> {
+    /// What is there of the tenant, whoever has made it. What is not there is left out or zero.
+    async fn find(&self, ctx: &Ctx) -> Result<Vec<Found>, StepError>;
 
-    /// Makes what the tenant needs, or finds that it is there already.
-    async fn provision(&self, ctx: &Ctx, seed: &TenantSeed) -> Result<(), ProvisionError>;
+    /// What every tenant that works has, by the names that [`Provision::find`] uses.
+    fn wanted(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Makes again what is missing of a tenant that works. `false` if that takes more than is
+    /// known of it now, so that somebody has to look.
+    async fn repair(&self, _ctx: &Ctx) -> Result<bool, StepError> {
+        Ok(false)
+    }
 }

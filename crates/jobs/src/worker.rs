@@ -109,7 +109,7 @@ impl Worker {
                 () = company => {}
             }
         });
-        Running { stop, task, patience }
+        Running::new(stop, task, patience)
     }
 
     /// Runs everything that is ready, one after another, until nothing is; for tests. Always in the
@@ -178,6 +178,10 @@ pub struct Running {
 }
 
 impl Running {
+    pub(crate) fn new(stop: watch::Sender<()>, task: JoinHandle<()>, patience: Duration) -> Self {
+        Self { stop, task, patience }
+    }
+
     /// Claims nothing more, waits for the jobs that run, at most as long as the configuration says,
     /// and gives back the rest without counting an attempt.
     pub async fn stop(self) {

@@ -11,6 +11,7 @@ use misy_conversation::responders::KnowledgeResponder;
 use misy_core::Secret;
 use misy_core::crypto::Key;
 use misy_egress::Gateway;
+use misy_integration::Postman;
 use misy_jobs::{Registry, Worker};
 use misy_store::{Cache, Documents};
 use misy_web::{Kit, Readiness, metrics::PrometheusHandle};
@@ -70,12 +71,27 @@ pub fn public_url(server: &config::Server) -> String {
 /// How long a stopping process tries to tell of payloads that it has stored.
 const SETTLING: Duration = Duration::from_secs(2);
 
+/// What works beside the API.
+#[must_use = "it stops when this is dropped"]
+pub struct Running {
+    worker: misy_jobs::Running,
+    courier: misy_jobs::Running,
+}
+
+impl Running {
+    /// Takes up nothing more and waits for what is under way.
+    pub async fn stop(self) {
+        tokio::join!(self.worker.stop(), self.courier.stop());
+    }
+}
+
 /// Everything, ready to run.
 pub struct App {
     installation: Installation,
     identity: Arc<misy_identity::Deps>,
     tenancy: Arc<misy_tenancy::Deps>,
     conversation: Arc<misy_conversation::Deps>,
+    integration: Arc<misy_integration::Deps>,
     kit: Kit,
     metrics: PrometheusHandle,
     cache: Cache,
@@ -105,25 +121,25 @@ impl App {
         let (way, time) = (gateway.clone(), ambient.clone());
         let outside = misy_identity::Outside::new(way, names, vault, &own, time);
         let identity = Arc::new(identity.with_outside(outside));
-        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system));
-        let tenancy = Arc::new(misy_tenancy::Deps {
+        let directory = Arc::new(misy_tenancy::Directory::new(db.clone(), system.clone()));
+        let integration = Arc::new(misy_integration::Deps {
             db: db.clone(),
             ambient: ambient.clone(),
-            keys: Arc::clone(&keys),
-            steps: vec![
-                Arc::new(misy_identity::Provisioner(Arc::clone(&identity))),
-                Arc::new(cache::CacheUsers(cache.clone())),
-            ],
-            directory: Arc::clone(&directory),
+            egress: gateway.clone(),
+            vault: Arc::<misy_tenancy::Keys>::clone(&keys),
+            config: config.webhooks.clone(),
+            opened: misy_integration::endpoints::Opened::default(),
+            backlogs: misy_integration::events::Backlogs::default(),
         });
         let conversation = Arc::new(misy_conversation::Deps {
             db: db.clone(),
-            documents,
+            documents: documents.clone(),
             ambient: ambient.clone(),
             channels: misy_adapters::registry(),
             egress: gateway,
-            vault: keys,
+            vault: Arc::<misy_tenancy::Keys>::clone(&keys),
             policies: identity.policies(),
+            quotas: Arc::new(misy_tenancy::Quotas),
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),
@@ -133,6 +149,19 @@ impl App {
             writers: misy_conversation::inbox::Writers::default(),
             archives: misy_conversation::inbox::Archives::default(),
         });
+        let people = Arc::new(misy_identity::Provisioner(Arc::clone(&identity)));
+        let talk = Arc::new(misy_conversation::Provisioner(Arc::clone(&conversation)));
+        let tenancy = Arc::new(misy_tenancy::Deps::new(misy_tenancy::Base {
+            db: db.clone(),
+            system,
+            keys,
+            directory: Arc::clone(&directory),
+            cache: cache.clone(),
+            documents,
+            kinds: &misy_conversation::DOCUMENT_KINDS,
+            parts: vec![people.clone(), talk.clone()],
+            data: vec![people, talk],
+        }));
         let mut kit = Kit::new(
             db.clone(),
             Arc::new(misy_identity::Bearers(Arc::clone(&identity))),
@@ -142,7 +171,7 @@ impl App {
         );
         kit.readiness = cache::watch(kit.readiness, &cache);
         kit.readiness = watch_documents(kit.readiness, &conversation.documents);
-        Ok(Self { installation, identity, tenancy, conversation, kit, metrics, cache })
+        Ok(Self { installation, identity, tenancy, conversation, integration, kit, metrics, cache })
     }
 
     /// Every route of every room.
@@ -150,6 +179,12 @@ impl App {
         misy_identity::router(&self.identity)
             .merge(misy_tenancy::router(&self.tenancy))
             .merge(misy_conversation::router(&self.conversation))
+            .merge(misy_integration::router(&self.integration))
+    }
+
+    /// Tenants, for commands that work on them.
+    pub fn tenancy(&self) -> Arc<misy_tenancy::Deps> {
+        Arc::clone(&self.tenancy)
     }
 
     /// Who is active, as this program knows it.
@@ -161,6 +196,7 @@ impl App {
         let registry = misy_identity::jobs(Registry::new(), &self.identity);
         let registry = misy_tenancy::jobs(registry, &self.tenancy);
         let registry = misy_conversation::jobs(registry, &self.conversation);
+        let registry = misy_integration::jobs(registry, &self.integration);
         registry.only_active(self.directory())
     }
 
@@ -169,10 +205,14 @@ impl App {
         self.registry().names()
     }
 
-    /// Starts a worker that runs every job of every room.
-    pub fn start_worker(&self) -> misy_jobs::Running {
+    /// Starts a worker that runs every job of every room, and a courier that delivers webhooks.
+    pub fn start_worker(&self) -> Running {
         let Installation { config, ambient, db, .. } = &self.installation;
-        Worker::start(db.clone(), self.registry(), config.jobs.clone(), ambient.clone())
+        let courier = Postman::courier(&self.integration, Some(self.directory()));
+        let courier = courier.start();
+        let worker =
+            Worker::start(db.clone(), self.registry(), config.jobs.clone(), ambient.clone());
+        Running { worker, courier }
     }
 
     /// The first operator: made at the first start, found in the data folder later. The password is

@@ -46,6 +46,8 @@ pub enum Command {
     /// Say where tenants' documents live, and move them while they are in use.
     #[command(subcommand)]
     Documents(Documents),
+    /// Make, list, stop, close, remove and look into tenants.
+    Tenant(Box<Tenants>),
     /// Measure, with a floor or peer in the same run.
     Bench(Bench),
 }
@@ -139,6 +141,125 @@ pub enum DeadLetters {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// Options of `tenant`. A tenant is named by id, UUID or slug.
+#[derive(Debug, Args, Clone)]
+pub struct Tenants {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TenantCommand,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Where the installation is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What can be done with tenants.
+#[derive(Debug, Subcommand, Clone)]
+pub enum TenantCommand {
+    /// Make a tenant with everything it needs.
+    Create(NewTenantOptions),
+    /// List tenants, oldest first.
+    List {
+        /// Only those with this status.
+        #[arg(long)]
+        status: Option<String>,
+        /// Only those with this plan.
+        #[arg(long)]
+        plan: Option<String>,
+        /// Only those in whose slug, name or site id this occurs.
+        #[arg(long)]
+        q: Option<String>,
+    },
+    /// Show one.
+    Show {
+        /// Which.
+        tenant: String,
+    },
+    /// Stop one for a while.
+    Suspend {
+        /// Which.
+        tenant: String,
+        /// `billing`, `abuse`, `admin` or `legal`.
+        #[arg(long)]
+        reason: String,
+        /// What there is to say to that.
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Let one work.
+    Activate {
+        /// Which.
+        tenant: String,
+    },
+    /// End one; until its grace is over it can be restored.
+    Close {
+        /// Which.
+        tenant: String,
+        /// For so many days.
+        #[arg(long, default_value_t = 30)]
+        grace_days: u16,
+    },
+    /// Take back that one was closed.
+    Restore {
+        /// Which.
+        tenant: String,
+    },
+    /// Remove everything of a closed one now. This cannot be taken back.
+    Purge {
+        /// Which.
+        tenant: String,
+        /// Its slug again.
+        #[arg(long)]
+        confirm: String,
+    },
+    /// List what every store holds of one, and whether it should; fails if something is wrong.
+    Inventory {
+        /// Which.
+        tenant: String,
+        /// Make again what is missing, remove what is left over.
+        #[arg(long)]
+        mend: bool,
+    },
+    /// Write every row and document of one into a new folder, one file of lines a table.
+    Export {
+        /// Which.
+        tenant: String,
+        /// The folder; it must not exist.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+}
+
+/// Options of `tenant create`.
+#[derive(Debug, Args, Clone)]
+pub struct NewTenantOptions {
+    /// Its name in addresses; cannot be changed.
+    pub slug: String,
+    /// Its name for people.
+    #[arg(long)]
+    pub name: String,
+    /// Signs in with this.
+    #[arg(long)]
+    pub owner_email: String,
+    /// Shown to colleagues.
+    #[arg(long)]
+    pub owner_name: String,
+    /// A file with the owner's first password; without one the owner is invited.
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// What it may use.
+    #[arg(long, default_value = "standard")]
+    pub plan: String,
+    /// Its language and region.
+    #[arg(long, default_value = "en")]
+    pub locale: String,
+    /// Its IANA time zone.
+    #[arg(long, default_value = "UTC")]
+    pub time_zone: String,
 }
 
 /// What can be done with documents.

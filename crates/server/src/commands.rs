@@ -9,6 +9,7 @@ pub mod migrate;
 pub mod openapi;
 pub mod sandbox;
 pub mod serve;
+pub mod tenants;
 pub mod up;
 pub mod work;
 

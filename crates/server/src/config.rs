@@ -38,6 +38,8 @@ pub struct Config {
     pub mail: misy_egress::mail::MailConfig,
     /// Conversations.
     pub conversation: misy_conversation::Config,
+    /// Webhooks to the outside.
+    pub webhooks: misy_integration::Config,
     /// Workers.
     pub jobs: misy_jobs::Config,
     /// The emulator of providers.

@@ -1,15 +1,15 @@
--- A search of messages takes a few milliseconds, however many a tenant has and whatever it looks for:
--- it looks at the newest messages one by one, and asks the index of words only for what is rare. A
--- word that is neither is looked for among so many messages at a time; the answer then ends with the
--- last one that was looked at, from which the next page goes on. Nothing is left out and nothing is
--- out of order.
+-- A search of messages takes a few milliseconds, however many a tenant has and whatever it looks
+-- for: it looks at the newest messages one by one, and asks the index of words only for what is
+-- rare. A word that is neither is looked for among so many messages at a time; the answer then ends
+-- with the last one that was looked at, from which the next page goes on. Nothing is left out and
+-- nothing is out of order.
 reset role;
 drop function misy_find_messages(text, uuid, integer);
 grant create on schema public to misy_search;
 set local role misy_search;
 
--- The newest messages in which all words occur, older than `before` if that is given; and, where the
--- look ended before the tenant's messages did, the last one looked at, with `hit` false.
+-- The newest messages in which all words occur, older than `before` if that is given; and, where
+-- the look ended before the tenant's messages did, the last one looked at, with `hit` false.
 -- The index tells at most about 2,400 of a word's messages, at random (gin_fuzzy_search_limit): if
 -- fewer than 480 come, they are all: it guesses a number to thin out by, never five times too high.
 -- Of several words it is asked for the one that the fewest of the newest messages have: of two it

@@ -149,6 +149,20 @@ impl Cache {
         }
     }
 
+    /// What is there of a tenant: whether it has a user, and the bytes of its values. An error if
+    /// the server is away.
+    pub async fn find(&self, _: &PlatformCtx, tenant: TenantId) -> Result<(bool, u64), CacheError> {
+        match &self.0 {
+            Backend::Embedded(cache) => Ok((false, cache.bytes(tenant))),
+            Backend::Redis(redis) => redis.find(tenant).await,
+        }
+    }
+
+    /// Whether tenants have users of their own in it.
+    pub fn has_users(&self) -> bool {
+        matches!(self.0, Backend::Redis(_))
+    }
+
     /// Looks after the connections again and again; never ends. Drop it to stop.
     pub async fn keep(&self) -> crate::db::Never {
         match &self.0 {

@@ -16,7 +16,7 @@ use crate::roles::{DbRole, RolePasswords};
 use crate::seats::Hold;
 use crate::session::{Mode, Session};
 use crate::tx::{PlatformTx, TenantTx};
-use crate::{Error, Precedence, Wake, queue, tls, wake};
+use crate::{Bars, Error, Precedence, Wake, queue, tls, wake};
 
 /// How the program uses the database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -95,7 +95,9 @@ struct Inner {
     listener: tokio_postgres::Config,
     ambient: Ambient,
     wake: Wake,
+    parcel_wake: Wake,
     precedence: Precedence,
+    bars: Bars,
 }
 
 /// The database. Cheap to clone.
@@ -119,18 +121,22 @@ impl Db {
     ) -> Self {
         let precedence = Precedence::new(config.tenant_connections / 4);
         let pool = |role| Pool::open(server, passwords, config, role, precedence.clone());
+        let wake = Wake::default();
         Self(Arc::new(Inner {
             tenant: pool(DbRole::Tenant),
             platform: pool(DbRole::Platform),
             listener: sign_in(server, passwords, DbRole::Platform),
             ambient,
-            wake: Wake::default(),
+            parcel_wake: wake.beside(),
+            wake,
             precedence,
+            bars: Bars::default(),
         }))
     }
 
     /// A transaction inside the context's tenant. Nothing is sent until its first statement.
     pub async fn tenant(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        self.0.bars.check(ctx)?;
         let session = match idempotency::take_prepared(ctx.tenant()).await? {
             Some(session) => session,
             None => self.tenant_session(ctx, Mode::Whole, Hold::Brief).await?,
@@ -140,6 +146,7 @@ impl Db {
 
     /// Reads inside the context's tenant, each statement on its own and in one round trip.
     pub async fn read(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        self.0.bars.check(ctx)?;
         idempotency::settle().await?;
         let session = self.tenant_session(ctx, Mode::Each, Hold::Brief).await?;
         Ok(TenantTx::new(self.clone(), session, ctx.clone()))
@@ -191,6 +198,19 @@ impl Db {
         Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
     }
 
+    /// The same for parcels. For `misy_jobs`.
+    pub async fn parcels(&self, ctx: &PlatformCtx) -> Result<PlatformTx, Error> {
+        let client = self.0.platform.lend(Uuid::nil(), Hold::Brief).await?;
+        let session = Session::new(client, queue::BEGIN_PARCELS.to_owned(), Mode::Whole);
+        Ok(PlatformTx::new(self.clone(), session, ctx.clone()))
+    }
+
+    /// A transaction inside the tenant whose loss does no harm if the server crashes right after
+    /// it: it does not wait for the disk. For work that would only be done once more.
+    pub async fn tenant_lightly(&self, ctx: &Ctx) -> Result<TenantTx, Error> {
+        self.tenant_after(ctx, queue::LIGHTLY).await
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), Error> {
         let mut session = self.platform_session(Mode::Each, Hold::Brief).await?;
@@ -200,6 +220,16 @@ impl Db {
     /// Hears of commits that enqueued jobs.
     pub fn wake(&self) -> &Wake {
         &self.0.wake
+    }
+
+    /// Tenants into which this process leads nobody.
+    pub fn bars(&self) -> &Bars {
+        &self.0.bars
+    }
+
+    /// Hears of commits that put parcels up.
+    pub fn parcel_wake(&self) -> &Wake {
+        &self.0.parcel_wake
     }
 
     /// Says what goes first when there is not enough of the machine for all.
@@ -223,6 +253,7 @@ impl Db {
             while let Some(message) = messages.next().await {
                 if matches!(message?, AsyncMessage::Notification(_)) {
                     self.wake().signal_from_afar();
+                    self.parcel_wake().signal_from_afar();
                 }
             }
             Ok::<(), tokio_postgres::Error>(())
@@ -237,7 +268,7 @@ impl Db {
     pub async fn tell(&self) -> Result<(), Error> {
         let mut session = self.platform_session(Mode::Whole, Hold::Brief).await?;
         session.execute(wake::NOTIFY, &[]).await?;
-        session.commit(Vec::new()).await
+        session.commit(Vec::new()).await.map(drop)
     }
 
     /// The pool below the door, for tests of what is left on its connections.

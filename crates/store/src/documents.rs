@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::cache::is_plain_name;
+use crate::tenant_data::{self, Sink, TenantTable};
 use crate::{Db, Error, TenantTx};
 use body::Written;
 use mongo::{Mongo, ServerError};
@@ -139,6 +140,32 @@ impl Public for DocumentError {
     }
 }
 
+/// Why documents could not be taken along.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportFailure {
+    /// They could not be read.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The other side.
+    #[error("the documents could not be written")]
+    Sink(#[from] std::io::Error),
+}
+
+fn exported(one: &Document<Value>) -> Value {
+    serde_json::json!({
+        "id": one.id, "body": one.body, "version": one.version,
+        "created_at": one.created_at, "updated_at": one.updated_at,
+    })
+}
+
+/// Where documents and what is known of them lie in the database.
+pub const TABLES: [TenantTable; 4] = [
+    TenantTable::new("document_fields"),
+    TenantTable::new("documents"),
+    TenantTable::new("document_changes"),
+    TenantTable::new("document_homes"),
+];
+
 /// The documents of all tenants. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Documents {
@@ -195,6 +222,57 @@ impl TenantDocuments {
             self.all.server()?.prepare(self.ctx.tenant(), kinds).await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// Removes every document of the tenant, wherever it lives, and what was made for them.
+    pub async fn remove(&self) -> Result<(), DocumentError> {
+        let is_elsewhere = self
+            .state()
+            .await?
+            .is_some_and(|state| state.home == Home::Mongo || state.other == Some(Home::Mongo));
+        if is_elsewhere && self.all.mongo.is_none() {
+            return Err(DocumentError::Elsewhere);
+        }
+        if let Some(server) = &self.all.mongo {
+            for kind in server.kinds(self.ctx.tenant()).await? {
+                server.drop_collection(self.ctx.tenant(), &kind).await?;
+            }
+        }
+        tenant_data::erase(&self.all.db, &self.ctx, &TABLES).await?;
+        Ok(())
+    }
+
+    /// What is kept of the tenant: collections of the document server by the names of their kinds,
+    /// and rows of the database by table.
+    pub async fn inventory(&self) -> Result<Vec<(String, i64)>, DocumentError> {
+        let rows = tenant_data::count(&self.all.db, &self.ctx, &TABLES).await?;
+        let mut found: Vec<(String, i64)> =
+            rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)).collect();
+        if let Some(server) = &self.all.mongo {
+            let kinds = server.kinds(self.ctx.tenant()).await?;
+            found.extend(kinds.into_iter().map(|kind| (format!("collection {kind}"), 1)));
+        }
+        Ok(found)
+    }
+
+    /// Gives every document of these kinds to the sink, as it is read anywhere.
+    pub async fn export(&self, kinds: &[Kind], sink: &mut dyn Sink) -> Result<(), ExportFailure> {
+        let limit = Limit::new(Limit::MAX).unwrap_or(Limit::DEFAULT);
+        for kind in kinds {
+            let (collection, mut after) = (self.collection(*kind), None);
+            loop {
+                let mut page: Vec<Document<Value>> = collection.list(after, limit).await?;
+                let is_last = page.len() <= limit.show();
+                page.truncate(limit.show());
+                after = page.last().map(|last| Cursor(last.id));
+                let rows = page.into_iter().map(|one| exported(&one)).collect();
+                sink.rows(kind.name, rows).await?;
+                if is_last {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Where the tenant's documents live and whether they are being moved; `None` before the first

@@ -16,6 +16,9 @@ pub enum Error {
         /// Which pool.
         pool: &'static str,
     },
+    /// The tenant was stopped or is going, and the actor is none of those who may still enter.
+    #[error("the tenant is barred")]
+    Barred,
     /// The server refused the statement or the connection broke.
     #[error("the database refused a statement")]
     Statement(#[from] tokio_postgres::Error),
@@ -67,6 +70,7 @@ impl Public for Error {
     fn code(&self) -> Code {
         match self {
             Self::Unavailable(_) | Self::Busy { .. } => Code::Unavailable,
+            Self::Barred => Code::TenantInactive,
             Self::Statement(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
                 Code::Timeout
             }

@@ -248,6 +248,7 @@ impl Pending {
             Slot::Parked(session) => {
                 session.commit(vec![save(record, Some(answer))]).await?;
                 self.db.wake().signal();
+                self.db.parcel_wake().signal();
             }
             Slot::Taken | Slot::Committed => {
                 let session = record.scope.session(&self.db, Hold::Brief).await?;
@@ -300,14 +301,14 @@ pub(crate) async fn settle() -> Result<(), Error> {
 pub(crate) async fn commit_or_park(
     mut session: Session,
     deferred: Vec<Deferred>,
-) -> Result<(), Error> {
+) -> Result<Vec<u64>, Error> {
     let Ok(shared) = SHARED.try_with(Arc::clone) else { return session.commit(deferred).await };
     if !session.is_prepared() {
-        session.commit(deferred).await?;
+        let counts = session.commit(deferred).await?;
         shared.elsewhere.store(true, Ordering::Relaxed);
-        return Ok(());
+        return Ok(counts);
     }
-    session.flush_open(deferred).await?;
+    let counts = session.flush_open(deferred).await?;
     *shared.slot.lock().await = Slot::Parked(session);
-    Ok(())
+    Ok(counts)
 }

@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 29] = [
+pub const CONTROL: [(&str, Option<&str>); 33] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -37,6 +37,7 @@ pub const CONTROL: [(&str, Option<&str>); 29] = [
     ("letters", Some("tenant_id")),
     ("memberships", Some("tenant_id")),
     ("operators", None),
+    ("parcels", Some("tenant_id")),
     ("plans", None),
     ("platform_audit_records", None),
     ("platform_idempotency_keys", None),
@@ -45,6 +46,8 @@ pub const CONTROL: [(&str, Option<&str>); 29] = [
     ("recovery_codes", Some("realm")),
     ("refresh_tokens", None),
     ("revocations", Some("tenant_id")),
+    ("saga_steps", Some("tenant_id")),
+    ("sagas", Some("tenant_id")),
     ("schedules", None),
     ("schema_migrations", None),
     ("second_factor_rules", Some("tenant_id")),
@@ -55,6 +58,7 @@ pub const CONTROL: [(&str, Option<&str>); 29] = [
     ("signing_keys", None),
     ("sso_routes", Some("tenant_id")),
     ("tenants", Some("id")),
+    ("tombstones", None),
 ];
 
 /// Tenant tables on which the tenant's role may do less than all: name and what it may.
@@ -63,7 +67,7 @@ pub const RESTRICTED: [(&str, &[&str]); 2] =
 
 /// Functions that run with their owner's rights: name, owner, and the SHA-256 of arguments and body
 /// as they were read in review, so that another body under the same name is noticed.
-pub const DEFINERS: [Definer; 6] = [
+pub const DEFINERS: [Definer; 7] = [
     Definer {
         name: "misy_account_of",
         owner: "misy_owner",
@@ -99,6 +103,12 @@ pub const DEFINERS: [Definer; 6] = [
         owner: "misy_gateway",
         caller: "misy_platform",
         digest: "3a39cd396e7d529f503b7a522be5880336e4479fa86f8db3a611785b198b6680",
+    },
+    Definer {
+        name: "misy_keep_webhook_days",
+        owner: "misy_owner",
+        caller: "misy_platform",
+        digest: "f24a00799c0468249056fabcb2b7fddb6f5a53d69271dacbf9c9970247621a60",
     },
 ];
 

@@ -6,6 +6,7 @@
 //! Never: a rule of a feature, JSON of the API.
 
 pub mod audit;
+pub mod bars;
 pub mod cache;
 pub mod db;
 pub mod documents;
@@ -16,25 +17,32 @@ pub mod isolation;
 pub mod meter;
 pub mod migrate;
 pub mod pool_settings;
+pub mod outbox;
 mod pools;
 pub mod precedence;
 pub mod queue;
+pub mod quota;
 pub mod roles;
 mod seats;
 mod session;
+pub mod tenant_data;
 mod tls;
 pub mod tx;
 pub mod vault;
 pub mod wake;
 
 pub use audit::Audit;
+pub use bars::{Bar, Bars};
 pub use cache::{Cache, CacheConfig, Space, TenantCache};
 pub use db::{Config, Db};
 pub use documents::{Documents, Kind};
 pub use error::Error;
+pub use outbox::NewEvent;
 pub use precedence::Precedence;
 pub use queue::JobRow;
+pub use quota::{Limited, Quota, QuotaError, Unlimited};
 pub use roles::{DbRole, RolePasswords};
+pub use tenant_data::{TenantData, TenantTable};
 pub use tx::{PlatformTx, TenantTx};
 pub use vault::{TenantKey, Vault};
 pub use wake::Wake;

@@ -194,8 +194,8 @@ const OTHER_MARK: &str = "
         and shobj_description(oid, 'pg_authid') <> $2
     order by rolname limit 1";
 
-/// Marks a role as ours, once. Who may not comment on it (a managed server whose roles somebody else
-/// has made) goes on without the mark; two who comment at once want the same.
+/// Marks a role as ours, once. Who may not comment on it (a managed server whose roles somebody
+/// else has made) goes on without the mark; two who comment at once want the same.
 fn mark(role: DbRole, passwords: &RolePasswords) -> String {
     let (name, mark) = (role.name(), passwords.mark());
     format!(

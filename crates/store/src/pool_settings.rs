@@ -1,5 +1,5 @@
-//! Room `store`: what the settings of the pools are for, in the form in which `misybot config schema`
-//! tells it.
+//! Room `store`: what the settings of the pools are for, in the form in which
+//! `misybot config schema` tells it.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};

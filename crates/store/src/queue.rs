@@ -15,6 +15,24 @@ pub(crate) const BEGIN: &str = "BEGIN;
     SET LOCAL jit = off;
     SELECT pg_advisory_xact_lock(7883940282014786931)";
 
+/// The same for parcels, which have a turn of their own. A claim that the server forgets when it
+/// crashes is made again, and an event delivered twice has the same id: so nobody waits for the
+/// disk.
+pub(crate) const BEGIN_PARCELS: &str = "BEGIN;
+    SET LOCAL idle_in_transaction_session_timeout = 5000;
+    SET LOCAL synchronous_commit = off;
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL jit = off;
+    SELECT pg_advisory_xact_lock(7883940282014786932)";
+
+/// What a transaction begins with that settles parcels: as above, and one plan for all times,
+/// because planning for each partition anew would cost more than the work.
+pub(crate) const LIGHTLY: &str = "SET LOCAL synchronous_commit = off;
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+    SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_generic_plan";
+
 /// A job on its way into the queue. Rooms above write this through `misy_jobs::Job::enqueue`.
 #[derive(Debug, Clone)]
 pub struct JobRow {

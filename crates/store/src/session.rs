@@ -170,24 +170,25 @@ impl Session {
 
     /// Runs what was deferred and commits, all in one round trip. `COMMIT` of a failed transaction
     /// rolls back and reports success, so failures are looked for before it is believed.
-    pub(crate) async fn commit(mut self, deferred: Vec<Deferred>) -> Result<(), Error> {
-        self.flush(deferred, true).await?;
+    /// Gives the number of rows that each statement changed.
+    pub(crate) async fn commit(mut self, deferred: Vec<Deferred>) -> Result<Vec<u64>, Error> {
+        let counts = self.flush(deferred, true).await?;
         self.state = State::Fresh;
         drop(self.client.take());
-        Ok(())
+        Ok(counts)
     }
 
     /// Runs what was deferred without committing; the transaction stays open.
-    pub(crate) async fn flush_open(&mut self, deferred: Vec<Deferred>) -> Result<(), Error> {
+    pub(crate) async fn flush_open(&mut self, deferred: Vec<Deferred>) -> Result<Vec<u64>, Error> {
         self.flush(deferred, false).await
     }
 
-    async fn flush(&mut self, deferred: Vec<Deferred>, commit: bool) -> Result<(), Error> {
+    async fn flush(&mut self, deferred: Vec<Deferred>, commit: bool) -> Result<Vec<u64>, Error> {
         if self.state == State::Failed {
             return Err(Error::Aborted);
         }
         if self.mode == Mode::Each || (self.state == State::Fresh && deferred.is_empty()) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.depart()?;
         let mut statements = Vec::with_capacity(deferred.len());
@@ -220,10 +221,8 @@ impl Session {
         self.in_flight = false;
         match result {
             Ok(counts) => {
-                for rows in counts {
-                    meter::count(rows);
-                }
-                Ok(())
+                counts.iter().copied().for_each(meter::count);
+                Ok(counts)
             }
             Err(error) => {
                 self.state = State::Failed;

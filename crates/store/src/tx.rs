@@ -1,13 +1,15 @@
 //! Room `store`: a transaction inside one tenant, and one across tenants.
 
+use misy_core::event::Happening;
 use misy_core::id::TypedId;
-use misy_core::{Ambient, Ctx, PlatformCtx, TenantId};
+use misy_core::{Ambient, Ctx, EventId, PlatformCtx, TenantId};
 use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::audit::{Audit, Leaf};
+use crate::outbox::{self, NewEvent};
 use crate::session::{Deferred, Session};
 use crate::{Db, Error, JobRow, idempotency};
 
@@ -48,16 +50,18 @@ const INSERT_PLATFORM_AUDIT: &str = "
 /// What waits for the commit.
 #[derive(Default)]
 struct Pending {
-    first: Vec<Deferred>,
     jobs: Vec<(Option<TenantId>, JobRow)>,
     announced: Vec<(TenantId, JobRow)>,
     leaves: Vec<Leaf>,
+    events: Vec<NewEvent>,
+    others: Vec<Deferred>,
 }
 
 impl Pending {
-    /// One statement for all jobs of a tenant and one for all audit leaves.
+    /// One statement for all jobs of a tenant, one for all audit leaves, and the last for all
+    /// events.
     fn statements(self, tenant: Option<TenantId>, audit_sql: &'static str) -> Vec<Deferred> {
-        let mut statements = self.first;
+        let mut statements = self.others;
         if !self.announced.is_empty() {
             statements.push(announce_jobs(&self.announced));
         }
@@ -70,6 +74,9 @@ impl Pending {
         }
         if !self.leaves.is_empty() {
             statements.push(insert_audit(tenant, audit_sql, self.leaves));
+        }
+        if !self.events.is_empty() {
+            statements.push(outbox::emit(tenant.map(TypedId::uuid), self.events));
         }
         statements
     }
@@ -195,14 +202,36 @@ impl TenantTx {
         self.pending.jobs.push((Some(self.ctx.tenant()), row));
     }
 
+    /// Tells the outside what this transaction does; written with the commit, in the same round
+    /// trip, and only if somebody wants to know.
+    pub fn emit(&mut self, what: &impl Happening) -> EventId {
+        let id: EventId = self.db.ambient().id();
+        self.pending.events.push(NewEvent::of(id, what, self.db.ambient().now()));
+        id
+    }
+
+    /// The same for an event that is not of the catalogue. Called by `misy_integration`, which
+    /// knows what a tenant may publish.
+    pub fn push_event(&mut self, event: NewEvent) {
+        self.pending.events.push(event);
+    }
+
+    /// Has a statement run with the commit, in its round trip; what it gives is not looked at.
+    pub fn defer(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.pending.others.push(Deferred { sql, params });
+    }
+
     /// Makes everything happen, or nothing of it.
     pub async fn commit(self) -> Result<(), Error> {
         let Self { db, session, ctx, pending } = self;
-        let woken = !pending.jobs.is_empty();
+        let (woken, told) = (!pending.jobs.is_empty(), !pending.events.is_empty());
         let deferred = pending.statements(Some(ctx.tenant()), INSERT_AUDIT);
-        idempotency::commit_or_park(session, deferred).await?;
+        let counts = idempotency::commit_or_park(session, deferred).await?;
         if woken {
             db.wake().signal();
+        }
+        if told && counts.last().is_some_and(|parcels| *parcels > 0) {
+            db.parcel_wake().signal();
         }
         Ok(())
     }
@@ -280,7 +309,7 @@ impl PlatformTx {
     /// A statement whose answer nobody waits for; it is sent with the commit, in the same round
     /// trip, before everything else that waits for it.
     pub fn defer(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
-        self.pending.first.push(Deferred { sql, params });
+        self.pending.others.push(Deferred { sql, params });
     }
 
     /// Makes everything happen, or nothing of it.

@@ -21,6 +21,11 @@ pub struct Wake {
 }
 
 impl Wake {
+    /// Another bell of this process; other processes are told together.
+    pub(crate) fn beside(&self) -> Self {
+        Self { local: Arc::default(), remote: Arc::clone(&self.remote) }
+    }
+
     /// Something was enqueued by this process.
     pub fn signal(&self) {
         self.local.notify_one();

@@ -1,4 +1,5 @@
-//! Room `tenancy`: a tenant's jobs that gave up, as its own people see them and have them run again.
+//! Room `tenancy`: a tenant's jobs that gave up, as its own people see them and have them run
+//! again.
 
 pub mod http;
 pub mod model;

@@ -7,20 +7,29 @@
 pub mod audit_records;
 pub mod directory;
 pub mod failed_jobs;
+pub mod inventories;
 pub mod keys;
+pub mod lifecycles;
+pub mod provisionings;
 pub mod quotas;
 pub mod tenants;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use misy_core::Ambient;
-use misy_jobs::Registry;
-use misy_jobs::provision::Provision;
-use misy_store::Db;
+use misy_core::{Ambient, Ctx, PlatformCtx};
+use misy_jobs::provision::{Provision, TenantSeed};
+use misy_jobs::{PlatformJob, Registry, Saga};
+use misy_store::tenant_data::{self, StoreData};
+use misy_store::{Cache, Db, Documents, Kind, TenantData};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use directory::Directory;
 pub use keys::Keys;
+pub use provisionings::service::parts::TABLES;
+pub use quotas::Quotas;
+
+use provisionings::service::parts::{self, CacheUser, Collections, Foundation, Queue};
 
 /// What the services of this room work with.
 pub struct Deps {
@@ -28,17 +37,83 @@ pub struct Deps {
     pub db: Db,
     /// Clock, entropy, ids.
     pub ambient: Ambient,
-    /// Tenants' keys.
-    pub keys: Arc<Keys>,
-    /// What other rooms do for a new tenant, in order.
-    pub steps: Vec<Arc<dyn Provision>>,
     /// Who is active; other processes' changes are seen within half a second.
     pub directory: Arc<Directory>,
+    /// Tenants' keys.
+    pub keys: Arc<Keys>,
+    pub(crate) parts: Vec<Arc<dyn Provision>>,
+    pub(crate) data: Vec<Arc<dyn TenantData>>,
+    pub(crate) making: Saga<TenantSeed>,
+    pub(crate) removal: Saga<TenantSeed>,
+    pub(crate) documents: Documents,
+    pub(crate) kinds: &'static [Kind],
+}
+
+/// What this room stands on.
+pub struct Base {
+    /// The database.
+    pub db: Db,
+    /// The program itself, as an operator.
+    pub system: PlatformCtx,
+    /// Tenants' keys.
+    pub keys: Arc<Keys>,
+    /// Who is active; other processes' changes are seen within half a second.
+    pub directory: Arc<Directory>,
+    /// The cache, in which a tenant may have a user.
+    pub cache: Cache,
+    /// The documents, for which a tenant may have collections.
+    pub documents: Documents,
+    /// The kinds of documents that other rooms keep.
+    pub kinds: &'static [Kind],
+    /// What other rooms make for a new tenant, in order.
+    pub parts: Vec<Arc<dyn Provision>>,
+    /// What other rooms keep of tenants, to be taken along.
+    pub data: Vec<Arc<dyn TenantData>>,
+}
+
+impl Deps {
+    /// Ties the parts of a tenant together.
+    pub fn new(base: Base) -> Self {
+        Self::with(base, |part| part)
+    }
+
+    /// The same with something put around each part, which is how tests make parts fail.
+    pub fn with(base: Base, around: impl Fn(Arc<dyn Provision>) -> Arc<dyn Provision>) -> Self {
+        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data } = base;
+        let foundation = Arc::new(Foundation { db: db.clone(), keys: Arc::clone(&keys) });
+        data.push(Arc::<Foundation>::clone(&foundation));
+        data.push(Arc::new(StoreData));
+        let collections = Collections { documents: documents.clone(), kinds };
+        let user = CacheUser { cache, system: system.clone() };
+        let queue = Queue { db: db.clone(), system };
+        let parts = parts::all(foundation, parts, (collections, user, queue));
+        let parts: Vec<_> = parts.into_iter().map(around).collect();
+        let (making, removal) = provisionings::service::sagas(&parts);
+        let ambient = db.ambient().clone();
+        Self { db, ambient, directory, keys, parts, data, making, removal, documents, kinds }
+    }
+
+    /// How many rows each table has of a tenant.
+    pub(crate) async fn count_rows(
+        &self,
+        ctx: &Ctx,
+    ) -> Result<Vec<(String, i64)>, misy_store::Error> {
+        let rows = tenant_data::count(&self.db, ctx, &self.tables()).await?;
+        Ok(rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)).collect())
+    }
+
+    /// Every table that a room has said it keeps of tenants. Those of documents are not among them.
+    pub fn tables(&self) -> Vec<misy_store::TenantTable> {
+        self.data.iter().flat_map(|data| data.tables().iter().copied()).collect()
+    }
 }
 
 /// Every route of this room.
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     tenants::http::router(Arc::clone(deps))
+        .merge(lifecycles::http::router(Arc::clone(deps)))
+        .merge(provisionings::http::router(Arc::clone(deps)))
+        .merge(inventories::http::router(Arc::clone(deps)))
         .merge(quotas::http::router(Arc::clone(deps)))
         .merge(audit_records::http::router(Arc::clone(deps)))
         .merge(failed_jobs::http::router(Arc::clone(deps)))
@@ -46,7 +121,14 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 
 /// Every job of this room.
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
+    use inventories::jobs::Reconcile;
+    use provisionings::jobs::{Attend, ProvisionTenant};
     registry
-        .register_platform::<tenants::jobs::ProvisionTenant>(Arc::clone(deps))
+        .register_platform::<ProvisionTenant>(Arc::clone(deps))
         .register_platform::<tenants::jobs::AdoptPlan>(Arc::clone(deps))
+        .register_platform::<Attend>(Arc::clone(deps))
+        .every(Attend::NAME, Duration::from_secs(30), Attend {})
+        .register_platform::<lifecycles::jobs::Purge>(Arc::clone(deps))
+        .register_platform::<Reconcile>(Arc::clone(deps))
+        .every(Reconcile::NAME, Duration::from_hours(1), Reconcile::default())
 }

@@ -41,7 +41,7 @@ impl OidcProvider {
         Self { issuer, stdin, lines, _child: child }
     }
 
-    /// Makes it know these clients and people (OpenID metadata; claims by subject), and whether
+    /// Makes it know these clients and people (`OpenID` metadata; claims by subject), and whether
     /// claims are in the ID token or at the userinfo endpoint only.
     pub async fn configure(&mut self, clients: Value, accounts: Value, claims_in_id_token: bool) {
         let order = json!({"order": "configure", "clients": clients, "accounts": accounts,
@@ -110,7 +110,12 @@ impl SamlProvider {
         let mut child =
             child.unwrap_or_else(|error| panic!("it does not start ({error}): {ADVICE}"));
         let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
-        let port = read(&mut lines).await["port"].as_u64().expect("it says its port");
+        // Of what it says of its settings some is JSON as well.
+        let port = loop {
+            if let Some(port) = read(&mut lines).await["port"].as_u64() {
+                break port;
+            }
+        };
         // What it says later must not fill the pipe.
         let mut reading = JoinSet::new();
         reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });

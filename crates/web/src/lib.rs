@@ -29,6 +29,7 @@ pub mod serve;
 mod shapes;
 mod shield;
 mod tags;
+pub mod webhooks;
 
 pub use admission::{
     Anyone, AuthError, Authenticator, Caller, Claimed, Hook, Operator, Peer, Principal, Tenant,

@@ -41,6 +41,7 @@ pub fn document(api: &OpenApiRouter) -> Value {
     });
     document["servers"] = json!([{"url": "/"}]);
     document["security"] = json!([{"bearer": []}, {"cookie": []}]);
+    document["webhooks"] = crate::webhooks::section();
     add_components(&mut document);
     add_operations_routes(&mut document);
     let mut names = HashSet::new();

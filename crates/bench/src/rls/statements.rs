@@ -4,7 +4,7 @@
 use crate::Failure;
 
 /// The files that hold statements, below `crates/`. A test looks for files that are missing here.
-pub const FILES: [(&str, &str); 47] = [
+pub const FILES: [(&str, &str); 58] = [
     (
         "conversation/src/channels/store.rs",
         include_str!("../../../conversation/src/channels/store.rs"),
@@ -97,7 +97,24 @@ pub const FILES: [(&str, &str); 47] = [
         include_str!("../../../identity/src/sso_connections/store.rs"),
     ),
     ("identity/src/users/store.rs", include_str!("../../../identity/src/users/store.rs")),
+    (
+        "integration/src/dead_letters/store.rs",
+        include_str!("../../../integration/src/dead_letters/store.rs"),
+    ),
+    (
+        "integration/src/deliveries/store.rs",
+        include_str!("../../../integration/src/deliveries/store.rs"),
+    ),
+    (
+        "integration/src/endpoints/store.rs",
+        include_str!("../../../integration/src/endpoints/store.rs"),
+    ),
+    ("integration/src/events/store.rs", include_str!("../../../integration/src/events/store.rs")),
+    ("integration/src/replays/store.rs", include_str!("../../../integration/src/replays/store.rs")),
+    ("jobs/src/belongings.rs", include_str!("../../../jobs/src/belongings.rs")),
     ("jobs/src/dead_letters.rs", include_str!("../../../jobs/src/dead_letters.rs")),
+    ("jobs/src/sagas/log.rs", include_str!("../../../jobs/src/sagas/log.rs")),
+    ("jobs/src/parcels/store.rs", include_str!("../../../jobs/src/parcels/store.rs")),
     ("jobs/src/schedules.rs", include_str!("../../../jobs/src/schedules.rs")),
     ("jobs/src/store.rs", include_str!("../../../jobs/src/store.rs")),
     ("store/src/documents/embedded.rs", include_str!("../../../store/src/documents/embedded.rs")),
@@ -110,8 +127,17 @@ pub const FILES: [(&str, &str); 47] = [
         include_str!("../../../tenancy/src/audit_records/store.rs"),
     ),
     ("tenancy/src/keys/store.rs", include_str!("../../../tenancy/src/keys/store.rs")),
+    (
+        "tenancy/src/lifecycles/store.rs",
+        include_str!("../../../tenancy/src/lifecycles/store.rs"),
+    ),
+    (
+        "tenancy/src/provisionings/store.rs",
+        include_str!("../../../tenancy/src/provisionings/store.rs"),
+    ),
     ("tenancy/src/quotas/store.rs", include_str!("../../../tenancy/src/quotas/store.rs")),
     ("tenancy/src/tenants/store.rs", include_str!("../../../tenancy/src/tenants/store.rs")),
+    ("store/src/outbox.rs", include_str!("../../../store/src/outbox.rs")),
 ];
 
 /// A statement and where it stands.

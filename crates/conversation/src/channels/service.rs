@@ -7,7 +7,7 @@ use misy_channel::outbound::Failure;
 use misy_channel::{Account, AccountDraft, Channel, Health};
 use misy_core::error::Fault;
 use misy_core::{ChannelId, Ctx, Cursor, Limit, Page, Permission, crypto};
-use misy_store::{Audit, TenantTx};
+use misy_store::{Audit, Limited, TenantTx};
 use serde_json::{Map, Value, json};
 
 use super::model::{self, Change, ChannelAccount, Error, NewAccount, Opened};
@@ -21,6 +21,10 @@ pub async fn connect(deps: &Deps, ctx: &Ctx, new: NewAccount) -> Result<ChannelA
     check(deps, channel.as_ref(), &new.external_id, &new.credentials, &new.settings)?;
     let id: ChannelId = deps.ambient.id();
     let mut tx = deps.db.tenant(ctx).await?;
+    if let Some(ceiling) = deps.quotas.ceiling(&mut tx, Limited::Channels).await? {
+        let count = store::count(&mut tx).await?;
+        deps.quotas.check(Limited::Channels, Some(ceiling), count)?;
+    }
     let sealed = seal(deps, &mut tx, id, &new.credentials).await?;
     let account = store::insert(&mut tx, id, &new, &sealed).await.map_err(taken)?;
     let digest = digest(deps, &new.credentials);

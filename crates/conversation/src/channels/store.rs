@@ -164,3 +164,12 @@ fn account(row: &Row) -> Result<ChannelAccount, Error> {
         updated_at: row.get("updated_at"),
     })
 }
+
+const COUNT: &str = "
+    select count(*) from channels where tenant_id = $1 and status <> 'deleted'";
+
+/// How many accounts the tenant has connected.
+pub(crate) async fn count(tx: &mut TenantTx) -> Result<i64, Error> {
+    let tenant = tx.tenant();
+    Ok(tx.query_opt(COUNT, &[&tenant]).await?.map_or(0, |row| row.get(0)))
+}

@@ -2,6 +2,7 @@
 
 use misy_channel::IdentityClaim;
 use misy_channel::event::Sender;
+use misy_core::event::{ContactData, EventType, Told};
 use misy_core::{ContactId, Ctx, Cursor, Limit, Page, Permission};
 use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
@@ -28,6 +29,10 @@ pub(crate) async fn recognise(
         let holders = store::find_holders(tx, &claims).await?;
         plan = model::plan(&people, &holders, tx.ambient());
         store::write(tx, &plan).await?;
+    }
+    for contact_id in &plan.new {
+        let data = ContactData { contact_id: *contact_id, channel_id: None };
+        tx.emit(&Told::new(EventType::ContactCreated, None, data));
     }
     Ok(of_sender.into_iter().map(|person| plan.contacts[person]).collect())
 }

@@ -1,8 +1,9 @@
 //! Room `conversation`: opening, reading, assigning and closing conversations.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use misy_core::access::{Kind, Resource};
+use misy_core::event::{ConversationData, EventType, Told};
 use misy_core::{
     ChannelId, ContactId, ConversationId, Ctx, Cursor, Limit, Page, Permission, Timestamp,
 };
@@ -10,7 +11,7 @@ use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
 
-use super::model::{Change, Conversation, Error, Filter, Opened};
+use super::model::{Change, Conversation, Error, Filter, Opened, Status};
 use super::store::{self, Opening};
 use crate::{Below, Deps};
 
@@ -48,13 +49,50 @@ async fn open(
     let openings: Vec<Opening> =
         latest.into_iter().map(|(contact, at)| Opening { contact, at }).collect();
     let opened = store::open(tx, channel, inbound, &openings).await?;
+    for new in made_of(&opened) {
+        tell(tx, EventType::ConversationCreated, new.id, Some((new.contact, channel)), new.status);
+    }
     let in_order = messages.iter().filter_map(|(contact, _)| opened.get(contact).copied());
     Ok(in_order.collect())
 }
 
+/// The conversations that were made, in the order of their ids.
+fn made_of(opened: &HashMap<ContactId, Opened>) -> Vec<Opened> {
+    let mut new: Vec<Opened> = opened.values().copied().filter(|one| one.new).collect();
+    new.sort_unstable_by_key(|one| one.id);
+    new
+}
+
+/// Tells the outside where a conversation stands.
+fn tell(
+    tx: &mut TenantTx,
+    kind: EventType,
+    conversation_id: ConversationId,
+    of: Option<(ContactId, ChannelId)>,
+    status: Status,
+) {
+    let (contact_id, channel_id) = of.unzip();
+    let status = status.slug();
+    let data =
+        ConversationData { conversation_id, contact_id, channel_id, status, assignee_id: None };
+    tx.emit(&Told::new(kind, channel_id, data));
+}
+
 /// Lets the customer wait for a person, unless one leads already.
 pub(crate) async fn hand_over(tx: &mut TenantTx, id: ConversationId) -> Result<(), Error> {
-    Ok(store::hand_over(tx, id).await?)
+    if let Some(of) = store::hand_over(tx, id).await? {
+        tell_handed_over(tx, id, Some(of));
+    }
+    Ok(())
+}
+
+/// Tells the outside that the customer of a conversation waits for a person.
+pub(crate) fn tell_handed_over(
+    tx: &mut TenantTx,
+    id: ConversationId,
+    of: Option<(ContactId, ChannelId)>,
+) {
+    tell(tx, EventType::ConversationHandedOver, id, of, Status::Waiting);
 }
 
 /// Notes that people of the business wrote in these conversations: the responder is silent there.
@@ -153,6 +191,14 @@ pub async fn change(
     let after = store::update(&mut tx, &after).await.map_err(refused)?.ok_or(Error::Stale)?;
     let detail = json!({ "status": after.status.slug(), "assignee_id": after.assignee });
     tx.audit(Audit::new("conversation.updated", "conversation", id).with(detail));
+    let data = ConversationData {
+        conversation_id: id,
+        contact_id: Some(after.contact),
+        channel_id: Some(after.channel),
+        status: after.status.slug(),
+        assignee_id: after.assignee,
+    };
+    tx.emit(&Told::new(EventType::ConversationUpdated, Some(after.channel), data));
     tx.commit().await?;
     Ok(after)
 }

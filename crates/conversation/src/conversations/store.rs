@@ -44,7 +44,8 @@ const UPDATE: &str = "
 const HAND_OVER: &str = "
     update conversations set status = 'waiting', handed_over_at = $3, version = version + 1,
         updated_at = $3
-    where tenant_id = $1 and id = $2 and status = 'open' and taken_over_at is null";
+    where tenant_id = $1 and id = $2 and status = 'open' and taken_over_at is null
+    returning contact_id, channel_id";
 
 const TAKE_OVER: &str = "
     update conversations set taken_over_at = coalesce(taken_over_at, $3), updated_at = $3
@@ -135,10 +136,18 @@ pub(crate) async fn update(
     tx.query_opt(UPDATE, &params).await?.as_ref().map(conversation).transpose()
 }
 
-/// Lets the customer wait for a person, unless one leads already.
-pub(crate) async fn hand_over(tx: &mut TenantTx, id: ConversationId) -> Result<(), Error> {
+/// Lets the customer wait for a person, unless one leads already; then gives who waits and where.
+pub(crate) async fn hand_over(
+    tx: &mut TenantTx,
+    id: ConversationId,
+) -> Result<Option<(ContactId, ChannelId)>, Error> {
     let (tenant, now) = (tx.tenant(), tx.ambient().now());
-    tx.execute(HAND_OVER, &[&tenant, &id.uuid(), &now]).await.map(drop)
+    let row = tx.query_opt(HAND_OVER, &[&tenant, &id.uuid(), &now]).await?;
+    let of = |row: Row| {
+        let contact = ContactId::from_uuid(row.get("contact_id"));
+        (contact, ChannelId::from_uuid(row.get("channel_id")))
+    };
+    Ok(row.map(of))
 }
 
 /// Notes that people of the business wrote in these conversations.

@@ -39,8 +39,8 @@ pub struct KnowledgeDocument {
     pub updated_at: Timestamp,
 }
 
-/// What is kept as a document. Title and language stand beside it, so that it says by itself what it
-/// is.
+/// What is kept as a document. Title and language stand beside the text, so that it says by itself
+/// what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Body {
     pub(crate) title: String,

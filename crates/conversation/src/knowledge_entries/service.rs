@@ -1,5 +1,7 @@
 //! Room `conversation`: keeping knowledge entries.
 
+mod provision;
+
 use misy_core::{Ctx, Cursor, KnowledgeEntryId, Limit, Page, Permission};
 use misy_store::Audit;
 use misy_web::IfMatch;
@@ -8,6 +10,8 @@ use serde_json::json;
 use super::model::{Change, Error, Filter, KnowledgeEntry, NewEntry};
 use super::store;
 use crate::Deps;
+
+pub use provision::{Provisioner, TABLES};
 
 /// Makes an entry.
 pub async fn create(deps: &Deps, ctx: &Ctx, new: NewEntry) -> Result<KnowledgeEntry, Error> {

@@ -11,6 +11,15 @@ const INSERT: &str = "
         (tenant_id, id, question, answer, language, tags, created_at, updated_at)
     values ($1, $2, $3, $4, $5, $6, $7, $7) returning *";
 
+/// A tenant that has any entry has begun already.
+const INSERT_STARTER: &str = "
+    insert into knowledge_entries
+        (tenant_id, id, question, answer, language, tags, created_at, updated_at)
+    select $1, id, question, answer, language, '{starter}', $6, $6
+    from unnest($2::uuid[], $3::text[], $4::text[], $5::text[])
+        as new (id, question, answer, language)
+    where not exists (select from knowledge_entries where tenant_id = $1)";
+
 const FIND: &str = "select * from knowledge_entries where tenant_id = $1 and id = $2";
 
 /// All stems of the search occur, or the search itself as it was typed.
@@ -36,6 +45,16 @@ pub(crate) async fn insert(tx: &mut TenantTx, new: &NewEntry) -> Result<Knowledg
         [&tx.tenant(), &id, &new.question, &new.answer, &new.language, &new.tags, &now];
     let row = tx.query_opt(INSERT, &params).await?;
     row.as_ref().map(entry).ok_or(Error::Aborted)
+}
+
+/// Writes what a tenant begins with, unless it has begun; says how many entries were written.
+pub(super) async fn insert_starter(tx: &mut TenantTx, new: &[NewEntry]) -> Result<u64, Error> {
+    let ids: Vec<_> = new.iter().map(|_| tx.ambient().uuid()).collect();
+    let column = |pick: fn(&NewEntry) -> &str| new.iter().map(pick).collect::<Vec<_>>();
+    let questions = column(|one| &one.question);
+    let (answers, languages) = (column(|one| &one.answer), column(|one| &one.language));
+    let (tenant, now) = (tx.tenant(), tx.ambient().now());
+    tx.execute(INSERT_STARTER, &[&tenant, &ids, &questions, &answers, &languages, &now]).await
 }
 
 pub(crate) async fn find(

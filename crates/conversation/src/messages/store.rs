@@ -256,6 +256,11 @@ pub(crate) async fn list_attempts(
     rows.iter().map(attempt).collect()
 }
 
+/// A message's content as it is stored and told.
+pub(crate) fn content(content: &Content) -> Value {
+    value(content)
+}
+
 fn value<T: Serialize>(part: &T) -> Value {
     let json = serde_json::to_value(part).expect("text, numbers, times and JSON serialise");
     crate::storable_json(json)

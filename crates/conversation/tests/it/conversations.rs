@@ -172,3 +172,21 @@ async fn conversations_of_another_tenant_are_not_there() {
     house.post(&other, &format!("{path}/assign"), assign).await.expect(404);
     assert_eq!(listed(&house, &other, "").await, 0);
 }
+
+#[tokio::test]
+async fn what_a_plan_does_not_allow_is_neither_sent_nor_written() {
+    let house = House::new().await;
+    let (shop, path) = opened(&house).await;
+    let path = format!("{path}/messages");
+    let say = |text: &str| json!({ "content": { "type": "text", "text": text } });
+    *house.budget.0.lock().expect("no panic") = Some(1);
+    house.post(&shop, &path, say("one")).await.expect(202);
+    let refused = house.post(&shop, &path, say("two")).await.expect(403);
+    assert_eq!(refused["code"], "quota.exceeded");
+    let detail = refused["detail"].as_str().expect("text");
+    assert!(detail.contains("messages_per_month") && detail.contains("/quotas"), "{detail}");
+    let all = house.get(&shop, &path).await.expect(200);
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(2), "the customer's and the first one");
+    *house.budget.0.lock().expect("no panic") = Some(9);
+    house.post(&shop, &path, say("two")).await.expect(202);
+}

@@ -17,7 +17,7 @@ use misy_core::id::TypedId;
 use misy_core::{Actor, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
 use misy_store::documents::mongo::{Mongo, MongoConfig};
-use misy_store::{Documents, TenantKey, TenantTx, Vault};
+use misy_store::{Documents, Limited, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, TestMongo, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ use crate::policies::Whims;
 /// Everything that a test needs; its clock is turned by hand.
 pub(crate) struct House {
     pub(crate) deps: Arc<Deps>,
+    pub(crate) budget: Arc<Budget>,
     pub(crate) paper: Arc<Paper>,
     pub(crate) clock: HandClock,
     pub(crate) database: TestDatabase,
@@ -39,6 +40,34 @@ pub(crate) struct House {
     pub(crate) policies: Arc<Whims>,
     app: Router,
     worker: Worker,
+}
+
+/// How much everybody may; as much as they like until a test says so.
+#[derive(Default)]
+pub(crate) struct Budget(pub(crate) Mutex<Option<i64>>);
+
+#[async_trait]
+impl misy_store::Quota for Budget {
+    async fn take(
+        &self,
+        _: &mut TenantTx,
+        what: Limited,
+        count: u32,
+    ) -> Result<(), misy_store::QuotaError> {
+        let mut left = self.0.lock().expect("no panic");
+        let Some(left) = left.as_mut() else { return Ok(()) };
+        self.check(what, Some(*left), i64::from(count) - 1)?;
+        *left -= i64::from(count);
+        Ok(())
+    }
+
+    async fn ceiling(
+        &self,
+        _: &mut TenantTx,
+        _: Limited,
+    ) -> Result<Option<i64>, misy_store::Error> {
+        Ok(*self.0.lock().expect("no panic"))
+    }
 }
 
 /// A tenant with an account of the paper channel.
@@ -103,6 +132,7 @@ impl House {
         let suspended = Arc::<Mutex<HashSet<TenantId>>>::default();
         let reach = json!({ "private_hosts_allowed": config.private_hosts_allowed });
         let reach = serde_json::from_value(reach).expect("the rest are defaults");
+        let budget = Arc::<Budget>::default();
         let paper = Arc::new(Paper::new());
         let responder = Arc::new(KnowledgeResponder::new(config.answer_threshold));
         let policies = Arc::<Whims>::default();
@@ -117,6 +147,7 @@ impl House {
             egress: Gateway::new(reach, ambient.clone()),
             vault: Arc::new(OneKey),
             policies: Arc::clone(&policies) as Arc<dyn misy_web::Policies>,
+            quotas: budget.clone(),
             responder,
             config,
             routing_key: Key::new([5; 32]),
@@ -137,7 +168,7 @@ impl House {
         let registry = misy_conversation::jobs(Registry::new(), &deps);
         let registry = registry.only_active(Arc::new(Tenants(Arc::clone(&suspended))));
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
-        Self { deps, paper, clock, database, suspended, policies, app, worker }
+        Self { deps, budget, paper, clock, database, suspended, policies, app, worker }
     }
 
     /// A tenant with a connected account.

@@ -1,5 +1,5 @@
-//! Room `conversation`: knowledge documents: kept as documents on both stores, cut into passages by a
-//! job, cited in answers, and gone from them when they are gone.
+//! Room `conversation`: knowledge documents: kept as documents on both stores, cut into passages by
+//! a job, cited in answers, and gone from them when they are gone.
 
 use http::Method;
 use misy_conversation::DOCUMENT_KINDS;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::Reach;
+use super::{Net, Reach};
 
 /// Every address of a name lies outside the reach. Kept inside the client's error, so that the
 /// caller can tell it from a name that does not exist.
@@ -18,6 +18,8 @@ type Looking = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + S
 /// Looks names up and filters what comes back.
 pub struct Resolver {
     reach: Reach,
+    /// The only networks that may be reached; empty is all.
+    nets: Vec<Net>,
     look_up: fn(String) -> Looking,
 }
 
@@ -29,20 +31,27 @@ impl Resolver {
                 async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) },
             )
         };
-        Self { reach, look_up }
+        Self { reach, nets: Vec::new(), look_up }
+    }
+
+    /// Gives out addresses of these networks only.
+    #[must_use]
+    pub fn within(mut self, nets: Vec<Net>) -> Self {
+        self.nets = nets;
+        self
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let looking = (self.look_up)(name.as_str().to_owned());
-        let reach = self.reach;
-        Box::pin(async move { Ok(permitted(looking.await?, reach)?) })
+        let (reach, nets) = (self.reach, self.nets.clone());
+        Box::pin(async move { Ok(permitted(looking.await?, reach, &nets)?) })
     }
 }
 
-fn permitted(mut found: Vec<SocketAddr>, reach: Reach) -> Result<Addrs, Refusal> {
-    found.retain(|address| reach.permits(address.ip()));
+fn permitted(mut found: Vec<SocketAddr>, reach: Reach, nets: &[Net]) -> Result<Addrs, Refusal> {
+    found.retain(|address| reach.permits(address.ip()) && Net::admit(nets, address.ip()));
     if found.is_empty() { Err(Refusal) } else { Ok(Box::new(found.into_iter())) }
 }
 
@@ -51,7 +60,7 @@ mod tests {
     use super::*;
 
     fn resolver(reach: Reach, look_up: fn(String) -> Looking) -> Resolver {
-        Resolver { reach, look_up }
+        Resolver { reach, nets: Vec::new(), look_up }
     }
 
     fn mixed(_: String) -> Looking {
@@ -77,6 +86,15 @@ mod tests {
         assert_eq!(public, Ok(vec!["93.184.215.14".to_owned()]));
         let private = ask(resolver(Reach::Private, mixed)).await.expect("three are permitted");
         assert_eq!(private, ["10.0.0.1", "93.184.215.14", "::1"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_out_of_the_allowed_networks_is_refused() {
+        let nets = |text: &str| vec![text.parse().expect("a network")];
+        let allowed = resolver(Reach::Public, mixed).within(nets("93.184.0.0/16"));
+        assert_eq!(ask(allowed).await, Ok(vec!["93.184.215.14".to_owned()]));
+        let refused = resolver(Reach::Public, mixed).within(nets("192.0.2.0/24"));
+        assert_eq!(ask(refused).await, Err(Refusal.to_string()));
     }
 
     #[tokio::test]

@@ -67,9 +67,10 @@ async fn visit(
     tenant: Option<TenantId>,
 ) -> Result<Given, Failure> {
     let Exchange { user, reason, read_only, lasts_s, .. } = exchange;
-    let needed = match read_only {
-        true => Permission::PlatformImpersonateRead,
-        false => Permission::PlatformImpersonate,
+    let needed = if read_only {
+        Permission::PlatformImpersonateRead
+    } else {
+        Permission::PlatformImpersonate
     };
     if !grants.has(needed) {
         return Err(Error::NotAllowed.into());

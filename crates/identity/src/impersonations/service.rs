@@ -35,10 +35,10 @@ pub(crate) async fn begin(
     wanted: Wanted,
 ) -> Result<Option<Secret>, Failure> {
     let Wanted { operator, tenant, user, read_only, reason, lasts_s } = wanted;
-    let mut platform = deps.db.platform(ctx).await?;
-    let Some(uv) = store::find_operator_version(&mut platform, operator).await? else {
-        return Ok(None);
-    };
+    let mut platform = deps.db.platform_read(ctx).await?;
+    let uv = store::find_operator_version(&mut platform, operator).await?;
+    drop(platform);
+    let Some(uv) = uv else { return Ok(None) };
     let inside = ctx.enter(tenant, ctx.grants());
     let mut tx = deps.db.tenant(&inside).await?;
     let role = match user {
@@ -70,8 +70,11 @@ pub(crate) async fn begin(
     let leaf =
         || Audit::new("impersonation.started", "impersonation", visit.id).with(detail.clone());
     tx.audit(leaf());
-    platform.audit(leaf());
     tx.commit().await?;
+    // One after the other, so that nobody waits for a second connection while holding one. Without
+    // this record no token is given.
+    let mut platform = deps.db.platform(ctx).await?;
+    platform.audit(leaf());
     platform.commit().await?;
     let issuer = sessions::service::issuer(deps);
     let wire = Wire::new(&issuer, tenant, &visit, uv);

@@ -89,7 +89,7 @@ async fn callback(
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes a form, which is read by hand")]
 struct BackchannelLogout {
-    /// A signed token (OpenID Connect Back-Channel Logout 1.0).
+    /// A signed token (`OpenID` Connect Back-Channel Logout 1.0).
     logout_token: String,
 }
 

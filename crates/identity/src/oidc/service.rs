@@ -149,7 +149,8 @@ pub(super) async fn end(
     token: &Secret,
     peer: Peer,
 ) -> Result<(), Failure> {
-    deps.by_address.take(&peer.network().0.to_string())?;
+    let address = peer.network().0.to_string();
+    deps.by_address.take(&address)?;
     let (inside, connection) = connections::find_for_visitor(deps, ctx, id, Kind::Oidc).await?;
     let settings = settings(&connection)?;
     let provider = calls::provider(deps, &inside, &connection, &settings).await?;
@@ -163,6 +164,8 @@ pub(super) async fn end(
     }
     let (session, subject) = (ending.session_index.as_deref(), ending.subject.as_deref());
     sso::end(deps, ctx, &inside, &connection, session, subject).await?;
+    // A provider that signs many out at once speaks from one address.
+    deps.by_address.put_back(&address);
     Ok(())
 }
 

@@ -387,7 +387,7 @@ pub(super) async fn exchange(
         Failure::Session(SessionError::InvalidLogin) => Error::InvalidCode.into(),
         error => error,
     })?;
-    let session = store::Session {
+    let session = store::Arrived {
         id: pair.session,
         connection,
         user: redeemed.user,

@@ -198,7 +198,7 @@ pub(super) async fn is_domain_verified(tx: &mut TenantTx, domain: &str) -> Resul
 }
 
 /// A session of ours and the provider's that it came from.
-pub(super) struct Session<'a> {
+pub(super) struct Arrived<'a> {
     pub(super) id: SessionId,
     pub(super) connection: SsoConnectionId,
     pub(super) user: UserId,
@@ -220,7 +220,7 @@ const INSERT_SESSION: &str = "
 /// Notes where a session came from and forgets some that are over.
 pub(super) async fn insert_session(
     tx: &mut TenantTx,
-    session: &Session<'_>,
+    session: &Arrived<'_>,
     now: Timestamp,
 ) -> Result<(), Error> {
     let (tenant, id) = (tx.tenant(), session.id.uuid());

@@ -21,7 +21,7 @@ use crate::roles::model::Beyond;
 #[serde(rename_all = "snake_case")]
 #[schema(as = SsoKind)]
 pub(crate) enum Kind {
-    /// OpenID Connect.
+    /// `OpenID` Connect.
     Oidc,
     /// SAML 2.0.
     Saml,

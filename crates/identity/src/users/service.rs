@@ -1,12 +1,10 @@
 //! Room `identity`: adding, changing and removing people of a tenant, and the first of them.
 
-use std::sync::Arc;
+mod provision;
 
-use async_trait::async_trait;
 use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, Timestamp, UserId};
-use misy_jobs::provision::{Owner, Provision, ProvisionError, TenantSeed};
 use misy_store::{Audit, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
@@ -19,6 +17,8 @@ use crate::notices::model::Kind;
 use crate::revocations::model::NEVER;
 use crate::roles::model::{Assigned, RoleBook, within};
 use crate::{Deps, Error, letters, notices, passwords, revocations, roles};
+
+pub use provision::{Provisioner, TABLES};
 
 /// Adds a person, with a password that opens this tenant and nothing else. An account with the same
 /// address in another tenant has no part in it, and the answer tells nothing of one.
@@ -242,52 +242,6 @@ fn keep_an_owner(owners: &[UserId], leaving: UserId) -> Result<(), Error> {
         return Ok(());
     }
     Err(UserError::LastOwner.into())
-}
-
-/// Gives a new tenant its roles and its owner.
-pub struct Provisioner(pub Arc<Deps>);
-
-#[async_trait]
-impl Provision for Provisioner {
-    fn name(&self) -> &'static str {
-        "identity.people"
-    }
-
-    async fn provision(&self, ctx: &Ctx, seed: &TenantSeed) -> Result<(), ProvisionError> {
-        Ok(provision(&self.0, ctx, seed).await?)
-    }
-}
-
-async fn provision(deps: &Deps, ctx: &Ctx, seed: &TenantSeed) -> Result<(), Error> {
-    ctx.require(Permission::OwnerManage)?;
-    let not_an_email =
-        |_| UserError::Invalid(vec![model::fault("/owner/email", "is not an e-mail address")]);
-    let Owner { email, name, password } = &seed.owner;
-    let email: Email = email.0.parse().map_err(not_an_email)?;
-    let hash = match password {
-        Some(password) => {
-            passwords::model::check(password, &[email.as_str(), &name.0], "/owner/password")?;
-            Some(deps.hasher.hash(email.as_str(), password).await?)
-        }
-        None => None,
-    };
-    let mut tx = deps.db.tenant(ctx).await?;
-    accounts::store::save_realm(&mut tx, &seed.slug).await?;
-    roles::store::seed(&mut tx).await?;
-    if let Some(owner) = store::lock_by_email(&mut tx, email.as_str()).await? {
-        if let Some(hash) = hash.filter(|_| owner.status == Status::Invited) {
-            activate(&mut tx, owner, &hash, None).await?;
-        }
-    } else {
-        let role = Assigned { base: Role::Owner, own: None };
-        let owner = insert(&mut tx, &email, name.clone(), role, hash.as_deref()).await?;
-        if hash.is_none() {
-            letters::service::invite(deps, &mut tx, owner.account, owner.id).await?;
-        }
-        tx.audit(Audit::new("user.created", "user", owner.id).with(json!({"role": "owner"})));
-    }
-    tx.commit().await?;
-    Ok(())
 }
 
 /// Gives a person who was invited their password: they can sign in from now on.

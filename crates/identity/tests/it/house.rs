@@ -15,7 +15,8 @@ use misy_egress::{Gateway, TxtRecords};
 use misy_identity::attempts::Allowance;
 use misy_identity::{Bearers, Config, Deps, Email, Outside, Provisioner, ensure_operator};
 use misy_jobs::provision::{Owner, TenantSeed};
-use misy_jobs::{Provision, Registry, Tally, Worker};
+use misy_jobs::sagas::take_alone;
+use misy_jobs::{Registry, Tally, Worker};
 use misy_store::{Db, DbRole, TenantKey, TenantTx, Vault};
 use misy_testkit::mail::Mailbox;
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
@@ -278,6 +279,8 @@ impl House {
             locale: "en".to_owned(),
             time_zone: "UTC".to_owned(),
             plan: "standard".to_owned(),
+            limits: Value::Null,
+            starter: Value::Null,
             owner: Owner {
                 email: Personal(email.to_owned()),
                 name: Personal("Olga Owner".to_owned()),
@@ -288,7 +291,8 @@ impl House {
 
     pub(crate) async fn provision(&self, seed: &TenantSeed) {
         let step = Provisioner(Arc::clone(&self.deps));
-        step.provision(&ctx(seed.id, Role::Owner), seed).await.expect("provisions");
+        let owner = ctx(seed.id, Role::Owner);
+        take_alone(&self.db, &owner, &step, seed).await.expect("provisions");
     }
 
     /// Does all that waits to be done.

@@ -585,3 +585,68 @@ async fn other_ways_of_proving_who_we_are_work_too() {
     let (proof, form) = scene.liar.said().redeemed[0].clone();
     assert!(proof.is_none() && !form.contains("secret") && form.contains("client_id=misy"));
 }
+
+#[tokio::test]
+async fn what_a_login_leaves_in_the_log_tells_who_came_and_nothing_of_the_person() {
+    let scene = Scene::build().await;
+    let pair = scene.session(json!({})).await;
+    let id = scene.house.get("/v1/auth/me", &pair.access).await.text("id");
+    let sql = "select detail::text from audit_records where action = 'sso.login'";
+    let detail: Value = serde_json::from_str(&scene.house.text(sql).await).expect("JSON");
+    assert_eq!((&detail["user"], &detail["by"]), (&json!(id), &json!("added")));
+    assert_eq!((&detail["role"], &detail["amr"]), (&json!("agent"), &json!(["pwd"])));
+    let personal =
+        "select count(*) from audit_records where detail::text ~ 'acme.example|ana-1|Roy'";
+    assert_eq!(scene.house.count(personal).await, 0);
+}
+
+#[tokio::test]
+async fn nothing_that_would_finish_a_login_is_kept_in_the_clear() {
+    let scene = Scene::build().await;
+    let visit = scene.depart().await;
+    let landed = scene.log_in(json!({})).await;
+    let code = landed.split_once("#sso_code=").expect("lands").1.to_owned();
+    let cookie = visit.cookie.split_once('=').expect("a value").1.to_owned();
+    for secret in [&visit.state, &visit.nonce, &cookie, &code, &code[30..].to_owned()] {
+        let sql =
+            format!("select count(*) from sso_logins where sso_logins::text like '%{secret}%'");
+        assert_eq!(scene.house.count(&sql).await, 0);
+    }
+    let tokens = "select count(*) from sso_logins where position('eyJ'::bytea in id_token) > 0";
+    assert_eq!(scene.house.count(tokens).await, 0, "sealed under the tenant's key");
+}
+
+#[tokio::test]
+async fn another_tenant_can_not_finish_a_login_or_reach_its_connection() {
+    let scene = Scene::build().await;
+    scene.house.tenant("rival").await;
+    let rival = scene.house.owner("rival").await;
+    let theirs = connect(&scene.house, &rival, &scene.liar, json!({})).await;
+    let visit = scene.depart().await;
+    scene.liar.gives(&scene.liar.signer.sign(&scene.claims(&visit)));
+    let query = scene.back(&visit);
+    let answer = come_back(&scene.house, &theirs, Some(&visit.cookie), &query).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{}", answer.body());
+    let landed = landing(&scene.come_back(&visit, &query).await);
+    let code = landed.split_once("#sso_code=").expect("the right one goes on").1;
+    let pair = Pair::of(&exchange(&scene.house, code, Some(VERIFIER)).await);
+    let me = scene.house.get("/v1/auth/me", &pair.access).await.json();
+    assert_eq!(me["tenant"]["slug"], "acme");
+    let switched =
+        crate::exchanges::exchange(&scene.house, &pair.access, json!({"audience": "rival"}));
+    let told = crate::exchanges::oauth(&switched.await);
+    assert_eq!(told, (400, "invalid_target".to_owned()), "a provider speaks for one tenant");
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_ends_no_session() {
+    let scene = Scene::build().await;
+    let pair = scene.session(json!({})).await;
+    let path = format!("/v1/sso-connections/{}", scene.connection);
+    scene.house.patch(&path, &scene.owner, json!({"status": "disabled"})).await;
+    assert!(scene.house.lets_in(&pair.access).await, "sessions go on");
+    assert_eq!(scene.house.delete(&path, &scene.owner).await.status, StatusCode::NO_CONTENT);
+    assert!(scene.house.lets_in(&pair.access).await);
+    let sql = "select count(*) from sso_identities";
+    assert_eq!(scene.house.count(sql).await, 0, "what the provider called people is forgotten");
+}

@@ -147,3 +147,46 @@ async fn signing_out_leads_to_no_other_host() {
     }
     assert!(scene.house.lets_in(&pair.access).await);
 }
+
+#[tokio::test]
+async fn another_process_sees_a_providers_logout_with_its_next_look() {
+    let scene = Scene::build().await;
+    let other = scene.house.second_process().await;
+    let pair = scene.session(json!({})).await;
+    assert!(other.lets_in(&pair.access).await);
+    assert_eq!(scene.log_out(&scene.liar.signer.sign(&scene.logout_claims())).await, 200);
+    other.deps.tick().await.expect("renews");
+    assert!(!other.lets_in(&pair.access).await);
+}
+
+#[tokio::test]
+async fn a_logout_is_of_its_own_connection_and_tenant() {
+    let scene = Scene::build().await;
+    scene.house.tenant("rival").await;
+    let rival = scene.house.owner("rival").await;
+    let theirs = crate::oidc::connect(&scene.house, &rival, &scene.liar, json!({})).await;
+    let pair = scene.session(json!({})).await;
+    let path = format!("/v1/auth/oidc/{theirs}/backchannel-logout");
+    let body = format!("logout_token={}", scene.liar.signer.sign(&scene.logout_claims()));
+    let request = Request::post(path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(body))
+        .expect("a request");
+    assert_eq!(scene.house.raw(request).await.status(), StatusCode::OK, "it ends nobody there");
+    assert!(scene.house.lets_in(&pair.access).await);
+    let absent = "/v1/auth/oidc/sso_01k8zq5m3ge0r8v0w1x2y3z4a5/backchannel-logout";
+    let request = Request::post(absent).body(Body::from("logout_token=x")).expect("a request");
+    assert_eq!(scene.house.raw(request).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_gone_keeps_nobody_from_signing_out() {
+    let scene = Scene::build().await;
+    let pair = scene.session(json!({})).await;
+    scene.liar.said().metadata["end_session_endpoint"] = Value::Null;
+    let path = format!("/v1/sso-connections/{}", scene.connection);
+    assert_eq!(scene.house.delete(&path, &scene.owner).await.status, StatusCode::NO_CONTENT);
+    let answer = scene.house.post("/v1/auth/sso/logout", &pair.access, json!({})).await;
+    assert_eq!(answer.json(), json!({"logout_url": null}), "{}", answer.body);
+    assert!(!scene.house.lets_in(&pair.access).await);
+}

@@ -22,6 +22,8 @@ async fn the_first_operator_is_made_once() {
     let all = [
         "platform.tenant.read",
         "platform.tenant.manage",
+        "platform.impersonate",
+        "platform.impersonate.read",
         "platform.people.read",
         "platform.people.manage",
     ];

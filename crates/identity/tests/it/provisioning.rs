@@ -2,7 +2,7 @@
 
 use misy_core::Role;
 use misy_identity::Provisioner;
-use misy_jobs::Provision;
+use misy_jobs::sagas::take_alone;
 use misy_testkit::ctx;
 use std::sync::Arc;
 
@@ -65,11 +65,11 @@ async fn a_seed_that_cannot_work_is_impossible_and_leaves_nothing() {
     let step = Provisioner(Arc::clone(&house.deps));
     for (email, password) in [("nobody", PASSWORD), ("ana@people.example", "short")] {
         let seed = house.seed("acme", email, Some(password));
-        let failed = step.provision(&ctx(seed.id, Role::Owner), &seed).await;
-        assert!(matches!(failed, Err(misy_jobs::ProvisionError::Impossible { .. })), "{email}");
+        let failed = take_alone(&house.db, &ctx(seed.id, Role::Owner), &step, &seed).await;
+        assert!(matches!(failed, Err(misy_jobs::StepError::Impossible { .. })), "{email}");
     }
     let seed = house.seed("acme", "ana@people.example", Some(PASSWORD));
-    let denied = step.provision(&ctx(seed.id, Role::Admin), &seed).await;
+    let denied = take_alone(&house.db, &ctx(seed.id, Role::Admin), &step, &seed).await;
     assert!(denied.is_err(), "only with an owner's rights");
     assert_eq!(house.count("select count(*) from roles").await, 0);
     assert_eq!(house.count("select count(*) from accounts").await, 0);

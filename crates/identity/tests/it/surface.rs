@@ -15,7 +15,7 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
     let operator = json!({"email": "o", "name": "N", "role": "support", "password": PASSWORD});
     let invited = json!({"email": "nobody", "name": "N", "role": "viewer"});
     let code = json!({"code": "000000"});
-    vec![
+    let mut all = vec![
         ("GET", "/v1/auth/me", None, None),
         ("GET", "/v1/auth/sessions", None, None),
         ("DELETE", "/v1/auth/sessions/{id}", None, None),
@@ -96,6 +96,33 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("POST", "/v1/auth/verification", None, None),
         ("POST", "/v1/auth/logout", None, None),
         ("DELETE", "/v1/auth/sessions", None, None),
+    ];
+    all.extend(single_sign_on());
+    all
+}
+
+/// Those of single sign-on and visits.
+fn single_sign_on() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)> {
+    let connection = json!({"kind": "oidc", "name": "N",
+        "settings": {"issuer": "https://id.acme.example", "client_id": "misy"},
+        "secrets": {"client_secret": "s"}});
+    let admin = Some(Role::Admin);
+    vec![
+        ("POST", "/v1/auth/sso/logout", Some(json!({})), None),
+        ("GET", "/v1/sso-connections", None, admin),
+        ("GET", "/v1/sso-connections/{id}", None, admin),
+        ("POST", "/v1/sso-connections", Some(connection), admin),
+        ("PATCH", "/v1/sso-connections/{id}", Some(json!({"name": "N"})), admin),
+        ("DELETE", "/v1/sso-connections/{id}", None, admin),
+        ("POST", "/v1/sso-connections/{id}/test", Some(json!({})), admin),
+        ("GET", "/v1/domains", None, admin),
+        ("GET", "/v1/domains/{id}", None, admin),
+        ("POST", "/v1/domains", Some(json!({"name": "acme.example"})), admin),
+        ("PATCH", "/v1/domains/{id}", Some(json!({})), admin),
+        ("DELETE", "/v1/domains/{id}", None, admin),
+        ("POST", "/v1/domains/{id}/verify", None, admin),
+        ("GET", "/v1/impersonations", None, admin),
+        ("POST", "/v1/impersonations/{id}/end", None, Some(Role::Owner)),
     ]
 }
 
@@ -110,6 +137,8 @@ fn concrete(path: &str) -> String {
         path if path.contains("service-accounts") => "sva",
         path if path.contains("operators") => "opr",
         path if path.contains("policies") => "pol",
+        path if path.contains("domains") => "dom",
+        path if path.contains("impersonations") => "imp",
         _ => "ses",
     };
     let id = format!("{kind}_00000000000000000000000009");
@@ -179,13 +208,24 @@ async fn the_reference_lists_these_operations_and_the_public_ones() {
     let open = [
         "GET /.well-known/authzen-configuration",
         "GET /.well-known/jwks.json",
+        "GET /v1/auth/oidc/{connection}/callback",
+        "GET /v1/auth/oidc/{connection}/start",
+        "GET /v1/auth/saml/{connection}/metadata",
+        "GET /v1/auth/saml/{connection}/slo",
+        "GET /v1/auth/saml/{connection}/start",
+        "POST /v1/auth/discover",
         "POST /v1/auth/invitation",
         "POST /v1/auth/login",
         "POST /v1/auth/mfa/challenge",
+        "POST /v1/auth/oidc/{connection}/backchannel-logout",
         "POST /v1/auth/recovery",
         "POST /v1/auth/recovery/complete",
         "POST /v1/auth/refresh",
         "POST /v1/auth/revoke",
+        "POST /v1/auth/saml/{connection}/acs",
+        "POST /v1/auth/saml/{connection}/slo",
+        "POST /v1/auth/sso/exchange",
+        "POST /v1/auth/token",
         "POST /v1/auth/verification/complete",
     ];
     assert_eq!(public, open);

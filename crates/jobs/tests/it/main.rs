@@ -19,6 +19,8 @@ mod outcomes;
 #[cfg(test)]
 mod roles;
 #[cfg(test)]
+mod sagas;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod stage;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, authz, cache, ingest, queue, rls, storm, tenants};
+use misy_bench::{
+    Failure, Report, authz, cache, deliver, ingest, queue, rls, storm, tenants,
+};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
@@ -24,7 +26,8 @@ use crate::config::Config;
 /// Connections that drive the load, as many as the floor has.
 const CONNECTIONS: usize = 32;
 
-const NAMES: &str = "queue, ingest, storm, tenants, cache, rls, authz, start";
+const NAMES: &str =
+    "queue, ingest, deliver, noisy, storm, tenants, cache, rls, authz, start";
 
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
@@ -84,6 +87,10 @@ async fn measure(
         "ingest" => {
             let size = size.unwrap_or(8_000);
             Box::pin(measure_ingest(folder, postgres, ambient, size, seconds)).await
+        }
+        name @ ("deliver" | "noisy") => {
+            let size = size.unwrap_or(if name == "deliver" { 20_000 } else { 100_000 });
+            Box::pin(measure_deliver(folder, postgres, ambient, name, size, seconds)).await
         }
         "rls" => {
             let settings = rls::Settings {
@@ -248,6 +255,37 @@ async fn measure_ingest(
     Ok(Report::new("ingest", settings, metrics?))
 }
 
+/// Webhooks: how fast, or how fair.
+async fn measure_deliver(
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    ambient: Ambient,
+    name: &str,
+    size: usize,
+    seconds: u64,
+) -> Result<Report, Failure> {
+    let house = House::build(folder, postgres, ambient).await?;
+    let House { app, listeners, admin: server, email, password, .. } = house;
+    let worker = app.start_worker();
+    let load = deliver::Settings {
+        api: listeners.api_address()?.to_string(),
+        email,
+        password,
+        server,
+        size,
+        connections: CONNECTIONS,
+        seconds,
+    };
+    let settings = json!({ "size": size, "connections": CONNECTIONS, "seconds": seconds });
+    let (name, metrics) = if name == "noisy" {
+        ("noisy", Box::pin(serving(&app, listeners, deliver::run_noisy(&load))).await?)
+    } else {
+        ("deliver", Box::pin(serving(&app, listeners, deliver::run(&load))).await?)
+    };
+    worker.stop().await;
+    Ok(Report::new(name, settings, metrics?))
+}
+
 fn settings(folder: &Path) -> Config {
     let mut config = Config::default();
     folder.clone_into(&mut config.server.data);
@@ -255,7 +293,11 @@ fn settings(folder: &Path) -> Config {
     config.server.admin_listen.set_port(0);
     config.conversation.private_hosts_allowed = true;
     config.egress.private_hosts_allowed = true;
+    config.webhooks.private_hosts_allowed = true;
+    let free = misy_web::rates::Quota { requests: 1_000_000_000, window_s: 1 };
+    config.web.rates.write = misy_web::rates::Allowance { each: free, tenant: free };
     config.jobs.sole = true;
+    config.webhooks.courier.sole = true;
     config
 }
 

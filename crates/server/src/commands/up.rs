@@ -38,8 +38,10 @@ fn configure(options: &Up, file: Option<&Path>) -> anyhow::Result<Config> {
     if !options.no_sandbox || config.server.public_url.is_none() {
         config.conversation.private_hosts_allowed = true;
         config.egress.private_hosts_allowed = true;
+        config.webhooks.private_hosts_allowed = true;
     }
     config.jobs.sole = config.database.address()?.is_none();
+    config.webhooks.courier.sole = config.jobs.sole;
     if let Some(listen) = options.sandbox_listen {
         config.sandbox.listen = listen;
     } else if config.sandbox.listen.port() == 0 && config.server.listen.port() != 0 {

@@ -2,12 +2,12 @@
 #![cfg(test)]
 
 mod apart;
-mod cache;
 mod crash;
 mod documents;
 mod golden;
 mod isolation;
 mod policies;
+mod leftovers;
 mod program;
 mod refusals;
 mod story;

@@ -231,6 +231,17 @@ impl Redis {
         Ok(())
     }
 
+    /// Whether the tenant has a user, and what its values take. Makes none to find out.
+    pub(super) async fn find(&self, tenant: TenantId) -> Result<(bool, u64), CacheError> {
+        let mut command = redis::cmd("ACL");
+        command.arg("GETUSER").arg(user_name(tenant));
+        let user = self.ask_admin(command).await.map_err(|trouble| self.away(&trouble))?;
+        if matches!(user, Value::Nil) {
+            return Ok((false, 0));
+        }
+        Ok((true, self.bytes(&self.identity(tenant)).await))
+    }
+
     fn away(&self, trouble: &Trouble) -> CacheError {
         self.note(trouble);
         CacheError::Away

@@ -310,9 +310,10 @@ impl Catalog {
 }
 
 impl Relation {
-    /// Whether it holds what belongs to tenants: every table does that is not listed as control.
+    /// Whether it holds what belongs to tenants: every table does that is not listed as control. A
+    /// partition is reached through its parent's policy alone, because nobody has a grant on it.
     pub fn is_tenant_table(&self) -> bool {
-        self.is_table() && !super::CONTROL.iter().any(|(name, _)| *name == self.name)
+        self.is_table() && !self.leaf && !super::CONTROL.iter().any(|(name, _)| *name == self.name)
     }
 
     /// Whether it is a table, partitioned or not.

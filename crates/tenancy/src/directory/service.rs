@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use misy_core::{PlatformCtx, TenantId};
-use misy_store::{Db, Error};
+use misy_core::{PlatformCtx, TenantId, Timestamp};
+use misy_store::{Bar, Db, Error};
 use misy_web::TenantDirectory;
 use moka::future::Cache;
 
+use crate::tenants::store::Changed;
 use crate::tenants::{self, Status};
 
 /// An answer is at most this old, so a suspension bites everywhere well within a second.
@@ -32,6 +33,16 @@ const BLIND: Duration = Duration::from_mins(1);
 /// than a transaction takes from its time stamp to its commit.
 const LOOK_BACK: SignedDuration = SignedDuration::from_mins(2);
 
+/// Whom the door keeps out of a tenant that stands there.
+const fn bar(status: Status) -> Option<Bar> {
+    match status {
+        // Nobody has a way in yet; and when it is made, nobody should wait for the next look.
+        Status::Active | Status::Requested | Status::Provisioning => None,
+        Status::Suspended | Status::Closing => Some(Bar::People),
+        Status::Purging | Status::Purged | Status::Failed => Some(Bar::Everybody),
+    }
+}
+
 /// What is remembered of a tenant.
 #[derive(Debug)]
 struct Standing {
@@ -48,6 +59,8 @@ pub struct Directory {
     known: Cache<TenantId, Arc<Standing>>,
     /// When changes were last looked for with success.
     watched: Mutex<Option<Instant>>,
+    /// The same by the clock that rows are stamped with.
+    looked: Mutex<Option<Timestamp>>,
     origins: Cache<String, bool>,
 }
 
@@ -62,7 +75,7 @@ impl Directory {
     pub fn new(db: Db, ctx: PlatformCtx) -> Self {
         let known = Cache::builder().max_capacity(KEPT_MAX).time_to_live(KEPT).build();
         let origins = Cache::builder().max_capacity(KEPT_MAX).time_to_live(FRESH).build();
-        Self { db, ctx, known, watched: Mutex::default(), origins }
+        Self { db, ctx, known, watched: Mutex::default(), looked: Mutex::default(), origins }
     }
 
     /// Forgets the tenants that any process has changed lately. Called again and again, at least
@@ -70,11 +83,19 @@ impl Directory {
     /// wrong.
     pub async fn tick(&self) -> Result<(), Error> {
         let began = Instant::now();
+        let now = self.db.ambient().now();
         let mut tx = self.db.platform_read(&self.ctx).await?;
-        let since = self.db.ambient().now() - LOOK_BACK;
-        for (tenant, version) in tenants::store::list_changed(&mut tx, since).await? {
-            if self.known.get(&tenant).await.is_some_and(|known| known.version != version) {
-                self.known.invalidate(&tenant).await;
+        let looked = *self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = match looked {
+            Some(_) => Vec::new(),
+            None => tenants::store::list_stopped(&mut tx).await?,
+        };
+        let since = looked.unwrap_or(now) - LOOK_BACK;
+        changed.extend(tenants::store::list_changed(&mut tx, since).await?);
+        for Changed { id, version, status } in changed {
+            self.db.bars().set(id, bar(status));
+            if self.known.get(&id).await.is_some_and(|known| known.version != version) {
+                self.known.invalidate(&id).await;
             }
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +103,7 @@ impl Directory {
             self.known.invalidate_all();
         }
         *watched = Some(began);
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         Ok(())
     }
 
@@ -94,6 +116,12 @@ impl Directory {
     /// Forgets a tenant whose row was just changed here.
     pub async fn forget(&self, tenant: TenantId) {
         self.known.invalidate(&tenant).await;
+    }
+
+    /// Takes note of where a tenant stands since its row was just changed here.
+    pub(crate) async fn note(&self, tenant: TenantId, status: Status) {
+        self.db.bars().set(tenant, bar(status));
+        self.forget(tenant).await;
     }
 
     async fn load(&self, tenant: TenantId) -> Result<Arc<Standing>, Error> {

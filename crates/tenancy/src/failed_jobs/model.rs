@@ -36,3 +36,20 @@ impl Public for Error {
         error.retry_after_s()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use misy_core::Permission;
+
+    use super::*;
+
+    #[test]
+    fn each_error_tells_what_may_be_told() {
+        let denied = Error::from(Denied { permission: Permission::DeadLetterReplay });
+        assert_eq!(denied.code(), Code::PermissionDenied);
+        assert!(denied.detail().is_some_and(|text| text.contains("dead_letter.replay")));
+        assert_eq!((Error::NotFound.code(), Error::NotFound.detail()), (Code::NotFound, None));
+        let away = Error::from(misy_store::Error::Unavailable("gone".into()));
+        assert_eq!((away.code(), away.detail()), (Code::Unavailable, None));
+    }
+}

@@ -34,6 +34,32 @@ pub fn unwrap(
     Key::from_slice(&bytes).ok_or(OpenError)
 }
 
+fn secret_place(tenant: TenantId, name: &str) -> Place<'_> {
+    Place { tenant, table: "tenant_secrets", column: name, row: tenant.uuid() }
+}
+
+/// Seals a secret of a tenant under the tenant's first key.
+pub fn seal_secret(
+    key: &Key,
+    tenant: TenantId,
+    name: &str,
+    nonce: [u8; SEAL_NONCE_BYTES],
+    secret: &Secret,
+) -> Vec<u8> {
+    crypto::seal(key, 1, &secret_place(tenant, name), nonce, secret.expose().as_bytes())
+}
+
+/// Opens what [`seal_secret`] made for the same tenant under the same name.
+pub fn open_secret(
+    key: &Key,
+    tenant: TenantId,
+    name: &str,
+    sealed: &[u8],
+) -> Result<Secret, OpenError> {
+    let plain = crypto::open(key, &secret_place(tenant, name), sealed)?;
+    std::str::from_utf8(&plain).map(Secret::new).map_err(|_| OpenError)
+}
+
 fn seed_place(tenant: TenantId) -> Place<'static> {
     Place { tenant, table: "provisionings", column: "seed", row: tenant.uuid() }
 }
@@ -71,6 +97,16 @@ mod tests {
         assert!(open(tenant(1 << 64), 2).is_err());
         assert!(open(tenant(1 << 65), 1).is_err());
         assert!(unwrap(&Key::new([9; 32]), tenant(1 << 64), 1, &wrapped).is_err());
+    }
+
+    #[test]
+    fn a_secret_opens_for_its_tenant_and_name_only() {
+        let (key, secret) = (Key::new([1; 32]), Secret::new("s"));
+        let sealed = seal_secret(&key, tenant(1), "webhook_signing", [3; 24], &secret);
+        let open = |of, name| open_secret(&key, tenant(of), name, &sealed);
+        assert_eq!(open(1, "webhook_signing"), Ok(secret));
+        assert!(open(2, "webhook_signing").is_err());
+        assert!(open(1, "another").is_err());
     }
 
     #[test]

@@ -34,15 +34,32 @@ impl Keys {
         Self { root: root.derive("tenant-keys"), ambient, opened }
     }
 
-    /// Makes the tenant's first key, unless it has one.
-    pub async fn ensure_first(&self, tx: &mut TenantTx) -> Result<(), Error> {
+    /// Makes the tenant's first key, unless it has one; gives it if it was made. It counts once the
+    /// transaction is committed, so it is not remembered here.
+    pub async fn ensure_first(&self, tx: &mut TenantTx) -> Result<Option<Key>, Error> {
         let key = Key::new(self.ambient.bytes());
         let tenant = tx.ctx().tenant();
         let wrapped = model::wrap(&self.root, tenant, 1, self.ambient.bytes(), &key);
-        if store::insert(tx, 1, &wrapped).await? {
-            tx.audit(Audit::new("key.created", "key", 1));
+        if !store::insert(tx, 1, &wrapped).await? {
+            return Ok(None);
         }
-        Ok(())
+        tx.audit(Audit::new("key.created", "key", 1));
+        Ok(Some(key))
+    }
+
+    /// A new secret of 256 bits in text form, sealed with the tenant's first key.
+    pub(crate) fn seal_secret(&self, tx: &TenantTx, key: &Key, name: &str) -> Vec<u8> {
+        let secret = Secret::new(misy_core::crypto::to_base64url(&self.ambient.bytes::<32>()));
+        model::seal_secret(key, tx.ctx().tenant(), name, self.ambient.bytes(), &secret)
+    }
+
+    /// Forgets the opened keys of a tenant whose keys are destroyed.
+    pub(crate) fn forget(&self, tenant: TenantId) {
+        let of_tenant: Vec<_> =
+            self.opened.iter().map(|(key, _)| *key).filter(|(one, _)| *one == tenant).collect();
+        for key in of_tenant {
+            self.opened.invalidate(&key);
+        }
     }
 
     /// Seals what a tenant that is being made needs later, before it has a key of its own.

@@ -19,7 +19,11 @@ use crate::tenants::http::by;
 
 /// The routes of quotas.
 pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
-    OpenApiRouter::new().routes(routes!(list, set)).with_state(deps)
+    OpenApiRouter::new()
+        .routes(routes!(list, set))
+        .routes(routes!(usage))
+        .routes(routes!(usage_own))
+        .with_state(deps)
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,4 +81,54 @@ fn shown(quotas: Vec<super::Quota>) -> Json<Quotas> {
         source: quota.source,
     };
     Json(Quotas { data: quotas.into_iter().map(view).collect() })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Usage)]
+struct UsageView {
+    /// What is limited.
+    #[schema(example = "messages_per_month")]
+    name: String,
+    /// How much is used now.
+    used: i64,
+    /// How much may be; null if as much as one likes.
+    max_count: Option<i64>,
+    /// How much it will be at the end of the month if it goes on like this.
+    forecast: Option<i64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Usages {
+    data: Vec<UsageView>,
+}
+
+/// Read what a tenant uses of each of its limits.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/usage", tag = "tenants",
+    params(("tenant" = TenantId, Path)), responses((status = 200, body = Usages)))]
+async fn usage(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(id): PathId<TenantId>,
+) -> Result<Json<Usages>, Problem> {
+    Ok(used(service::usage_of(&deps, &ctx, id).await?))
+}
+
+/// Read what one's own tenant uses of each of its limits.
+#[utoipa::path(get, path = "/v1/tenant/usage", tag = "tenant",
+    responses((status = 200, body = Usages)))]
+async fn usage_own(
+    State(deps): State<Arc<Deps>>,
+    misy_web::Tenant(ctx): misy_web::Tenant,
+) -> Result<Json<Usages>, Problem> {
+    Ok(used(service::usage_own(&deps, &ctx).await?))
+}
+
+fn used(usages: Vec<model::Usage>) -> Json<Usages> {
+    let view = |one: model::Usage| UsageView {
+        name: one.name,
+        used: one.used,
+        max_count: one.max_count,
+        forecast: one.forecast,
+    };
+    Json(Usages { data: usages.into_iter().map(view).collect() })
 }

@@ -2,7 +2,7 @@
 
 use misy_store::{Error, TenantTx};
 
-use super::model::Quota;
+use super::model::{Quota, Slot};
 
 /// Writes the plan's limits, removes those the plan no longer has, leaves an operator's alone.
 const ADOPT: &str = "
@@ -57,4 +57,124 @@ pub(crate) async fn list(tx: &mut TenantTx) -> Result<Vec<Quota>, Error> {
         source: row.get("source"),
     };
     Ok(rows.iter().map(quota).collect())
+}
+
+/// How many rows a tenant's use of one limit is spread over.
+pub(crate) const SLOTS: i16 = 8;
+
+/// One slot that nobody else is at and that has room. Which one is drawn by lot.
+const TAKE: &str = "
+    with free as (
+        select slot from quota_slots
+        where tenant_id = $1 and name = $2 and period = $3 and used + $4 <= allotted
+        order by random() limit 1 for update skip locked)
+    update quota_slots one set used = one.used + $4 from free
+    where one.tenant_id = $1 and one.name = $2 and one.period = $3 and one.slot = free.slot";
+
+const INSERT_SLOTS: &str = "
+    insert into quota_slots (tenant_id, name, period, slot, allotted)
+    select $1, $2, $3, slot, 0 from generate_series(0, $4::int4 - 1) slot
+    on conflict (tenant_id, name, period, slot) do nothing";
+
+/// All of them, in one order, so that two who do this wait for each other and not crosswise.
+const LOCK_SLOTS: &str = "
+    select slot, used, allotted from quota_slots
+    where tenant_id = $1 and name = $2 and period = $3 order by slot for update";
+
+const ALLOT: &str = "
+    update quota_slots one set allotted = new.allotted, used = new.used
+    from unnest($4::int2[], $5::int8[], $6::int8[]) as new (slot, used, allotted)
+    where one.tenant_id = $1 and one.name = $2 and one.period = $3 and one.slot = new.slot";
+
+const FIND_MAX: &str = "
+    select max_count from tenant_quotas where tenant_id = $1 and name = $2";
+
+const LOCK_CEILING: &str = "
+    select pg_advisory_xact_lock(hashtextextended($1::uuid::text || '/' || $2, 0))";
+
+const USED: &str = "
+    select name, sum(used)::int8 as used from quota_slots
+    where tenant_id = $1 and period = $2 group by name";
+
+const TAKE_BACK: &str = "
+    with held as (
+        select name, period, slot from quota_slots
+        where tenant_id = $1 order by name, period, slot for update)
+    update quota_slots one set allotted = used from held
+    where one.tenant_id = $1 and one.name = held.name and one.period = held.period
+      and one.slot = held.slot";
+
+/// Takes back what was handed out and not used.
+pub(crate) async fn take_back(tx: &mut TenantTx) -> Result<(), Error> {
+    let tenant = tx.tenant();
+    tx.execute(TAKE_BACK, &[&tenant]).await.map(drop)
+}
+
+/// Uses so much of a slot with room; `false` if there was none at this moment.
+pub(crate) async fn take(
+    tx: &mut TenantTx,
+    name: &str,
+    period: &str,
+    count: i64,
+) -> Result<bool, Error> {
+    let tenant = tx.tenant();
+    Ok(tx.execute(TAKE, &[&tenant, &name, &period, &count]).await? == 1)
+}
+
+/// Makes the slots of a period, with nothing allotted to them.
+pub(crate) async fn insert_slots(tx: &mut TenantTx, name: &str, period: &str) -> Result<(), Error> {
+    let (tenant, slots) = (tx.tenant(), i32::from(SLOTS));
+    tx.execute(INSERT_SLOTS, &[&tenant, &name, &period, &slots]).await.map(drop)
+}
+
+/// Every slot as it is, once all who were at one have ended.
+pub(crate) async fn lock_slots(
+    tx: &mut TenantTx,
+    name: &str,
+    period: &str,
+) -> Result<Vec<Slot>, Error> {
+    let tenant = tx.tenant();
+    let rows = tx.query(LOCK_SLOTS, &[&tenant, &name, &period]).await?;
+    let slot = |row: &misy_store::Row| Slot {
+        number: row.get("slot"),
+        used: row.get("used"),
+        allotted: row.get("allotted"),
+    };
+    Ok(rows.iter().map(slot).collect())
+}
+
+/// Writes what every slot has and may have.
+pub(crate) async fn allot(
+    tx: &mut TenantTx,
+    name: &str,
+    period: &str,
+    slots: &[Slot],
+) -> Result<(), Error> {
+    let numbers: Vec<i16> = slots.iter().map(|slot| slot.number).collect();
+    let used: Vec<i64> = slots.iter().map(|slot| slot.used).collect();
+    let allotted: Vec<i64> = slots.iter().map(|slot| slot.allotted).collect();
+    let tenant = tx.tenant();
+    tx.execute(ALLOT, &[&tenant, &name, &period, &numbers, &used, &allotted]).await.map(drop)
+}
+
+/// The limit in force; `None` if there is none.
+pub(crate) async fn find_max(tx: &mut TenantTx, name: &str) -> Result<Option<i64>, Error> {
+    let tenant = tx.tenant();
+    Ok(tx.query_opt(FIND_MAX, &[&tenant, &name]).await?.map(|row| row.get("max_count")))
+}
+
+/// Waits until nobody else of the tenant is making one of these.
+pub(crate) async fn lock_ceiling(tx: &mut TenantTx, name: &str) -> Result<(), Error> {
+    let tenant = tx.tenant();
+    tx.query(LOCK_CEILING, &[&tenant, &name]).await.map(drop)
+}
+
+/// What was used in a period, by limit.
+pub(crate) async fn list_used(
+    tx: &mut TenantTx,
+    period: &str,
+) -> Result<Vec<(String, i64)>, Error> {
+    let tenant = tx.tenant();
+    let rows = tx.query(USED, &[&tenant, &period]).await?;
+    Ok(rows.iter().map(|row| (row.get("name"), row.get("used"))).collect())
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model::{self, Change, NewOwner, NewTenant, Status, Step};
+use super::model::{self, Brand, Change, Contact, NewOwner, NewTenant, Placement, Status};
 use super::service::{self, Filter};
 use crate::Deps;
 
@@ -23,8 +23,6 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(get, update))
-        .routes(routes!(activate))
-        .routes(routes!(suspend))
         .routes(routes!(get_own, update_own))
         .with_state(deps)
 }
@@ -32,7 +30,7 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
 /// A tenant.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Tenant)]
-struct TenantView {
+pub(crate) struct TenantView {
     id: TenantId,
     /// Its name in addresses.
     slug: String,
@@ -42,12 +40,22 @@ struct TenantView {
     status: Status,
     /// Why it has this status.
     status_reason: Option<String>,
+    /// What the operator said to that.
+    status_note: Option<String>,
+    /// When everything of it is removed, once it is closed.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    purge_at: Option<Timestamp>,
     plan: String,
+    placement: Placement,
     locale: String,
     time_zone: String,
     business: Map<String, Value>,
     /// Origins from which browsers may call the API.
     allowed_origins: Vec<String>,
+    /// How it looks to its customers.
+    brand: Brand,
+    /// Whom to ask there.
+    contacts: Vec<Contact>,
     version: i64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -64,11 +72,16 @@ impl From<model::Tenant> for TenantView {
             name: tenant.name,
             status: tenant.status,
             status_reason: tenant.status_reason,
+            status_note: tenant.status_note,
+            purge_at: tenant.purge_at,
             plan: tenant.plan,
+            placement: Placement { shard: tenant.shard, residency: tenant.residency },
             locale: tenant.locale,
             time_zone: tenant.time_zone,
             business: tenant.business,
             allowed_origins: tenant.allowed_origins,
+            brand: tenant.brand,
+            contacts: tenant.contacts,
             version: tenant.version,
             created_at: tenant.created_at,
             updated_at: tenant.updated_at,
@@ -76,7 +89,7 @@ impl From<model::Tenant> for TenantView {
     }
 }
 
-fn tagged(tenant: model::Tenant) -> Tagged<TenantView> {
+pub(crate) fn tagged(tenant: model::Tenant) -> Tagged<TenantView> {
     Tagged::new(tenant.version, tenant.into())
 }
 
@@ -100,7 +113,7 @@ struct NewTenantBody {
     #[garde(custom(by(model::check_slug)))]
     #[schema(example = "acme")]
     slug: String,
-    #[garde(custom(by(model::check_text)))]
+    #[garde(custom(by(model::check_name)))]
     #[schema(min_length = 1, max_length = 200, example = "Acme GmbH")]
     name: String,
     /// The first person of the tenant.
@@ -128,6 +141,19 @@ struct NewTenantBody {
     #[serde(default)]
     #[schema(max_items = 50)]
     allowed_origins: Vec<String>,
+    /// How it looks to its customers.
+    #[garde(skip)]
+    #[serde(default)]
+    brand: Brand,
+    /// Whom to ask there.
+    #[garde(skip)]
+    #[serde(default)]
+    #[schema(max_items = 20)]
+    contacts: Vec<Contact>,
+    /// Where it lies; cannot be changed but for the residency.
+    #[garde(skip)]
+    #[serde(default)]
+    placement: Placement,
 }
 
 /// A rule of the model in the form in which bodies are checked.
@@ -163,13 +189,16 @@ impl From<NewTenantBody> for NewTenant {
             time_zone: body.time_zone,
             business: body.business,
             allowed_origins: body.allowed_origins,
+            brand: body.brand,
+            contacts: body.contacts,
+            placement: body.placement,
         }
     }
 }
 
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 struct OwnChangeBody {
-    #[garde(inner(custom(by(model::check_text))))]
+    #[garde(inner(custom(by(model::check_name))))]
     #[schema(min_length = 1, max_length = 200)]
     name: Option<String>,
     #[garde(inner(custom(by(model::check_locale))))]
@@ -183,12 +212,28 @@ struct OwnChangeBody {
     #[garde(inner(inner(custom(by(model::check_origin)))))]
     #[schema(max_items = 50)]
     allowed_origins: Option<Vec<String>>,
+    /// Replaces all of it.
+    #[garde(skip)]
+    brand: Option<Brand>,
+    /// Replaces all of them.
+    #[garde(skip)]
+    #[schema(max_items = 20)]
+    contacts: Option<Vec<Contact>>,
 }
 
 impl From<OwnChangeBody> for Change {
     fn from(body: OwnChangeBody) -> Self {
-        let OwnChangeBody { name, locale, time_zone, business, allowed_origins } = body;
-        Self { name, locale, time_zone, business, allowed_origins, plan: None }
+        Self {
+            name: body.name,
+            locale: body.locale,
+            time_zone: body.time_zone,
+            business: body.business,
+            allowed_origins: body.allowed_origins,
+            brand: body.brand,
+            contacts: body.contacts,
+            plan: None,
+            residency: None,
+        }
     }
 }
 
@@ -199,6 +244,9 @@ struct ChangeBody {
     /// Its limits follow, except those that an operator has set.
     #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     plan: Option<String>,
+    /// Where its data must stay.
+    #[schema(pattern = "^[a-z0-9-]{2,40}$")]
+    residency: Option<String>,
 }
 
 /// A fault of a flattened member lies where the client wrote it, not inside `own`.
@@ -208,14 +256,6 @@ impl Validate for ChangeBody {
     fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
         self.own.validate_into(ctx, parent, report);
     }
-}
-
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-struct ReasonBody {
-    /// Shown to the tenant, for example `billing`.
-    #[garde(custom(by(model::check_text)))]
-    #[schema(min_length = 1, max_length = 200)]
-    reason: String,
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -230,6 +270,9 @@ struct ListParams {
     /// Only the one with this slug.
     #[param(pattern = "^[a-z0-9-]{1,63}$")]
     slug: Option<String>,
+    /// Only those in whose slug, name or site id this occurs, in small or capital letters.
+    #[param(min_length = 1, max_length = 200)]
+    q: Option<String>,
 }
 
 /// List tenants, oldest first.
@@ -241,7 +284,8 @@ async fn list(
     Params(params): Params<ListParams>,
     Paging { limit, cursor }: Paging,
 ) -> Result<Json<Page<TenantView>>, Problem> {
-    let filter = Filter { status: params.status, plan: params.plan, slug: params.slug };
+    let ListParams { status, plan, slug, q } = params;
+    let filter = Filter { status, plan, slug, text: q };
     let page = service::list(&deps, &ctx, filter, cursor, limit).await?;
     Ok(Json(page.map(TenantView::from)))
 }
@@ -280,32 +324,9 @@ async fn update(
     expected: IfMatch,
     MergePatch(body): MergePatch<ChangeBody>,
 ) -> Result<Tagged<TenantView>, Problem> {
-    let change = Change { plan: body.plan, ..body.own.into() };
+    let ChangeBody { own, plan, residency } = body;
+    let change = Change { plan, residency, ..own.into() };
     Ok(tagged(service::update(&deps, &ctx, id, change, &expected).await?))
-}
-
-/// Let a tenant work. One whose provisioning was interrupted is finished.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/activate", tag = "tenants",
-    params(("tenant" = TenantId, Path)), responses((status = 200, body = TenantView)))]
-async fn activate(
-    State(deps): State<Arc<Deps>>,
-    Operator(ctx): Operator,
-    PathId(id): PathId<TenantId>,
-) -> Result<Tagged<TenantView>, Problem> {
-    Ok(tagged(service::step(&deps, &ctx, id, Step::Activate, None).await?))
-}
-
-/// Stop a tenant for a while; its requests are refused within a second.
-#[utoipa::path(post, path = "/v1/tenants/{tenant}/suspend", tag = "tenants",
-    params(("tenant" = TenantId, Path)), request_body = ReasonBody,
-    responses((status = 200, body = TenantView)))]
-async fn suspend(
-    State(deps): State<Arc<Deps>>,
-    Operator(ctx): Operator,
-    PathId(id): PathId<TenantId>,
-    Valid(body): Valid<ReasonBody>,
-) -> Result<Tagged<TenantView>, Problem> {
-    Ok(tagged(service::step(&deps, &ctx, id, Step::Suspend, Some(body.reason)).await?))
 }
 
 /// Read one's own tenant.

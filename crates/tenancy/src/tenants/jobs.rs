@@ -1,4 +1,4 @@
-//! Room `tenancy`: finishing what a request began.
+//! Room `tenancy`: what follows from a change of a tenant.
 
 use std::sync::Arc;
 
@@ -8,22 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::service;
 use crate::Deps;
-
-/// Makes what is still missing of a new tenant.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ProvisionTenant {
-    /// Which tenant.
-    pub tenant: TenantId,
-}
-
-impl PlatformJob for ProvisionTenant {
-    const NAME: &'static str = "tenancy.tenants.provision";
-    type Deps = Deps;
-
-    async fn run(self, ctx: PlatformCtx, deps: Arc<Deps>) -> Result<(), JobError> {
-        Ok(service::finish(&deps, &ctx, self.tenant).await?)
-    }
-}
 
 /// Puts the limits of a tenant's new plan in force, should the request that changed it not have.
 #[derive(Debug, Serialize, Deserialize)]

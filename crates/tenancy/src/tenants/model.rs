@@ -1,15 +1,18 @@
 //! Room `tenancy`: what a tenant is, which names are good ones, which status follows which.
 
 mod rules;
+mod status;
 
 use misy_core::error::Fault;
 use misy_core::{Code, Personal, Public, Secret, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use status::{ACTIONS, Event, Reason, Status, TRANSITIONS};
+
 pub use rules::{
-    check_business, check_change, check_locale, check_new, check_origin, check_slug, check_text,
-    check_time_zone,
+    check_business, check_change, check_locale, check_name, check_new, check_origin, check_slug,
+    check_text, check_time_zone,
 };
 
 /// A client business.
@@ -25,10 +28,20 @@ pub struct Tenant {
     pub name: String,
     /// Where it stands.
     pub status: Status,
-    /// Why it stands there.
+    /// Why it stands there: a [`Reason`], or why it could not be made.
     pub status_reason: Option<String>,
+    /// What the operator said to that.
+    pub status_note: Option<String>,
+    /// Where it stood before it was closed.
+    pub status_before: Option<Status>,
+    /// When everything of it is removed, once it is closed.
+    pub purge_at: Option<Timestamp>,
     /// What it may use.
     pub plan: String,
+    /// Which part of the installation holds it.
+    pub shard: String,
+    /// Where its data must stay, for example `eu`.
+    pub residency: Option<String>,
     /// Its language and region, for example `de-DE`.
     pub locale: String,
     /// Its IANA time zone.
@@ -37,6 +50,10 @@ pub struct Tenant {
     pub business: Map<String, Value>,
     /// Origins from which browsers may call the API.
     pub allowed_origins: Vec<String>,
+    /// How it looks to its customers.
+    pub brand: Brand,
+    /// Whom to ask there.
+    pub contacts: Vec<Contact>,
     /// Goes up with every change.
     pub version: i64,
     /// When it was made.
@@ -45,95 +62,47 @@ pub struct Tenant {
     pub updated_at: Timestamp,
 }
 
-/// Where a tenant stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Asked for, not yet approved.
-    Requested,
-    /// Its resources are being made.
-    Provisioning,
-    /// It works.
-    Active,
-    /// Stopped for a reason that can end.
-    Suspended,
-    /// On its way out, data still there.
-    Closing,
-    /// Its data is being removed.
-    Purging,
-    /// Nothing is left but a tombstone.
-    Purged,
-    /// Its resources could not be made.
-    Failed,
+/// How a tenant looks to its customers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Brand {
+    /// The name that customers read.
+    #[schema(max_length = 200)]
+    pub name: Option<String>,
+    /// A colour as `#rrggbb`.
+    #[schema(pattern = "^#[0-9a-f]{6}$")]
+    pub primary_color: Option<String>,
+    /// A second one.
+    #[schema(pattern = "^#[0-9a-f]{6}$")]
+    pub accent_color: Option<String>,
+    /// Where its logo is: an `https` address.
+    #[schema(max_length = 2000)]
+    pub logo_url: Option<String>,
+    /// The name that mail comes from.
+    #[schema(max_length = 200)]
+    pub mail_sender_name: Option<String>,
+    /// The address that mail comes from.
+    #[schema(max_length = 254)]
+    pub mail_sender_address: Option<String>,
 }
 
-impl Status {
-    /// Every status.
-    pub const ALL: [Self; 8] = [
-        Self::Requested,
-        Self::Provisioning,
-        Self::Active,
-        Self::Suspended,
-        Self::Closing,
-        Self::Purging,
-        Self::Purged,
-        Self::Failed,
-    ];
-
-    /// The name on the wire and in the database.
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::Requested => "requested",
-            Self::Provisioning => "provisioning",
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Closing => "closing",
-            Self::Purging => "purging",
-            Self::Purged => "purged",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Reads [`Status::slug`].
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.slug() == text)
-    }
-
-    /// The action's name in the audit log when provisioning ends here.
-    pub const fn reached(self) -> &'static str {
-        match self {
-            Self::Failed => "tenant.failed",
-            _ => "tenant.provisioned",
-        }
-    }
-
-    /// The status that an operator's step leads to, if it may be taken here.
-    pub fn after(self, step: Step) -> Option<Self> {
-        match (self, step) {
-            (Self::Provisioning | Self::Suspended, Step::Activate) => Some(Self::Active),
-            (Self::Active, Step::Suspend) => Some(Self::Suspended),
-            _ => None,
-        }
-    }
-}
-
-/// What moves a tenant from one status to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Let it work.
-    Activate,
-    /// Stop it for a while.
-    Suspend,
-}
-
-impl Step {
-    /// The action's name in the audit log.
-    pub const fn action(self) -> &'static str {
-        match self {
-            Self::Activate => "tenant.activated",
-            Self::Suspend => "tenant.suspended",
-        }
-    }
+/// A person to ask at a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = TenantContact)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// What for, for example `billing`.
+    #[schema(pattern = "^[a-z_]{1,40}$")]
+    pub role: String,
+    /// Who.
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    pub name: Personal<String>,
+    /// Where.
+    #[schema(value_type = String, max_length = 254)]
+    pub email: Personal<String>,
+    /// By telephone.
+    #[schema(value_type = Option<String>, max_length = 40)]
+    pub phone: Option<Personal<String>>,
 }
 
 /// What an operator gives to make a tenant.
@@ -155,6 +124,30 @@ pub struct NewTenant {
     pub business: Map<String, Value>,
     /// Origins from which browsers may call the API.
     pub allowed_origins: Vec<String>,
+    /// How it looks to its customers.
+    pub brand: Brand,
+    /// Whom to ask there.
+    pub contacts: Vec<Contact>,
+    /// Where it lies.
+    pub placement: Placement,
+}
+
+/// Where a tenant lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Placement {
+    /// Which part of the installation.
+    #[schema(pattern = "^[a-z0-9-]{1,40}$")]
+    pub shard: String,
+    /// Where its data must stay.
+    #[schema(pattern = "^[a-z0-9-]{2,40}$", example = "eu")]
+    pub residency: Option<String>,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Self { shard: "main".to_owned(), residency: None }
+    }
 }
 
 /// The first owner of a tenant.
@@ -203,8 +196,14 @@ pub struct Change {
     pub business: Option<Map<String, Value>>,
     /// New origins, replacing the old.
     pub allowed_origins: Option<Vec<String>>,
+    /// A new look, replacing the old.
+    pub brand: Option<Brand>,
+    /// New people to ask, replacing the old.
+    pub contacts: Option<Vec<Contact>>,
     /// A new plan; operators only.
     pub plan: Option<String>,
+    /// Where its data must stay; operators only.
+    pub residency: Option<String>,
 }
 
 impl Change {
@@ -216,7 +215,10 @@ impl Change {
             ("time_zone", self.time_zone.is_some()),
             ("business", self.business.is_some()),
             ("allowed_origins", self.allowed_origins.is_some()),
+            ("brand", self.brand.is_some()),
+            ("contacts", self.contacts.is_some()),
             ("plan", self.plan.is_some()),
+            ("residency", self.residency.is_some()),
         ];
         fields.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
@@ -229,7 +231,10 @@ impl Change {
         tenant.time_zone = self.time_zone.unwrap_or(tenant.time_zone);
         tenant.business = self.business.unwrap_or(tenant.business);
         tenant.allowed_origins = self.allowed_origins.unwrap_or(tenant.allowed_origins);
+        tenant.brand = self.brand.unwrap_or(tenant.brand);
+        tenant.contacts = self.contacts.unwrap_or(tenant.contacts);
         tenant.plan = self.plan.unwrap_or(tenant.plan);
+        tenant.residency = self.residency.or(tenant.residency);
         tenant
     }
 }
@@ -252,6 +257,15 @@ pub enum Error {
     /// The step does not lead anywhere from here.
     #[error("a tenant that is {} cannot take this step", .0.slug())]
     NoSuchStep(Status),
+    /// The name given to confirm the removal is not the tenant's.
+    #[error("the removal was not confirmed")]
+    NotConfirmed,
+    /// Somebody works on it at this moment.
+    #[error("somebody works on the tenant at this moment")]
+    Underway,
+    /// A step of its removal is stuck.
+    #[error("the step `{0}` could not be undone")]
+    Stuck(&'static str),
     /// The caller may not.
     #[error(transparent)]
     Denied(#[from] misy_core::ctx::Denied),
@@ -260,6 +274,8 @@ pub enum Error {
     Unfinished {
         /// The step's name.
         step: &'static str,
+        /// When trying again makes sense.
+        after: std::time::Duration,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -281,12 +297,13 @@ pub enum Error {
 impl Public for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Invalid(_) | Self::Impossible { .. } => Code::Invalid,
+            Self::Invalid(_) | Self::Impossible { .. } | Self::NotConfirmed => Code::Invalid,
             Self::SlugTaken | Self::NoSuchStep(_) => Code::Conflict,
+            Self::Stuck(_) => Code::Internal,
             Self::NotFound => Code::NotFound,
             Self::Stale => Code::Stale,
             Self::Denied(error) => error.code(),
-            Self::Unfinished { .. } => Code::Unavailable,
+            Self::Unfinished { .. } | Self::Underway => Code::Unavailable,
             Self::Store(error) => error.code(),
         }
     }
@@ -306,13 +323,23 @@ impl Public for Error {
                     .to_owned(),
             ),
             Self::Store(error) => error.detail(),
-            Self::Invalid(_) | Self::NotFound | Self::Stale => None,
+            Self::Underway => Some("It is being made or removed at this moment.".to_owned()),
+            Self::Invalid(_)
+            | Self::NotConfirmed
+            | Self::NotFound
+            | Self::Stale
+            | Self::Stuck(_) => None,
         }
     }
 
     fn faults(&self) -> Vec<Fault> {
         match self {
             Self::Invalid(faults) => faults.clone(),
+            Self::NotConfirmed => vec![Fault {
+                pointer: "confirm".to_owned(),
+                detail: "has to be the slug of the tenant, whose data cannot be brought back"
+                    .to_owned(),
+            }],
             // All else is checked before; only the owner is for other rooms to judge.
             Self::Impossible { faults, .. } if !faults.is_empty() => faults.clone(),
             Self::Impossible { step, .. } => vec![Fault {
@@ -325,7 +352,8 @@ impl Public for Error {
 
     fn retry_after_s(&self) -> Option<u32> {
         match self {
-            Self::Unfinished { .. } => Some(5),
+            Self::Unfinished { after, .. } => u32::try_from(after.as_secs().max(1)).ok(),
+            Self::Underway => Some(5),
             Self::Store(error) => error.retry_after_s(),
             _ => None,
         }

@@ -9,8 +9,8 @@ use super::model::{NewTenant, Status, Tenant};
 
 const INSERT: &str = "
     insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone, business,
-        allowed_origins, created_at, updated_at)
-    values ($1, $2, $3, $4, 'provisioning', $5, $6, $7, $8, $9, $10, $10)
+        allowed_origins, brand, contacts, shard, residency, created_at, updated_at)
+    values ($1, $2, $3, $4, 'provisioning', $5, $6, $7, $8, $9, $11, $12, $13, $14, $10, $10)
     returning *";
 
 const FIND: &str = "select * from tenants where id = $1";
@@ -19,33 +19,37 @@ const LIST: &str = "
     select * from tenants
     where ($1::uuid is null or id > $1) and ($2::text is null or status = $2)
       and ($3::text is null or plan = $3) and ($4::text is null or slug = $4)
+      and ($6::text is null
+           or position(lower($6) in lower(slug || ' ' || name || ' ' || site_id)) > 0)
     order by id limit $5";
 
-const INSERT_SEED: &str = "insert into provisionings (tenant_id, seed) values ($1, $2)";
+const FIND_SLUG: &str = "
+    select * from tenants where slug = $1 order by (status in ('failed', 'purged')), id desc
+    limit 1";
 
-const FIND_SEED: &str = "select seed from provisionings where tenant_id = $1";
-
-const DELETE_SEED: &str = "delete from provisionings where tenant_id = $1";
+const LOCK: &str = "select * from tenants where id = $1 for update";
 
 const SET_STATUS: &str = "
-    update tenants set status = $2, status_reason = $3, version = version + 1, updated_at = $5
+    update tenants set status = $2, status_reason = $3, status_note = $6, status_before = $7,
+        purge_at = $8, version = version + 1, updated_at = $5
     where id = $1 and status = $4 returning *";
 
 const UPDATE: &str = "
     update tenants set name = $3, locale = $4, time_zone = $5, business = $6, allowed_origins = $7,
-        version = version + 1, updated_at = $8
+        brand = $9, contacts = $10, version = version + 1, updated_at = $8
     where id = $1 and version = $2 returning *";
 
 const UPDATE_WITH_PLAN: &str = "
     update tenants set name = $3, locale = $4, time_zone = $5, business = $6, allowed_origins = $7,
-        version = version + 1, updated_at = $8, plan = $9
+        brand = $9, contacts = $10, plan = $11, residency = $12,
+        version = version + 1, updated_at = $8
     where id = $1 and version = $2 returning *";
 
 const ALLOWS_ORIGIN: &str = "
     select exists (
         select from tenants where status = 'active' and $1 = any(allowed_origins)) as found";
 
-const PLAN_LIMITS: &str = "select limits from plans where id = $1";
+const FIND_PLAN: &str = "select limits, starter from plans where id = $1";
 
 pub(crate) async fn insert(
     tx: &mut PlatformTx,
@@ -68,6 +72,10 @@ pub(crate) async fn insert(
                 &business,
                 &new.allowed_origins,
                 &now,
+                &serde_json::json!(new.brand),
+                &serde_json::json!(new.contacts),
+                &new.placement.shard,
+                &new.placement.residency,
             ],
         )
         .await?;
@@ -83,23 +91,14 @@ pub(crate) async fn find_own(tx: &mut TenantTx) -> Result<Option<Tenant>, Error>
     tx.query_opt(FIND, &[&tx.tenant()]).await?.as_ref().map(tenant).transpose()
 }
 
-/// Keeps, sealed, what provisioning needs beside the tenant's own row.
-pub(crate) async fn insert_seed(
-    tx: &mut PlatformTx,
-    id: TenantId,
-    sealed: &[u8],
-) -> Result<(), Error> {
-    tx.execute(INSERT_SEED, &[&id.uuid(), &sealed]).await.map(drop)
+/// The tenant that has a slug now; one that is gone only if no other has it.
+pub(crate) async fn find_slug(tx: &mut PlatformTx, slug: &str) -> Result<Option<Tenant>, Error> {
+    tx.query_opt(FIND_SLUG, &[&slug]).await?.as_ref().map(tenant).transpose()
 }
 
-/// What [`insert_seed`] kept, if provisioning has not ended.
-pub(crate) async fn find_seed(tx: &mut PlatformTx, id: TenantId) -> Result<Option<Vec<u8>>, Error> {
-    Ok(tx.query_opt(FIND_SEED, &[&id.uuid()]).await?.map(|row| row.get("seed")))
-}
-
-/// Forgets it, for it holds the owner's password.
-pub(crate) async fn delete_seed(tx: &mut PlatformTx, id: TenantId) -> Result<(), Error> {
-    tx.execute(DELETE_SEED, &[&id.uuid()]).await.map(drop)
+/// A tenant whose status nobody else changes until the transaction ends.
+pub(crate) async fn lock(tx: &mut PlatformTx, id: TenantId) -> Result<Option<Tenant>, Error> {
+    tx.query_opt(LOCK, &[&id.uuid()]).await?.as_ref().map(tenant).transpose()
 }
 
 /// By which properties tenants are listed.
@@ -111,6 +110,8 @@ pub struct Filter {
     pub plan: Option<String>,
     /// Only the one with this slug.
     pub slug: Option<String>,
+    /// Only those in whose slug, name or site id this occurs.
+    pub text: Option<String>,
 }
 
 pub(crate) async fn list(
@@ -121,9 +122,18 @@ pub(crate) async fn list(
 ) -> Result<Vec<Tenant>, Error> {
     let after = cursor.map(|cursor| cursor.0);
     let status = filter.status.map(Status::slug);
-    let rows =
-        tx.query(LIST, &[&after, &status, &filter.plan, &filter.slug, &limit.fetch()]).await?;
+    let Filter { plan, slug, text, .. } = filter;
+    let rows = tx.query(LIST, &[&after, &status, plan, slug, &limit.fetch(), text]).await?;
     rows.iter().map(tenant).collect()
+}
+
+/// Where a tenant goes, and what is said to it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    pub(crate) reason: Option<String>,
+    pub(crate) note: Option<String>,
+    pub(crate) before: Option<Status>,
+    pub(crate) purge_at: Option<Timestamp>,
 }
 
 /// Moves a tenant on, if it still stands where it stood.
@@ -131,62 +141,98 @@ pub(crate) async fn set_status(
     tx: &mut PlatformTx,
     before: &Tenant,
     status: Status,
-    reason: Option<&str>,
+    new: &Standing,
 ) -> Result<Option<Tenant>, Error> {
     let (id, now) = (before.id.uuid(), tx.ambient().now());
     let (next, last) = (status.slug(), before.status.slug());
-    let row = tx.query_opt(SET_STATUS, &[&id, &next, &reason, &last, &now]).await?;
-    row.as_ref().map(tenant).transpose()
+    let came_from = new.before.map(Status::slug);
+    let params: [&(dyn misy_store::ToSql + Sync); 8] =
+        [&id, &next, &new.reason, &last, &now, &new.note, &came_from, &new.purge_at];
+    tx.query_opt(SET_STATUS, &params).await?.as_ref().map(tenant).transpose()
+}
+
+/// What is written of a changed tenant, but its plan and place.
+struct Columns {
+    id: uuid::Uuid,
+    business: Value,
+    brand: Value,
+    contacts: Value,
+}
+
+impl Columns {
+    fn of(new: &Tenant) -> Self {
+        Self {
+            id: new.id.uuid(),
+            business: Value::Object(new.business.clone()),
+            brand: serde_json::json!(new.brand),
+            contacts: serde_json::json!(new.contacts),
+        }
+    }
+
+    fn params<'a>(
+        &'a self,
+        new: &'a Tenant,
+        now: &'a Timestamp,
+    ) -> Vec<&'a (dyn misy_store::ToSql + Sync)> {
+        vec![
+            &self.id,
+            &new.version,
+            &new.name,
+            &new.locale,
+            &new.time_zone,
+            &self.business,
+            &new.allowed_origins,
+            now,
+            &self.brand,
+            &self.contacts,
+        ]
+    }
 }
 
 /// Writes a changed tenant, if nobody else has changed it meanwhile.
 pub(crate) async fn update(tx: &mut PlatformTx, new: &Tenant) -> Result<Option<Tenant>, Error> {
-    let (business, now) = (Value::Object(new.business.clone()), tx.ambient().now());
-    let row = tx
-        .query_opt(
-            UPDATE_WITH_PLAN,
-            &[
-                &new.id.uuid(),
-                &new.version,
-                &new.name,
-                &new.locale,
-                &new.time_zone,
-                &business,
-                &new.allowed_origins,
-                &now,
-                &new.plan,
-            ],
-        )
-        .await?;
-    row.as_ref().map(tenant).transpose()
+    let (columns, now) = (Columns::of(new), tx.ambient().now());
+    let mut params = columns.params(new, &now);
+    params.extend([&new.plan as &(dyn misy_store::ToSql + Sync), &new.residency]);
+    tx.query_opt(UPDATE_WITH_PLAN, &params).await?.as_ref().map(tenant).transpose()
 }
 
 /// The same by one of its own, who cannot change the plan.
 pub(crate) async fn update_own(tx: &mut TenantTx, new: &Tenant) -> Result<Option<Tenant>, Error> {
-    let (business, now) = (Value::Object(new.business.clone()), tx.ambient().now());
-    let own = tx.tenant();
-    let params: [&(dyn misy_store::ToSql + Sync); 8] = [
-        &own,
-        &new.version,
-        &new.name,
-        &new.locale,
-        &new.time_zone,
-        &business,
-        &new.allowed_origins,
-        &now,
-    ];
-    tx.query_opt(UPDATE, &params).await?.as_ref().map(tenant).transpose()
+    let (columns, now) = (Columns::of(new), tx.ambient().now());
+    // Another tenant's row is not even found, whatever id it is asked for by.
+    let columns = Columns { id: tx.tenant(), ..columns };
+    tx.query_opt(UPDATE, &columns.params(new, &now)).await?.as_ref().map(tenant).transpose()
 }
 
-const CHANGED: &str = "select id, version from tenants where updated_at > $1";
+const CHANGED: &str = "select id, version, status from tenants where updated_at > $1";
 
-/// The tenants whose rows were written since, and the versions they have now.
+const STOPPED: &str = "
+    select id, version, status from tenants where status <> 'active'";
+
+/// What is known of a tenant whose row was written lately.
+pub(crate) struct Changed {
+    pub(crate) id: TenantId,
+    pub(crate) version: i64,
+    pub(crate) status: Status,
+}
+
+/// The tenants whose rows were written since.
 pub(crate) async fn list_changed(
     tx: &mut PlatformTx,
     since: Timestamp,
-) -> Result<Vec<(TenantId, i64)>, Error> {
-    let rows = tx.query(CHANGED, &[&since]).await?;
-    Ok(rows.iter().map(|row| (TenantId::from_uuid(row.get("id")), row.get("version"))).collect())
+) -> Result<Vec<Changed>, Error> {
+    tx.query(CHANGED, &[&since]).await?.iter().map(changed).collect()
+}
+
+/// The tenants that do not work.
+pub(crate) async fn list_stopped(tx: &mut PlatformTx) -> Result<Vec<Changed>, Error> {
+    tx.query(STOPPED, &[]).await?.iter().map(changed).collect()
+}
+
+fn changed(row: &Row) -> Result<Changed, Error> {
+    let status = Status::parse(row.get("status")).ok_or(Error::Corrupt { column: "status" })?;
+    Ok(Changed { id: TenantId::from_uuid(row.get("id")), version: row.get("version"), status })
 }
 
 /// Whether any tenant allows the origin.
@@ -195,12 +241,23 @@ pub(crate) async fn allows_origin(tx: &mut PlatformTx, origin: &str) -> Result<b
     Ok(row.is_some_and(|row| row.get("found")))
 }
 
-/// The limits of a plan as `{name: count}`; `None` if there is no such plan.
-pub(crate) async fn find_plan_limits(
-    tx: &mut PlatformTx,
-    plan: &str,
-) -> Result<Option<Value>, Error> {
-    Ok(tx.query_opt(PLAN_LIMITS, &[&plan]).await?.map(|row| row.get("limits")))
+/// What a plan holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Plan {
+    /// A number by name.
+    pub(crate) limits: Value,
+    /// What a new tenant begins with.
+    pub(crate) starter: Value,
+}
+
+/// A plan by its id.
+pub(crate) async fn find_plan(tx: &mut PlatformTx, id: &str) -> Result<Option<Plan>, Error> {
+    let row = tx.query_opt(FIND_PLAN, &[&id]).await?;
+    Ok(row.map(|row| Plan { limits: row.get("limits"), starter: row.get("starter") }))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, Error> {
+    serde_json::from_value(row.get(column)).map_err(|_| Error::Corrupt { column })
 }
 
 fn tenant(row: &Row) -> Result<Tenant, Error> {
@@ -215,6 +272,16 @@ fn tenant(row: &Row) -> Result<Tenant, Error> {
         name: row.get("name"),
         status: Status::parse(status).ok_or(Error::Corrupt { column: "status" })?,
         status_reason: row.get("status_reason"),
+        status_note: row.get("status_note"),
+        status_before: row
+            .get::<_, Option<&str>>("status_before")
+            .map(|text| Status::parse(text).ok_or(Error::Corrupt { column: "status_before" }))
+            .transpose()?,
+        purge_at: row.get("purge_at"),
+        shard: row.get("shard"),
+        residency: row.get("residency"),
+        brand: json(row, "brand")?,
+        contacts: json(row, "contacts")?,
         plan: row.get("plan"),
         locale: row.get("locale"),
         time_zone: row.get("time_zone"),

@@ -11,10 +11,10 @@ use http::{Method, Request, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{Actor, Ctx, OperatorId, Role, Secret, TenantId, UserId};
-use misy_jobs::provision::{Provision, ProvisionError, TenantSeed};
+use misy_jobs::provision::{Found, Provision, Step as SagaStep, StepError, TenantSeed};
 use misy_jobs::{Registry, Worker};
-use misy_store::Db;
-use misy_tenancy::{Deps, Directory, Keys};
+use misy_store::{Cache, CacheConfig, Db, Documents, Kind};
+use misy_tenancy::{Base, Deps, Directory, Keys};
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal};
 use serde_json::{Value, json};
@@ -80,6 +80,7 @@ impl Authenticator for Credentials {
 pub(crate) struct Step {
     pub(crate) fails_for_now: AtomicU32,
     pub(crate) is_impossible: AtomicU32,
+    pub(crate) undo_fails: AtomicU32,
     pub(crate) seeds: Mutex<Vec<TenantSeed>>,
 }
 
@@ -88,24 +89,39 @@ fn take_one(count: &AtomicU32) -> bool {
 }
 
 #[async_trait]
-impl Provision for Step {
+impl SagaStep<TenantSeed> for Step {
     fn name(&self) -> &'static str {
         "tests.step"
     }
 
-    async fn provision(&self, ctx: &Ctx, seed: &TenantSeed) -> Result<(), ProvisionError> {
+    fn is_elsewhere(&self) -> bool {
+        true
+    }
+
+    async fn act(&self, ctx: &Ctx, _: Uuid, seed: &TenantSeed) -> Result<(), StepError> {
         assert_eq!(ctx.tenant(), seed.id);
         self.seeds.lock().expect("no panic").push(seed.clone());
         if take_one(&self.fails_for_now) {
-            return Err(ProvisionError::Retry("the line was busy".into()));
+            return Err(StepError::retry("the line was busy"));
         }
         if take_one(&self.is_impossible) {
-            return Err(ProvisionError::Impossible {
+            return Err(StepError::Impossible {
                 faults: Vec::new(),
                 source: "this cannot be".into(),
             });
         }
         Ok(())
+    }
+
+    async fn undo(&self, _: &Ctx, _: Uuid) -> Result<(), StepError> {
+        if take_one(&self.undo_fails) { Err(StepError::retry("still in use")) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Provision for Step {
+    async fn find(&self, _: &Ctx) -> Result<Vec<Found>, StepError> {
+        Ok(Vec::new())
     }
 }
 
@@ -117,8 +133,12 @@ pub(crate) struct House {
     pub(crate) deps: Arc<Deps>,
     pub(crate) first: Arc<Step>,
     pub(crate) second: Arc<Step>,
+    pub(crate) documents: Documents,
     router: Router,
 }
+
+/// The kind of documents that tests keep.
+const KINDS: [Kind; 1] = [Kind::new("notes", &[])];
 
 impl House {
     pub(crate) async fn build() -> Self {
@@ -135,13 +155,19 @@ impl House {
         let db = database.db(ambient.clone());
         let root = Key::new([5; 32]);
         let (first, second) = (Arc::new(Step::default()), Arc::new(Step::default()));
-        let deps = Arc::new(Deps {
+        let documents = Documents::embedded(db.clone());
+        let parts: Vec<Arc<dyn Provision>> = vec![first.clone(), second.clone()];
+        let deps = Arc::new(Deps::new(Base {
             db: db.clone(),
+            system: platform_ctx(),
             keys: Arc::new(Keys::new(&root, ambient.clone())),
-            ambient,
-            steps: vec![first.clone(), second.clone()],
             directory: Arc::new(Directory::new(db.clone(), platform_ctx())),
-        });
+            cache: Cache::embedded(&CacheConfig::default(), ambient),
+            documents: documents.clone(),
+            kinds: &KINDS,
+            parts,
+            data: Vec::new(),
+        }));
         let kit = Kit::new(
             db.clone(),
             Arc::new(Credentials),
@@ -150,7 +176,7 @@ impl House {
             misy_web::Config::default(),
         );
         let router = misy_web::app(misy_tenancy::router(&deps), kit);
-        Self { database, clock, db, deps, first, second, router }
+        Self { database, clock, db, deps, first, second, documents, router }
     }
 
     pub(crate) async fn send(
@@ -179,7 +205,8 @@ impl House {
         };
         let (etag, replayed) = (header("etag"), header("idempotency-replayed") == "true");
         let bytes = axum::body::to_bytes(body, 1 << 20).await.expect("a complete body");
-        let body = serde_json::from_slice(&bytes).expect("JSON");
+        let empty = bytes.is_empty();
+        let body = if empty { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
         Answer { status: parts.status, etag, replayed, body }
     }
 
@@ -193,6 +220,11 @@ impl House {
 
     pub(crate) async fn patch(&self, user: &impl User, path: &str, body: Value) -> Answer {
         self.send(user, Method::PATCH, path, &[], Some(body)).await
+    }
+
+    /// A step that has no body, by its status.
+    pub(crate) async fn post_nothing(&self, user: &impl User, path: &str) -> StatusCode {
+        self.send(user, Method::POST, path, &[], None).await.status
     }
 
     /// A step of an operator that says nothing more.
@@ -213,13 +245,22 @@ impl House {
         answer.id()
     }
 
+    fn worker(&self) -> Worker {
+        let registry = misy_tenancy::jobs(Registry::new(), &self.deps);
+        let registry = registry.only_active(self.deps.directory.clone());
+        let config = misy_jobs::Config::default();
+        Worker::new(self.db.clone(), registry, config, self.deps.ambient.clone())
+    }
+
     /// Runs the jobs that are due after so many seconds; gives how many succeeded.
     pub(crate) async fn run_jobs_after_s(&self, seconds: i64) -> usize {
         self.clock.advance_ms(seconds * 1_000);
-        let registry = misy_tenancy::jobs(Registry::new(), &self.deps);
-        let config = misy_jobs::Config::default();
-        let worker = Worker::new(self.db.clone(), registry, config, self.deps.ambient.clone());
-        worker.run_until_idle().await.expect("the database answers").done
+        self.worker().run_until_idle().await.expect("the database answers").done
+    }
+
+    /// Enqueues what comes back by the clock.
+    pub(crate) async fn run_schedules(&self) {
+        self.worker().run_schedules().await.expect("the database answers");
     }
 
     /// A number that the platform may count.

@@ -4,9 +4,12 @@
 mod audit;
 mod directory;
 mod failed_jobs;
+mod faults;
 mod house;
 mod keys;
+mod lifecycles;
 mod provisioning;
 mod quotas;
+mod removals;
 mod tenants;
 mod walls;

@@ -134,3 +134,66 @@ async fn neither_the_queue_nor_the_seed_shows_the_owner() {
     let row = format!("select count(*) from provisionings where tenant_id = '{}'", tenant.uuid());
     assert_eq!(house.count(&row).await, 1);
 }
+
+#[tokio::test]
+async fn every_step_shows_how_far_it_is_and_why_it_stands() {
+    let house = House::build().await;
+    house.second.fails_for_now.store(1, Ordering::SeqCst);
+    house.post(&Operator, "/v1/tenants", wanted("acme")).await;
+    let tenant = only_tenant(&house).await;
+    let path = format!("/v1/tenants/{tenant}/provisioning");
+    let steps = |answer: &crate::house::Answer| -> Vec<String> {
+        let steps = answer.body["data"][0]["steps"].as_array().expect("a list");
+        steps.iter().map(|step| step["state"].as_str().expect("text").to_owned()).collect()
+    };
+    let shown = house.get(&Operator, &path).await;
+    assert_eq!(shown.body["data"][0]["state"], "doing");
+    assert_eq!(steps(&shown), ["done", "done", "failing", "waiting", "waiting", "waiting"]);
+    assert_eq!(shown.body["data"][0]["steps"][2]["error"], "the line was busy");
+    assert_eq!(house.get(&Admin(tenant), &path).await.refusal().0, 403);
+    house.activate(tenant).await;
+    let shown = house.get(&Operator, &path).await;
+    assert_eq!(shown.body["data"][0]["state"], "done");
+    assert_eq!(steps(&shown), ["done"; 6]);
+    let absent = "/v1/tenants/ten_00000000000000000000000001/provisioning";
+    assert_eq!(house.get(&Operator, absent).await.refusal(), (404, "request.not_found"));
+}
+
+#[tokio::test]
+async fn a_step_that_cannot_be_undone_is_parked_until_somebody_has_mended_it() {
+    let house = House::build().await;
+    house.second.is_impossible.store(1, Ordering::SeqCst);
+    house.first.undo_fails.store(u32::MAX, Ordering::SeqCst);
+    house.post(&Operator, "/v1/tenants", wanted("acme")).await;
+    let tenant = only_tenant(&house).await;
+    for _ in 0..14 {
+        house.run_schedules().await;
+        house.run_jobs_after_s(400).await;
+    }
+    let path = format!("/v1/tenants/{tenant}/provisioning");
+    let shown = house.get(&Operator, &path).await;
+    assert_eq!(shown.body["data"][0]["state"], "parked", "{}", shown.body);
+    assert_eq!(shown.body["data"][0]["steps"][1]["state"], "stuck");
+    assert_eq!(shown.body["data"][0]["steps"][1]["error"], "still in use");
+    assert_eq!(status(&house, tenant).await, "provisioning", "it is neither there nor gone");
+    house.first.undo_fails.store(0, Ordering::SeqCst);
+    let retry = format!("{path}/retry");
+    let answer = house.post_nothing(&Operator, &retry).await;
+    assert_eq!(answer, StatusCode::NO_CONTENT);
+    house.run_jobs_after_s(1).await;
+    assert_eq!(status(&house, tenant).await, "failed");
+    assert_eq!(house.post_nothing(&Operator, &retry).await, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn what_a_plan_would_make_is_told_without_making_it() {
+    let house = House::build().await;
+    let plan = house.get(&Operator, "/v1/tenant-provisioning?plan=trial").await;
+    assert_eq!(plan.body["steps"][0], "tenancy.foundation");
+    assert_eq!(plan.body["limits"].as_array().map(Vec::len), Some(4));
+    let none = house.get(&Operator, "/v1/tenant-provisioning?plan=golden").await;
+    assert_eq!((none.refusal(), none.pointers()), ((422, "request.invalid"), vec!["/plan"]));
+    let tenant = house.tenant("acme").await;
+    let denied = house.get(&Admin(tenant), "/v1/tenant-provisioning?plan=trial").await;
+    assert_eq!(denied.refusal(), (403, "auth.permission_denied"));
+}

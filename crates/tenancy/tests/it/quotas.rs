@@ -1,10 +1,13 @@
 //! Room `tenancy`: limits follow the plan, but for those an operator has set.
 
+use futures_util::{StreamExt, stream};
 use http::{Method, StatusCode};
 use misy_core::TenantId;
+use misy_store::{Limited, Quota, QuotaError};
+use misy_tenancy::Quotas;
 use serde_json::{Value, json};
 
-use crate::house::{Answer, House, Operator, owner};
+use crate::house::{Admin, Answer, House, Operator, owner};
 
 async fn in_force(house: &House, tenant: TenantId) -> Vec<(String, i64, String)> {
     let answer = house.get(&Operator, &format!("/v1/tenants/{tenant}/quotas")).await;
@@ -92,4 +95,104 @@ async fn what_cannot_be_a_limit_is_refused() {
     assert_eq!(in_force(&house, tenant).await.len(), 4);
     let nobody: TenantId = "ten_00000000000000000000000001".parse().expect("an id");
     assert_eq!(set(&house, nobody, json!({"users": 1})).await.refusal().0, 404);
+}
+
+/// One send: takes of the month's messages in the transaction that would write the message. Who
+/// finds no connection comes again, as a client would.
+async fn send(house: &House, tenant: TenantId, count: u32) -> Result<(), QuotaError> {
+    loop {
+        let sent = async {
+            let mut tx = house.db.tenant(&owner(tenant)).await?;
+            Quotas.take(&mut tx, Limited::MessagesPerMonth, count).await?;
+            Ok(tx.commit().await?)
+        };
+        match sent.await {
+            Err(QuotaError::Store(misy_store::Error::Busy { .. })) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn used(house: &House, tenant: TenantId) -> Value {
+    let answer = house.get(&Admin(tenant), "/v1/tenant/usage").await;
+    let data = answer.body["data"].as_array().expect("a list").clone();
+    let of_month = data.into_iter().find(|one| one["name"] == "messages_per_month");
+    of_month.expect("it is listed")
+}
+
+#[tokio::test]
+async fn of_a_thousand_sends_at_once_a_limit_of_a_hundred_lets_a_hundred_through() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    set(&house, tenant, json!({"messages_per_month": 100})).await;
+    let sends = stream::iter(0..1_000).map(|_| send(&house, tenant, 1));
+    let outcomes: Vec<_> = sends.buffer_unordered(1_000).collect().await;
+    let through = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let refused = |outcome: &&Result<(), QuotaError>| {
+        matches!(outcome, Err(QuotaError::Exceeded { max_count: 100, .. }))
+    };
+    assert_eq!((through, outcomes.iter().filter(refused).count()), (100, 900));
+    let shown = used(&house, tenant).await;
+    assert_eq!((&shown["used"], &shown["max_count"]), (&json!(100), &json!(100)));
+    let warned = house.get(&Admin(tenant), "/v1/audit/records?action=quota.warned").await;
+    assert_eq!(warned.column("action").len(), 1, "once, when most of it was used");
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_not_used() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
+    Quotas.take(&mut tx, Limited::MessagesPerMonth, 7).await.expect("there is room");
+    drop(tx);
+    assert_eq!(used(&house, tenant).await["used"], json!(0));
+    send(&house, tenant, 7).await.expect("there is room");
+    assert_eq!(used(&house, tenant).await["used"], json!(7));
+}
+
+#[tokio::test]
+async fn a_limit_that_is_changed_counts_at_once_and_a_new_month_begins_at_nothing() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    set(&house, tenant, json!({"messages_per_month": 10})).await;
+    send(&house, tenant, 8).await.expect("there is room");
+    let refused = send(&house, tenant, 3).await;
+    let Err(QuotaError::Exceeded { renews_in_s: Some(renews_in_s), .. }) = refused else {
+        panic!("{refused:?}")
+    };
+    set(&house, tenant, json!({"messages_per_month": 8})).await;
+    assert!(send(&house, tenant, 1).await.is_err(), "lowered to what is used");
+    set(&house, tenant, json!({"messages_per_month": 11})).await;
+    send(&house, tenant, 3).await.expect("raised");
+    house.clock.advance_ms(i64::from(renews_in_s) * 1_000);
+    send(&house, tenant, 11).await.expect("another month");
+    assert_eq!(used(&house, tenant).await["used"], json!(11));
+}
+
+#[tokio::test]
+async fn who_has_no_limit_is_counted_and_not_stopped() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    move_to(&house, tenant, "unlimited").await;
+    send(&house, tenant, 5).await.expect("no limit");
+    let shown = used(&house, tenant).await;
+    assert_eq!((&shown["used"], &shown["max_count"]), (&json!(5), &Value::Null));
+    assert!(shown["forecast"].as_i64().expect("a number") >= 5);
+    let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
+    let ceiling = Quotas.ceiling(&mut tx, Limited::Channels).await.expect("it asks");
+    assert_eq!(ceiling, None);
+}
+
+#[tokio::test]
+async fn usage_is_a_tenants_own_and_an_operators() {
+    let house = House::build().await;
+    let (a, b) = (house.tenant("a1").await, house.tenant("b1").await);
+    send(&house, a, 4).await.expect("there is room");
+    assert_eq!(used(&house, b).await["used"], json!(0));
+    let seen = house.get(&Operator, &format!("/v1/tenants/{a}/usage")).await;
+    assert_eq!(seen.body["data"][0]["used"], json!(4));
+    let foreign = house.get(&Admin(b), &format!("/v1/tenants/{a}/usage")).await;
+    assert_eq!(foreign.refusal(), (403, "auth.permission_denied"));
+    let absent = "/v1/tenants/ten_00000000000000000000000001/usage";
+    assert_eq!(house.get(&Operator, absent).await.refusal(), (404, "request.not_found"));
 }

@@ -1,5 +1,5 @@
-//! Room `conversation`: how a text is cut into passages: at its headings, between its paragraphs, and
-//! within a paragraph that is too long at the end of a sentence.
+//! Room `conversation`: how a text is cut into passages: at its headings, between its paragraphs,
+//! and within a paragraph that is too long at the end of a sentence.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -89,12 +89,25 @@ fn pieces(paragraph: &str) -> Vec<String> {
     joined(parts)
 }
 
+/// By words, and a word that does not fit by what is seen as one character; should even that not
+/// fit, by its code points.
 fn split_long(sentence: &str) -> Vec<String> {
-    let words = sentence.split_word_bounds().flat_map(|word| {
-        let letters: Vec<&str> = word.graphemes(true).collect();
-        letters.chunks(PASSAGE_CHARS_MAX / 4).map(<[&str]>::concat).collect::<Vec<_>>()
-    });
-    joined(words)
+    let fits = |part: &str| part.chars().count() <= PASSAGE_CHARS_MAX;
+    let mut parts = Vec::new();
+    for word in sentence.split_word_bounds() {
+        if fits(word) {
+            parts.push(word.to_owned());
+            continue;
+        }
+        for letter in word.graphemes(true) {
+            if fits(letter) {
+                parts.push(letter.to_owned());
+            } else {
+                parts.extend(letter.chars().map(String::from));
+            }
+        }
+    }
+    joined(parts.into_iter())
 }
 
 /// Parts put together again as long as they fit.

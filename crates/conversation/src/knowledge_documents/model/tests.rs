@@ -1,5 +1,6 @@
 //! Room `conversation`: rules of knowledge documents.
 
+use misy_core::id::TypedId;
 use proptest::prelude::*;
 
 use super::passages::PASSAGE_CHARS_MAX;
@@ -83,4 +84,53 @@ fn tags_are_kept_in_order_and_each_once() {
     given.tags = vec!["b".to_owned(), " a ".to_owned(), "b".to_owned()];
     let kept = given.normalised();
     assert_eq!((kept.title.as_str(), kept.tags), ("Guide", vec!["a".to_owned(), "b".to_owned()]));
+}
+
+#[test]
+fn a_word_without_an_end_is_cut_and_not_dropped() {
+    let found = texts(&"x".repeat(PASSAGE_CHARS_MAX * 3 + 5));
+    assert_eq!(found.len(), 4);
+    assert_eq!(found.iter().map(|(_, text)| text.len()).sum::<usize>(), PASSAGE_CHARS_MAX * 3 + 5);
+    let family = "👨‍👩‍👧".repeat(PASSAGE_CHARS_MAX);
+    assert!(texts(&family).iter().all(|(_, text)| text.starts_with('👨')), "between characters");
+}
+
+#[test]
+fn what_looks_like_a_heading_and_is_none_stays_in_the_text() {
+    for line in ["#hashtag", "####### seven", "#", "a # b"] {
+        assert_eq!(texts(line), [pair("Guide", line)], "{line}");
+    }
+    assert_eq!(texts("###### Deep\nx"), [pair("Deep", "x")]);
+}
+
+#[test]
+fn a_change_leaves_what_it_does_not_name() {
+    let before = KnowledgeDocument {
+        id: KnowledgeDocumentId::from_uuid(Uuid::from_u128(1)),
+        title: "Guide".to_owned(),
+        language: "en".to_owned(),
+        tags: vec!["a".to_owned()],
+        body: Uuid::from_u128(2),
+        bytes: 3,
+        passages: 1,
+        is_indexed: true,
+        version: 1,
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+    };
+    let same = Change::default().apply(&before, "old".to_owned());
+    let expected = NewDocument { tags: before.tags.clone(), ..new("Guide", "old") };
+    assert_eq!(same, expected);
+    let change = Change { text: Some("new".to_owned()), ..Change::default() };
+    assert_eq!(change.apply(&before, "old".to_owned()).text, "new");
+}
+
+#[test]
+fn each_error_has_its_code() {
+    let codes = [Error::NotFound, Error::Stale, Error::Lost, Error::Invalid(Vec::new())];
+    let slugs = codes.map(|error| error.code());
+    assert_eq!(slugs, [Code::NotFound, Code::Stale, Code::Internal, Code::Invalid]);
+    let faults = new(" ", "x").faults();
+    assert_eq!(Error::Invalid(faults.clone()).faults(), faults);
+    assert_eq!(Error::NotFound.faults(), []);
 }

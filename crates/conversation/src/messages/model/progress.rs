@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use misy_channel::Failure;
 use misy_channel::event::Status;
-use misy_core::{MessageId, Timestamp};
+use misy_core::{ConversationId, MessageId, Timestamp};
 use serde_json::{Map, Value};
 
 /// How far a message has come.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) id: MessageId,
+    pub(crate) conversation: ConversationId,
     pub(crate) status: Status,
     pub(crate) status_at: BTreeMap<String, Timestamp>,
     pub(crate) external_id: Option<String>,

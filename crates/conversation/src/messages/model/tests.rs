@@ -140,6 +140,7 @@ fn failure(code: &str) -> Failure {
 fn queued() -> Progress {
     Progress {
         id: ambient().id(),
+        conversation: ambient().id(),
         status: Status::Queued,
         status_at: BTreeMap::new(),
         external_id: None,

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use misy_channel::event::Status;
 use misy_channel::{Account, Channel, Failure, FailureKind, Outbound, Recipient, SendError, Sent};
+use misy_core::event::{EventType, MessageStatusData, Told};
 use misy_core::{ChannelId, Ctx, MessageId, Timestamp};
 use misy_jobs::JobError;
 use misy_store::TenantTx;
@@ -18,7 +20,7 @@ use super::statuses;
 use crate::messages::model::{
     AttemptState, Ending, Error, Next, after_failure, is_window_open, later, next,
 };
-use crate::messages::store::{self, Due};
+use crate::messages::store::{self, Due, Moved};
 use crate::{Below, Deps, channels};
 
 /// How long a message waits that another worker is at in this moment.
@@ -141,7 +143,9 @@ async fn fail(
     attempt: Uuid,
     failure: &Failure,
 ) -> Result<Begun, Error> {
-    store::record_failure(&mut tx, message, attempt, AttemptState::Failed, failure).await?;
+    let ended =
+        store::record_failure(&mut tx, message, attempt, AttemptState::Failed, failure).await?;
+    tell_failed(&mut tx, message, ended, failure);
     tx.commit().await?;
     Ok(Begun::Done)
 }
@@ -168,11 +172,35 @@ async fn record_sent(
     if echoed {
         store::delete_echo(&mut tx, one.message, channel, &external_id).await?;
     }
-    let early =
+    let (first, early) =
         store::record_sent(&mut tx, one.message, one.attempt, channel, &external_id).await?;
+    if let Some(moved) = first {
+        let status = (EventType::MessageSent, Status::Sent.slug());
+        tell(&mut tx, one.message, &moved, status, (Some(external_id), None));
+    }
     let early = early.into_iter().map(|report| (Some(one.message), report));
     statuses::apply(&mut tx, channel, early.collect()).await?;
     Ok(tx.commit().await?)
+}
+
+/// Tells the outside how far a message has come.
+fn tell(
+    tx: &mut TenantTx,
+    message_id: MessageId,
+    moved: &Moved,
+    (kind, status): (EventType, &'static str),
+    (external_id, failure): (Option<String>, Option<serde_json::Value>),
+) {
+    let (conversation_id, channel_id) = (moved.conversation, moved.channel);
+    let data =
+        MessageStatusData { message_id, conversation_id, channel_id, status, external_id, failure };
+    tx.emit(&Told::new(kind, Some(channel_id), data));
+}
+
+fn tell_failed(tx: &mut TenantTx, message: MessageId, ended: Option<Moved>, failure: &Failure) {
+    let Some(moved) = ended else { return };
+    let status = (EventType::MessageFailed, Status::Failed.slug());
+    tell(tx, message, &moved, status, (None, serde_json::to_value(failure).ok()));
 }
 
 async fn note_failure(deps: &Deps, ctx: &Ctx, one: &Try, error: SendError) -> Result<(), JobError> {
@@ -203,7 +231,8 @@ async fn record_failure(
     unhealthy: Option<ChannelId>,
 ) -> Result<(), Error> {
     let mut tx = deps.db.tenant(ctx).await?;
-    store::record_failure(&mut tx, one.message, one.attempt, state, failure).await?;
+    let ended = store::record_failure(&mut tx, one.message, one.attempt, state, failure).await?;
+    tell_failed(&mut tx, one.message, ended, failure);
     if let Some(channel) = unhealthy {
         channels::service::mark_unhealthy(&mut tx, channel, failure);
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use misy_channel::Content;
 use misy_channel::content::EventContent;
+use misy_core::event::{EventType, MessageData, Told};
 use misy_core::{ChannelId, Timestamp};
 use misy_store::TenantTx;
 
@@ -12,7 +13,8 @@ use crate::conversations;
 use crate::messages::model::{Error, NewEcho, NewInbound, Received};
 use crate::messages::store::{self, Revision};
 
-/// Stores messages of customers in their order; what was stored before comes back as not fresh.
+/// Stores messages of customers in their order; what was stored before comes back as not fresh. The
+/// outside is told of what is fresh and was not written before the account was connected.
 pub(crate) async fn receive(
     tx: &mut TenantTx,
     channel: ChannelId,
@@ -22,6 +24,22 @@ pub(crate) async fn receive(
         return Ok(Vec::new());
     }
     let inserted = store::insert_inbound(tx, channel, &messages).await?;
+    let told = messages
+        .iter()
+        .zip(&inserted)
+        .filter(|(new, inserted)| inserted.fresh && !new.message.is_history());
+    for (new, inserted) in told {
+        let data = MessageData {
+            message_id: inserted.id,
+            conversation_id: new.conversation,
+            contact_id: new.contact,
+            channel_id: channel,
+            content: store::content(&new.message.content),
+            external_id: crate::storable_id(&new.message.external_id),
+            sent_at: new.at,
+        };
+        tx.emit(&Told::new(EventType::MessageReceived, Some(channel), data));
+    }
     let received = messages.iter().zip(inserted).map(|(new, inserted)| Received {
         id: inserted.id,
         conversation: new.conversation,

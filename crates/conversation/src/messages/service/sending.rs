@@ -4,7 +4,7 @@
 use misy_channel::Capability;
 use misy_core::{ChannelId, ContactId, ConversationId, Ctx, MessageId, Permission};
 use misy_jobs::Job;
-use misy_store::{Audit, TenantTx};
+use misy_store::{Audit, Limited, TenantTx};
 use serde_json::json;
 
 use crate::conversations::service::guard;
@@ -86,6 +86,7 @@ async fn write(
     let route = store::find_route(tx, conversation, draft.reply_to).await?;
     let route = route.ok_or(Error::NotFound)?;
     let parts = model::parts(draft, &route, capability(deps, &route)?, deps.ambient.now())?;
+    count(deps, tx, parts.len()).await?;
     let out = Outgoing {
         conversation,
         channel: route.channel,
@@ -103,6 +104,12 @@ async fn write(
     let detail = json!({ "conversation_id": conversation, "parts": ids.len() });
     tx.audit(Audit::new("message.sent", "message", first).with(detail));
     store::find(tx, first).await?.ok_or(Error::NotFound)
+}
+
+/// Each part is a message that the plan counts.
+async fn count(deps: &Deps, tx: &mut TenantTx, parts: usize) -> Result<(), Error> {
+    let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+    Ok(deps.quotas.take(tx, Limited::MessagesPerMonth, parts).await?)
 }
 
 fn deliver_all(tx: &mut TenantTx, conversation: ConversationId, ids: &[MessageId]) {
@@ -157,8 +164,12 @@ pub(crate) async fn answer(
     if ids.is_empty() {
         return Ok(false);
     }
+    count(deps, tx, ids.len()).await?;
     if capability.read || capability.typing {
         MarkRead { message: answer.to }.enqueue(tx);
+    }
+    if answer.hands_over {
+        conversations::service::tell_handed_over(tx, conversation, None);
     }
     deliver_all(tx, conversation, &ids);
     Ok(true)

@@ -4,13 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::SignedDuration;
 use misy_channel::StatusUpdate;
+use misy_channel::event::Status;
+use misy_core::event::{EventType, MessageStatusData, Told};
 use misy_core::{ChannelId, Ctx, MessageId, Timestamp};
 use misy_jobs::Job;
 use misy_store::TenantTx;
 
 use crate::Deps;
 use crate::messages::MatchStatuses;
-use crate::messages::model::{Error, Report, hear};
+use crate::messages::model::{Error, Progress, Report, hear};
 use crate::messages::store;
 
 /// How long after an unmatched report its message is looked for again: long after any transaction
@@ -72,8 +74,10 @@ pub(super) async fn apply(
             early.push(report);
             continue;
         };
+        let before = known[*at].status;
         if hear(&mut known[*at], &report) {
             changed.insert(*at);
+            tell(tx, channel, before, &known[*at]);
         }
     }
     let changed: Vec<_> = changed.into_iter().map(|at| known[at].clone()).collect();
@@ -81,6 +85,27 @@ pub(super) async fn apply(
         store::update_progress(tx, &changed).await?;
     }
     keep(tx, channel, &early).await
+}
+
+/// Tells the outside how far a message has come, if that is further than before.
+fn tell(tx: &mut TenantTx, channel: ChannelId, before: Status, now: &Progress) {
+    let kind = match now.status {
+        status if status == before => return,
+        Status::Sent => EventType::MessageSent,
+        Status::Delivered => EventType::MessageDelivered,
+        Status::Read => EventType::MessageRead,
+        Status::Failed => EventType::MessageFailed,
+        Status::Queued => return,
+    };
+    let data = MessageStatusData {
+        message_id: now.id,
+        conversation_id: now.conversation,
+        channel_id: channel,
+        status: now.status.slug(),
+        external_id: now.external_id.clone(),
+        failure: now.failure.as_ref().and_then(|failure| serde_json::to_value(failure).ok()),
+    };
+    tx.emit(&Told::new(kind, Some(channel), data));
 }
 
 /// The transaction that sends the message may be about to commit: neither sees the other, so the

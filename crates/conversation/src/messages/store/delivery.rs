@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use misy_channel::event::Status;
 use misy_channel::{Content, Failure, IdentityClaim};
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, MessageId, Personal, Timestamp};
+use misy_core::{ChannelId, ConversationId, MessageId, Personal, Timestamp};
 use misy_store::{Error, Row, TenantTx, ToSql};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -62,7 +62,9 @@ const RECORD_SENT: &str = "
         status = case when status = 'queued' then 'sent' else status end,
         status_at = jsonb_build_object('sent', to_jsonb($4::timestamptz)) || status_at
     where tenant_id = $1 and id = $2
-    returning (select jsonb_agg(to_jsonb(early)) from early) as early";
+    returning conversation_id, channel_id, (select jsonb_agg(to_jsonb(early)) from early) as early,
+        (select one.status = 'queued' from messages as one
+            where one.tenant_id = $1 and one.id = $2) as first";
 
 /// The message is locked before its try, as whoever takes a status in does.
 /// The attempt is looked up by its id alone: `is not distinct from` is a condition that no index
@@ -80,7 +82,8 @@ const RECORD_FAILURE: &str = "
     update messages set status = 'failed', failure = $5, version = version + 1, updated_at = $6,
         status_at = status_at || jsonb_build_object('failed', to_jsonb($6::timestamptz))
     where tenant_id = $1 and id = $2 and status = 'queued' and $4 = 'failed'
-        and exists (select from ended)";
+        and exists (select from ended)
+    returning conversation_id, channel_id";
 
 /// Ids of payloads are time-ordered.
 const IS_INBOX_BEHIND: &str = "
@@ -179,18 +182,34 @@ struct EarlyJson {
     failure: Option<Failure>,
 }
 
-/// Notes that the provider took the message; gives the statuses that came before that.
+/// What is told of a message that came further.
+pub(crate) struct Moved {
+    pub(crate) conversation: ConversationId,
+    pub(crate) channel: ChannelId,
+}
+
+fn moved(row: &Row) -> Moved {
+    Moved {
+        conversation: ConversationId::from_uuid(row.get("conversation_id")),
+        channel: ChannelId::from_uuid(row.get("channel_id")),
+    }
+}
+
+/// Notes that the provider took the message; gives where it belongs, if nobody had said so before,
+/// and the statuses that came before that.
 pub(crate) async fn record_sent(
     tx: &mut TenantTx,
     message: MessageId,
     attempt: Uuid,
     channel: ChannelId,
     external_id: &str,
-) -> Result<Vec<Report>, Error> {
+) -> Result<(Option<Moved>, Vec<Report>), Error> {
     let now = tx.ambient().now();
     let params: [&(dyn ToSql + Sync); 6] =
         [&tx.tenant(), &message.uuid(), &attempt, &now, &channel.uuid(), &external_id];
-    let Some(row) = tx.query_opt(RECORD_SENT, &params).await? else { return Ok(Vec::new()) };
+    let Some(row) = tx.query_opt(RECORD_SENT, &params).await? else {
+        return Ok((None, Vec::new()));
+    };
     let early: Option<Vec<EarlyJson>> = read_opt(&row, "early")?;
     let report = |one: EarlyJson| Report {
         external_id: external_id.to_owned(),
@@ -199,23 +218,25 @@ pub(crate) async fn record_sent(
         failure: one.failure,
         extra: serde_json::Map::new(),
     };
-    Ok(early.unwrap_or_default().into_iter().map(report).collect())
+    let first = row.get::<_, Option<bool>>("first").unwrap_or(false);
+    let early = early.unwrap_or_default().into_iter().map(report).collect();
+    Ok((first.then(|| moved(&row)), early))
 }
 
-/// Notes how a try ended otherwise; `Failed` is the end of the message too. A try that a status has
-/// settled meanwhile stays as it is.
+/// Notes how a try ended otherwise; `Failed` is the end of the message too, and then gives where it
+/// belongs. A try that a status has settled meanwhile stays as it is.
 pub(crate) async fn record_failure(
     tx: &mut TenantTx,
     message: MessageId,
     attempt: Uuid,
     state: AttemptState,
     failure: &Failure,
-) -> Result<(), Error> {
+) -> Result<Option<Moved>, Error> {
     let now = tx.ambient().now();
     let failure = value(failure);
     let params: [&(dyn ToSql + Sync); 6] =
         [&tx.tenant(), &message.uuid(), &attempt, &state.slug(), &failure, &now];
-    tx.execute(RECORD_FAILURE, &params).await.map(drop)
+    Ok(tx.query_opt(RECORD_FAILURE, &params).await?.as_ref().map(moved))
 }
 
 /// Whether a payload that was delivered before then has not been taken in yet.

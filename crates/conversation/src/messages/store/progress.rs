@@ -2,7 +2,7 @@
 
 use misy_channel::event::Status;
 use misy_core::id::TypedId;
-use misy_core::{ChannelId, MessageId, Timestamp};
+use misy_core::{ChannelId, ConversationId, MessageId, Timestamp};
 use misy_store::{Error, Row, TenantTx, ToSql};
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::messages::model::{Progress, Report};
 
 /// In the order of ids, so that two transactions never wait for each other.
 const LOCK: &str = "
-    select id, status, status_at, external_id, failure, coalesce(extra -> 'report', '{}') as report
+    select id, conversation_id, status, status_at, external_id, failure, coalesce(extra -> 'report', '{}') as report
     from messages
     where tenant_id = $1 and channel_id = $2 and direction = 'outbound'
         and (external_id = any($3) or id = any($4))
@@ -70,6 +70,7 @@ pub(crate) async fn lock_progress(
     let progress = |row: &Row| {
         Ok(Progress {
             id: MessageId::from_uuid(row.get("id")),
+            conversation: ConversationId::from_uuid(row.get("conversation_id")),
             status: status(row)?,
             status_at: read(row, "status_at")?,
             external_id: row.get("external_id"),

@@ -9,8 +9,8 @@ const WEIGHT: f64 = 0.9;
 /// One word that a question and a passage share says nothing: a passage has many.
 const SHARED_MIN: u32 = 2;
 
-/// How well a passage fits a question, from 0 to 0.9: the part of the question's words that occur in
-/// it or its heading.
+/// How well a passage fits a question, from 0 to 0.9: the part of the question's words that occur
+/// in it or its heading.
 fn score(excerpt: &Excerpt) -> f64 {
     if excerpt.shared < SHARED_MIN || excerpt.asked == 0 {
         return 0.0;

@@ -229,7 +229,8 @@ async fn golden_every_operation_answers_about_another_tenant_as_about_nobody() {
     let postgres = postgres.expect("a database");
     let url = postgres.url("postgres").expose().to_owned();
     let program = Program::up_on(folder.path(), &url).await;
-    let mut matrix = Matrix { stage: Stage::set_up(&program, postgres.config("postgres")).await, compared: 0 };
+    let stage = Stage::set_up(&program, postgres.config("postgres")).await;
+    let mut matrix = Matrix { stage, compared: 0 };
     let before = state(&matrix.stage).await;
     let document = must(&matrix.stage.world.api, Ask::new("GET", "/openapi.json")).await.json();
     let operations = operations::read(&document);

@@ -17,6 +17,7 @@ const THEIRS: &str = "00000000-0000-0000-0000-00000000000b";
 const FREE_VALUES: &str = "do $$ declare c record; begin
     for c in select conrelid::regclass as tbl, conname from pg_constraint
         where contype in ('c', 'f') and connamespace = 'public'::regnamespace and conrelid <> 0
+            and coninhcount = 0
     loop execute format('alter table %s drop constraint %I', c.tbl, c.conname); end loop; end $$";
 
 fn value(column: &Column, tenant: &str) -> String {

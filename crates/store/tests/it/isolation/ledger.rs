@@ -52,7 +52,8 @@ fn row(table: &Relation) -> String {
 
 fn written(catalog: &Catalog) -> String {
     let mut text = HEAD.to_owned();
-    catalog.relations.iter().for_each(|relation| text += &row(relation));
+    let own = catalog.relations.iter().filter(|relation| !relation.leaf);
+    own.for_each(|relation| text += &row(relation));
     text += FUNCTIONS;
     for function in &catalog.functions {
         let rights = if function.definer { function.owner.as_str() } else { "its caller" };

@@ -2,8 +2,9 @@
 
 use misy_core::error::Fault;
 use serde_json::{Map, Value};
+use unicode_security::MixedScript;
 
-use super::{Change, NewTenant};
+use super::{Brand, Change, Contact, NewTenant};
 
 /// Slugs that are or may become addresses of the platform's own.
 const RESERVED: &[&str] = &[
@@ -55,7 +56,8 @@ fn fault(faults: &mut Vec<Fault>, pointer: &str, rule: Result<(), &'static str>)
 pub fn check_new(new: &NewTenant) -> Vec<Fault> {
     let mut faults = Vec::new();
     fault(&mut faults, "/slug", check_slug(&new.slug));
-    fault(&mut faults, "/name", check_text(&new.name));
+    fault(&mut faults, "/name", check_name(&new.name));
+    check_look(&mut faults, Some(&new.brand), Some(&new.contacts));
     fault(&mut faults, "/owner/name", check_text(&new.owner.name.0));
     fault(&mut faults, "/locale", check_locale(&new.locale));
     fault(&mut faults, "/time_zone", check_time_zone(&new.time_zone));
@@ -70,7 +72,8 @@ pub fn check_new(new: &NewTenant) -> Vec<Fault> {
 pub fn check_change(change: &Change) -> Vec<Fault> {
     let mut faults = Vec::new();
     let holds = |rule: Option<Result<(), &'static str>>| rule.unwrap_or(Ok(()));
-    fault(&mut faults, "/name", holds(change.name.as_deref().map(check_text)));
+    fault(&mut faults, "/name", holds(change.name.as_deref().map(check_name)));
+    check_look(&mut faults, change.brand.as_ref(), change.contacts.as_deref());
     fault(&mut faults, "/locale", holds(change.locale.as_deref().map(check_locale)));
     fault(&mut faults, "/time_zone", holds(change.time_zone.as_deref().map(check_time_zone)));
     fault(&mut faults, "/business", holds(change.business.as_ref().map(check_business)));
@@ -105,6 +108,55 @@ pub fn check_text(text: &str) -> Result<(), &'static str> {
         return Err("expected text without control characters");
     }
     Ok(())
+}
+
+/// The name of a business: text in which no word mixes scripts, for such a word looks like another
+/// one (Unicode Technical Standard 39, section 5.1). Scripts that are written together, such as the
+/// three of Japanese, count as one.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    check_text(name)?;
+    let words = name.split(|letter: char| !letter.is_alphanumeric());
+    if words.into_iter().all(MixedScript::is_single_script) {
+        return Ok(());
+    }
+    Err("a word mixes letters of several scripts that look alike; write it in one")
+}
+
+/// Every fault of how a tenant looks and whom to ask there.
+fn check_look(faults: &mut Vec<Fault>, brand: Option<&Brand>, contacts: Option<&[Contact]>) {
+    let holds = |rule: Option<Result<(), &'static str>>| rule.unwrap_or(Ok(()));
+    if let Some(brand) = brand {
+        fault(faults, "/brand/name", holds(brand.name.as_deref().map(check_name)));
+        let sender = brand.mail_sender_name.as_deref();
+        fault(faults, "/brand/mail_sender_name", holds(sender.map(check_name)));
+        fault(faults, "/brand/logo_url", holds(brand.logo_url.as_deref().map(check_logo)));
+        let address = brand.mail_sender_address.as_deref();
+        fault(faults, "/brand/mail_sender_address", holds(address.map(check_address)));
+    }
+    for (index, contact) in contacts.unwrap_or_default().iter().enumerate() {
+        fault(faults, &format!("/contacts/{index}/name"), check_text(&contact.name.0));
+        fault(faults, &format!("/contacts/{index}/email"), check_address(&contact.email.0));
+        let phone = contact.phone.as_ref().map(|phone| check_text(&phone.0));
+        fault(faults, &format!("/contacts/{index}/phone"), holds(phone));
+    }
+}
+
+/// Pages show it as a picture, so nothing but a page's own kind of address will do.
+fn check_logo(url: &str) -> Result<(), &'static str> {
+    let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
+    let host = url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
+    if plain && host { Ok(()) } else { Err("expected an address that begins with `https://`") }
+}
+
+fn check_address(address: &str) -> Result<(), &'static str> {
+    let good = address.split_once('@').is_some_and(|(local, domain)| {
+        !local.is_empty() && domain.contains('.') && !domain.contains('@')
+    });
+    let plain = address.chars().all(|one| !one.is_control() && !one.is_whitespace());
+    if good && plain && address.len() <= 254 {
+        return Ok(());
+    }
+    Err("expected an e-mail address")
 }
 
 /// An IANA time zone.

@@ -21,6 +21,9 @@ fn new(slug: &str) -> NewTenant {
         time_zone: "Europe/Berlin".to_owned(),
         business: Map::new(),
         allowed_origins: vec!["https://ok.example".to_owned()],
+        brand: Brand::default(),
+        contacts: Vec::new(),
+        placement: Placement::default(),
     }
 }
 
@@ -98,24 +101,95 @@ fn a_seed_reads_back_and_shows_nothing() {
     assert_eq!(read.password, owner.password);
 }
 
+/// The table as people read it: a row for each status, a column for each event of an operator.
 #[test]
-fn only_these_steps_lead_somewhere() {
-    let mut found = Vec::new();
+fn every_event_in_every_status_leads_where_the_table_says_or_nowhere() {
+    use Event::{Activate, Close, GivenUp, Provisioned, Purge, Purged, Restore, Suspend};
+    let mut shown = String::new();
     for status in Status::ALL {
-        for step in [Step::Activate, Step::Suspend] {
-            if let Some(next) = status.after(step) {
-                found.push((status, step, next));
-            }
-        }
+        let events = [Provisioned, GivenUp, Activate, Suspend, Close, Restore, Purge, Purged];
+        let cells = events.map(|event| status.after(event).map_or("-", Status::slug));
+        shown = format!("{shown}{}: {}\n", status.slug(), cells.join(" "));
     }
-    assert_eq!(
-        found,
-        [
-            (Status::Provisioning, Step::Activate, Status::Active),
-            (Status::Active, Step::Suspend, Status::Suspended),
-            (Status::Suspended, Step::Activate, Status::Active),
-        ]
-    );
+    let expected = "\
+requested: - - - - - - - -
+provisioning: active failed active - - - - -
+active: - - - suspended closing - - -
+suspended: - - active - closing - - -
+closing: - - - - - active purging -
+purging: - - - - - - - purged
+purged: - - - - - - - -
+failed: - - - - - - purging -
+";
+    assert_eq!(shown, expected);
+    let restored = Status::ALL.map(|status| status.after(Event::RestoreSuspended));
+    let restored: Vec<_> = restored.into_iter().flatten().collect();
+    assert_eq!(restored, [Status::Suspended]);
+}
+
+#[test]
+fn the_table_says_each_thing_once() {
+    let pairs: std::collections::HashSet<_> =
+        TRANSITIONS.iter().map(|(from, event, _)| (from, event)).collect();
+    assert_eq!(pairs.len(), TRANSITIONS.len());
+    for (_, event, _) in TRANSITIONS {
+        assert!(ACTIONS.iter().any(|(one, ..)| *one == event), "{event:?} has a name");
+    }
+}
+
+/// Wherever a tenant stands but at its end, it can be brought to its end.
+#[test]
+fn no_status_is_a_trap() {
+    for start in Status::ALL.into_iter().filter(|status| *status != Status::Requested) {
+        let mut reached = vec![start];
+        let mut at = 0;
+        while at < reached.len() {
+            let from = reached[at];
+            let next = TRANSITIONS.iter().filter(|(one, ..)| *one == from).map(|(.., to)| *to);
+            let next: Vec<_> = next.filter(|to| !reached.contains(to)).collect();
+            reached.extend(next);
+            at += 1;
+        }
+        assert!(reached.contains(&Status::Purged), "{start:?}");
+    }
+}
+
+#[test]
+fn a_word_of_two_scripts_is_no_name_and_a_name_of_two_words_may_be() {
+    for good in ["Acme GmbH", "Кафе Acme", "株式会社ミシー", "Café 24/7", "O’Neil & Söhne"]
+    {
+        assert_eq!(check_name(good), Ok(()), "{good}");
+    }
+    // The first letter is Cyrillic, and so is the third of the second.
+    for bad in ["\u{410}cme GmbH", "Pa\u{443}pal", ""] {
+        assert!(check_name(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn every_fault_of_a_look_is_told_where_it_is() {
+    let brand = Brand {
+        name: Some("\u{410}cme".to_owned()),
+        logo_url: Some("javascript:alert(1)".to_owned()),
+        mail_sender_address: Some("nobody".to_owned()),
+        ..Brand::default()
+    };
+    let contact = Contact {
+        role: "billing".to_owned(),
+        name: Personal("\u{7}".to_owned()),
+        email: Personal("x@y".to_owned()),
+        phone: None,
+    };
+    let change = Change { brand: Some(brand), contacts: Some(vec![contact]), ..Change::default() };
+    let pointers: Vec<_> = check_change(&change).into_iter().map(|fault| fault.pointer).collect();
+    let expected = [
+        "/brand/name",
+        "/brand/logo_url",
+        "/brand/mail_sender_address",
+        "/contacts/0/name",
+        "/contacts/0/email",
+    ];
+    assert_eq!(pointers, expected);
 }
 
 #[test]

@@ -1,0 +1,226 @@
+//! Room `core`: what can happen that is told to the outside, and what is said of it. Verticals say
+//! it ([`Happening`]), the outbox writes it, `integration` brings it to those who want it; none of
+//! them sees another. The types here are the schemas of `/v1/event-types`.
+
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{ChannelId, ContactId, ConversationId, EndpointId, MessageId, Timestamp, UserId};
+
+macro_rules! event_types {
+    ($($name:ident = $slug:literal, $about:literal, $data:ty;)*) => {
+        /// A type of event. The slug and what it says never change once published; what changes
+        /// incompatibly becomes another type.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventType {
+            $(#[doc = $about] $name,)*
+        }
+
+        impl EventType {
+            /// Every type, in the order of the reference.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The stable name, for example `message.received`.
+            pub const fn slug(self) -> &'static str {
+                match self { $(Self::$name => $slug,)* }
+            }
+
+            /// When it is told.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$name => $about,)* }
+            }
+
+            /// The schema of its data.
+            pub fn schema(self) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                match self {
+                    $(Self::$name => <$data as utoipa::PartialSchema>::schema(),)*
+                }
+            }
+        }
+    };
+}
+
+event_types! {
+    MessageReceived = "message.received", "A customer's message was stored.", MessageData;
+    MessageSent = "message.sent", "The provider took a message to a customer.", MessageStatusData;
+    MessageDelivered = "message.delivered", "A message reached the customer's device.",
+        MessageStatusData;
+    MessageRead = "message.read", "The customer has seen a message.", MessageStatusData;
+    MessageFailed = "message.failed", "A message could not be delivered.", MessageStatusData;
+    ConversationCreated = "conversation.created", "A conversation with a contact began.",
+        ConversationData;
+    ConversationHandedOver = "conversation.handed_over",
+        "The customer waits for a person from now on.", ConversationData;
+    ConversationUpdated = "conversation.updated",
+        "Status or assignment of a conversation was changed.", ConversationData;
+    ContactCreated = "contact.created", "Somebody wrote who was not known.", ContactData;
+    EndpointDisabled = "webhook_endpoint.disabled",
+        "An endpoint was switched off because it was gone or failed for days.", EndpointData;
+    Test = "webhook_endpoint.test", "A test that somebody asked for.", EndpointData;
+}
+
+impl EventType {
+    /// The version of what is said of it.
+    pub const VERSION: u32 = 1;
+
+    /// Reads [`EventType::slug`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|one| one.slug() == text)
+    }
+
+    /// Its part before the dot. Events of tenants' own keep away from these.
+    pub fn area(self) -> &'static str {
+        self.slug().split('.').next().unwrap_or_default()
+    }
+}
+
+/// A customer's message.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct MessageData {
+    /// The message.
+    pub message_id: MessageId,
+    /// Where it belongs.
+    pub conversation_id: ConversationId,
+    /// Who wrote it.
+    pub contact_id: ContactId,
+    /// Over which channel account it came.
+    pub channel_id: ChannelId,
+    /// What it says, as in `GET /v1/messages/{id}`.
+    #[schema(value_type = Object)]
+    pub content: Value,
+    /// The provider's id of it.
+    pub external_id: String,
+    /// When the customer sent it.
+    #[schema(value_type = String, format = DateTime)]
+    pub sent_at: Timestamp,
+}
+
+/// How far a message to a customer has come.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct MessageStatusData {
+    /// The message.
+    pub message_id: MessageId,
+    /// Where it belongs.
+    pub conversation_id: ConversationId,
+    /// Over which channel account it went.
+    pub channel_id: ChannelId,
+    /// `sent`, `delivered`, `read` or `failed`.
+    pub status: &'static str,
+    /// The provider's id of it.
+    pub external_id: Option<String>,
+    /// Why it failed.
+    #[schema(value_type = Option<Object>)]
+    pub failure: Option<Value>,
+}
+
+/// Where a conversation stands.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ConversationData {
+    /// The conversation.
+    pub conversation_id: ConversationId,
+    /// With whom.
+    pub contact_id: Option<ContactId>,
+    /// Over which channel account answers go.
+    pub channel_id: Option<ChannelId>,
+    /// `open`, `waiting` or `closed`.
+    pub status: &'static str,
+    /// Who looks after it.
+    pub assignee_id: Option<UserId>,
+}
+
+/// A contact.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ContactData {
+    /// The contact.
+    pub contact_id: ContactId,
+    /// Over which channel account it wrote.
+    pub channel_id: Option<ChannelId>,
+}
+
+/// A webhook endpoint.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct EndpointData {
+    /// The endpoint.
+    pub endpoint_id: EndpointId,
+    /// Why, in a word: `gone`, `failing`, `test`.
+    pub reason: &'static str,
+}
+
+/// Something that happened.
+pub trait Happening: Serialize {
+    /// Of which type it is.
+    fn kind(&self) -> EventType;
+
+    /// Over which channel account it happened.
+    fn channel(&self) -> Option<ChannelId> {
+        None
+    }
+}
+
+/// Data together with the type that it is told as.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Told<T> {
+    #[serde(skip)]
+    kind: EventType,
+    #[serde(skip)]
+    channel: Option<ChannelId>,
+    data: T,
+}
+
+impl<T: Serialize> Happening for Told<T> {
+    fn kind(&self) -> EventType {
+        self.kind
+    }
+
+    fn channel(&self) -> Option<ChannelId> {
+        self.channel
+    }
+}
+
+impl<T> Told<T> {
+    /// Tells `data` as an event of this type, over this channel account.
+    pub const fn new(kind: EventType, channel: Option<ChannelId>, data: T) -> Self {
+        Self { kind, channel, data }
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, T: ?Sized> {
+    r#type: &'a str,
+    timestamp: Timestamp,
+    data: &'a T,
+}
+
+/// What is sent of an event, as text. It is kept and signed as it is here.
+pub fn envelope<T: Serialize + ?Sized>(kind: &str, at: Timestamp, data: &T) -> String {
+    let data = serde_json::value::to_raw_value(data);
+    let data = data.expect("events are structs of ids, texts, times and JSON, which serialise");
+    let envelope = Envelope::<RawValue> { r#type: kind, timestamp: at, data: &data };
+    serde_json::to_string(&envelope).expect("text, a time and JSON serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::TypedId;
+
+    #[test]
+    fn every_type_has_a_name_of_its_own_that_reads_back() {
+        for one in EventType::ALL {
+            assert_eq!(EventType::parse(one.slug()), Some(*one));
+            assert!(one.about().ends_with('.') && one.slug().split('.').count() == 2, "{one:?}");
+        }
+    }
+
+    #[test]
+    fn an_envelope_is_type_timestamp_and_data_in_this_order() {
+        let contact_id = ContactId::from_uuid(uuid::Uuid::from_u128(7));
+        let data = ContactData { contact_id, channel_id: None };
+        let told = Told::new(EventType::ContactCreated, None, data);
+        let text = envelope(told.kind().slug(), Timestamp::UNIX_EPOCH, &told);
+        let wanted = "{\"type\":\"contact.created\",\"timestamp\":\"1970-01-01T00:00:00Z\",\
+            \"data\":{\"contact_id\":\"con_00000000000000000000000007\",\"channel_id\":null}}";
+        assert_eq!(text, wanted);
+    }
+}

@@ -1,0 +1,8 @@
+//! Room `integration`: deliveries that were given up.
+
+pub mod http;
+pub mod model;
+pub(crate) mod service;
+pub(crate) mod store;
+
+pub use model::DeadLetter;

@@ -1,0 +1,149 @@
+//! Room `integration`: one try to deliver one event.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use misy_core::{Ctx, EventId, Timestamp};
+use misy_egress::{Receipt, Shipment};
+use serde_json::{Map, Value, json};
+
+use crate::Deps;
+use crate::deliveries::model::{Attempt, Outcome, write};
+use crate::endpoints::service::OpenEndpoint;
+
+/// Headers of an answer that are kept, at most, and bytes of each.
+const HEADERS_KEPT: usize = 20;
+const HEADER_BYTES_KEPT: usize = 256;
+
+/// What was sent and what came back, as it is shown and kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) started_at: Timestamp,
+    pub(crate) elapsed_ms: i32,
+    pub(crate) request: Value,
+    pub(crate) request_body: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) response_headers: Option<Value>,
+    pub(crate) response_body: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) retry_after_ms: Option<u64>,
+}
+
+impl Sent {
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.status {
+            Some(status) => Outcome::Answered { status, retry_after_ms: self.retry_after_ms },
+            None => Outcome::Silent,
+        }
+    }
+
+    /// The try as it is kept; why it failed is said in a word.
+    pub(crate) fn attempt(self, number: i16) -> Attempt {
+        Attempt {
+            number,
+            status: self.status.and_then(|status| i16::try_from(status).ok()),
+            elapsed_ms: self.elapsed_ms,
+            started_at: self.started_at,
+            request: self.request,
+            response_headers: self.response_headers,
+            response_body: self.response_body,
+            error: self.error,
+            address: self.address,
+        }
+    }
+}
+
+/// Sends an event now, once, whatever the endpoint's state and limits are.
+pub(crate) async fn send_now(
+    deps: &Deps,
+    ctx: &Ctx,
+    to: &OpenEndpoint,
+    event: EventId,
+    kind: &str,
+    payload: &str,
+) -> Sent {
+    let started_at = deps.ambient.now();
+    let form = write(&to.endpoint.settings, ctx.tenant(), event, payload);
+    let id = event.to_string();
+    let mut headers = to.headers.clone();
+    let own = [
+        (CONTENT_TYPE, form.content_type.to_owned()),
+        (HeaderName::from_static("webhook-id"), id.clone()),
+        (HeaderName::from_static("webhook-timestamp"), started_at.as_second().to_string()),
+        (
+            HeaderName::from_static("webhook-signature"),
+            to.sign(&id, started_at, form.body.as_bytes()),
+        ),
+        (HeaderName::from_static("webhook-event-type"), kind.to_owned()),
+    ];
+    for (name, text) in own {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    }
+    let request = json!({ "url": to.url.as_str(), "headers": shown(&headers, usize::MAX) });
+    let shipment = Shipment {
+        tenant: ctx.tenant(),
+        url: to.url.clone(),
+        headers,
+        body: Bytes::from(form.body.clone()),
+        deadline_ms: deps.config.deadline_ms,
+        read_max_bytes: deps.config.read_max_bytes,
+        private_hosts_allowed: deps.config.private_hosts_allowed,
+        by: to.way.clone(),
+    };
+    let begun = Instant::now();
+    let outcome = deps.egress.of(ctx).ship(shipment).await;
+    let elapsed_ms = i32::try_from(begun.elapsed().as_millis()).unwrap_or(i32::MAX);
+    let blank = Sent {
+        started_at,
+        elapsed_ms,
+        request,
+        request_body: form.body,
+        status: None,
+        response_headers: None,
+        response_body: None,
+        error: None,
+        address: None,
+        retry_after_ms: None,
+    };
+    match outcome {
+        Ok(receipt) => answered(blank, &receipt, deps.config.kept_bytes),
+        Err(error) => Sent { error: Some(error.to_string()), ..blank },
+    }
+}
+
+fn answered(sent: Sent, receipt: &Receipt, kept_bytes: usize) -> Sent {
+    let status = receipt.status.as_u16();
+    let kept = &receipt.body[..receipt.body.len().min(kept_bytes)];
+    // U+0000 is the one character that the database cannot hold.
+    let body = String::from_utf8_lossy(kept).replace('\0', "\u{fffd}");
+    let error = (!receipt.status.is_success()).then(|| format!("answered {status}"));
+    Sent {
+        status: Some(status),
+        response_headers: Some(shown(&receipt.headers, HEADERS_KEPT)),
+        response_body: Some(body),
+        error,
+        address: receipt.address.map(|address| address.to_string()),
+        retry_after_ms: receipt.retry_after_ms,
+        ..sent
+    }
+}
+
+/// Headers as an object of texts; of secret ones the name alone.
+fn shown(headers: &HeaderMap, most: usize) -> Value {
+    let text = |value: &HeaderValue| {
+        if value.is_sensitive() {
+            return "…".to_owned();
+        }
+        let bytes = value.as_bytes();
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(HEADER_BYTES_KEPT)]);
+        text.replace('\0', "\u{fffd}")
+    };
+    let all = headers.iter().take(most);
+    let all = all.map(|(name, value)| (name.as_str().to_owned(), Value::String(text(value))));
+    Value::Object(all.collect::<Map<_, _>>())
+}

@@ -1,0 +1,9 @@
+//! Room `integration`: where tenants want to be told.
+
+pub mod http;
+pub mod model;
+pub(crate) mod service;
+pub(crate) mod store;
+
+pub use model::{Endpoint, Error};
+pub use service::Opened;

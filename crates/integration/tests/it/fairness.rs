@@ -1,0 +1,90 @@
+//! Room `integration`: nobody's backlog is another's wait, and nothing accepted is lost.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use misy_integration::{Config, Postman};
+use serde_json::{Value, json};
+
+use crate::house::{House, text};
+use crate::sink::{Manner, Sink};
+
+fn batch(count: usize) -> Value {
+    let events: Vec<Value> = (0..count).map(|n| json!({"type": "a.b", "data": {"n": n}})).collect();
+    json!({ "events": events })
+}
+
+#[tokio::test]
+async fn a_backlog_and_a_silent_endpoint_hold_up_no_other_tenant() {
+    let config = Config { private_hosts_allowed: true, ..Config::default() };
+    let (house, silent, flooded, quick) = (
+        House::with(config).await,
+        Sink::new(Manner::Silence).await,
+        Sink::new(Manner::Status(200, "", Duration::from_millis(100))).await,
+        Sink::kind().await,
+    );
+    let (loud, flood, quiet) = (house.tenant(), house.tenant(), house.tenant());
+    house.endpoint(loud, &silent, json!({})).await;
+    house.endpoint(flood, &flooded, json!({"in_flight": 5})).await;
+    house.endpoint(quiet, &quick, json!({})).await;
+    house.post(loud, "/v1/events", batch(500)).await.expect(202);
+    for _ in 0..4 {
+        house.post(flood, "/v1/events", batch(500)).await.expect(202);
+    }
+    let running = Postman::courier(&house.deps, None).start();
+    while flooded.connections() == 0 || silent.connections() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    house.post(quiet, "/v1/events", batch(50)).await.expect(202);
+    // The others need far longer than this loop: 15 s and 40 s.
+    while quick.heard().len() < 50 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(flooded.heard().len() < 1_000, "the backlog is not through yet");
+    assert!(silent.connections() <= 100, "an endpoint has its cap under way and no more");
+    drop(running);
+}
+
+#[tokio::test]
+async fn retries_leave_room_for_what_goes_out_for_the_first_time() {
+    let (house, sink) = (House::new().await, Sink::new(Manner::Each(vec![500])).await);
+    let tenant = house.tenant();
+    house.endpoint(tenant, &sink, json!({"in_flight": 4})).await;
+    house.post(tenant, "/v1/events", batch(40)).await.expect(202);
+    house.carry().await;
+    house.later(10);
+    house.post(tenant, "/v1/events", batch(40)).await.expect(202);
+    sink.set(Manner::Each(vec![200]));
+    house.carry().await;
+    let order: Vec<String> =
+        sink.heard()[40..].iter().map(|one| one.header("webhook-id")).collect();
+    let first: BTreeSet<String> =
+        sink.heard()[..40].iter().map(|one| one.header("webhook-id")).collect();
+    let early = order[..40].iter().filter(|id| !first.contains(*id)).count();
+    assert!((15..=40).contains(&early), "{early} of the first 40 are new");
+}
+
+#[tokio::test]
+async fn a_courier_that_dies_loses_nothing_and_another_takes_over() {
+    let (house, sink) = (House::new().await, Sink::new(Manner::Silence).await);
+    let tenant = house.tenant();
+    house.endpoint(tenant, &sink, json!({})).await;
+    let accepted = house.post(tenant, "/v1/events", batch(60)).await.expect(202);
+    let accepted: BTreeSet<String> =
+        accepted["data"].as_array().expect("ids").iter().map(|one| text(&one["id"])).collect();
+    let running = Postman::courier(&house.deps, None).start();
+    while sink.connections() < 60 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Its end is not waited for: the runtime of the sends ends with it in the middle of all.
+    std::mem::drop(tokio::time::timeout(Duration::ZERO, running.stop()).await);
+    sink.set(Manner::Each(vec![200]));
+    house.later(200);
+    while house.carry().await > 0 {}
+    let delivered: BTreeSet<String> =
+        sink.heard().iter().map(|one| one.header("webhook-id")).collect();
+    assert_eq!(delivered, accepted);
+    assert_eq!(house.count("select count(*) from parcels").await, 0);
+    let done = "select count(*) from webhook_deliveries where status = 'succeeded'";
+    assert_eq!(house.count(done).await, 60);
+}

@@ -1,0 +1,41 @@
+//! Room `server`: everything of a tenant is in some room's list, or it would outlive the tenant.
+
+use std::collections::BTreeMap;
+
+use misy_store::TenantData;
+use misy_store::tenant_data::StoreData;
+use misy_testkit::{TestDatabase, platform_ctx};
+
+/// Control tables that name tenants and are removed by the part that keeps them, or stay.
+const BY_HAND: [&str; 6] =
+    ["dead_letters", "jobs", "platform_audit_records", "provisionings", "sessions", "tombstones"];
+
+#[tokio::test]
+async fn every_table_that_names_tenants_is_in_one_rooms_list() {
+    let mut lists: BTreeMap<String, usize> = BTreeMap::new();
+    let listed = misy_identity::TABLES
+        .iter()
+        .chain(&misy_conversation::TABLES)
+        .chain(&misy_tenancy::TABLES)
+        .chain(&misy_store::documents::TABLES)
+        .chain(StoreData.tables());
+    for table in listed {
+        *lists.entry(table.name().to_owned()).or_default() += 1;
+    }
+    for table in BY_HAND {
+        *lists.entry(table.to_owned()).or_default() += 1;
+    }
+    let database = TestDatabase::create().await;
+    let db = database.db(misy_testkit::ambient());
+    let mut tx = db.platform_read(&platform_ctx()).await.expect("a connection");
+    let sql = "
+        select distinct relname::text from pg_attribute join pg_class on pg_class.oid = attrelid
+        where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace
+          and (attname in ('tenant_id', 'realm') or relname = 'tenants') order by 1";
+    let rows = tx.query(sql, &[]).await.expect("the catalog answers");
+    let found: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(found.len() > 30, "{found:?}");
+    let once: Vec<&String> =
+        lists.iter().filter(|(_, times)| **times == 1).map(|it| it.0).collect();
+    assert_eq!(once, found.iter().collect::<Vec<_>>());
+}

@@ -1,0 +1,149 @@
+//! Room `tenancy`: `/v1/tenants/{tenant}/provisioning`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use misy_core::{TenantId, Timestamp};
+use misy_web::{Operator, Params, PathId, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::model::{Plan, Provisioning, StepShown};
+use super::service;
+use crate::Deps;
+
+/// The routes of provisionings.
+pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(get))
+        .routes(routes!(retry))
+        .routes(routes!(plan))
+        .with_state(deps)
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProvisioningStep)]
+struct StepView {
+    #[schema(example = "identity.people")]
+    name: String,
+    /// `waiting`, `failing`, `done`, `undone` or `stuck`.
+    state: String,
+    /// Tries that failed.
+    attempts: i32,
+    /// What the last of them said.
+    error: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ended_at: Option<Timestamp>,
+}
+
+impl From<StepShown> for StepView {
+    fn from(step: StepShown) -> Self {
+        let StepShown { name, state, attempts, error, ended_at } = step;
+        Self { name, state, attempts, error, ended_at }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Provisioning)]
+struct ProvisioningView {
+    /// `making` or `removal`.
+    kind: String,
+    /// `doing`, `done`, `undoing`, `undone` or `parked`.
+    state: String,
+    /// In the order of making; a removal takes them from the last to the first.
+    steps: Vec<StepView>,
+    #[schema(value_type = String, format = DateTime)]
+    began_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    changed_at: Timestamp,
+}
+
+impl From<Provisioning> for ProvisioningView {
+    fn from(one: Provisioning) -> Self {
+        Self {
+            kind: one.kind.to_owned(),
+            state: one.state.to_owned(),
+            steps: one.steps.into_iter().map(StepView::from).collect(),
+            began_at: one.began_at,
+            changed_at: one.changed_at,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Provisionings {
+    /// The making, and the removal once that began.
+    data: Vec<ProvisioningView>,
+}
+
+/// Read how far the making or the removal of a tenant is, step by step.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/provisioning", tag = "tenants",
+    params(("tenant" = TenantId, Path)), responses((status = 200, body = Provisionings)))]
+async fn get(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(id): PathId<TenantId>,
+) -> Result<Json<Provisionings>, Problem> {
+    let found = service::progress(&deps, &ctx, id).await?;
+    Ok(Json(Provisionings { data: found.into_iter().map(ProvisioningView::from).collect() }))
+}
+
+/// Have a step tried again that could not be undone, once what kept it is mended.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/provisioning/retry", tag = "tenants",
+    params(("tenant" = TenantId, Path)), responses((status = 204)))]
+async fn retry(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(id): PathId<TenantId>,
+) -> Result<StatusCode, Problem> {
+    service::retry(&deps, &ctx, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct PlanParams {
+    /// For which plan.
+    #[param(pattern = "^[a-z0-9_-]{1,64}$")]
+    plan: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct LimitView {
+    name: String,
+    max_count: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProvisioningPlan)]
+struct PlanView {
+    /// What would be done, in order.
+    steps: Vec<String>,
+    /// The limits that would be in force.
+    limits: Vec<LimitView>,
+}
+
+impl From<Plan> for PlanView {
+    fn from(plan: Plan) -> Self {
+        let limit = |(name, max_count)| LimitView { name, max_count };
+        Self {
+            steps: plan.steps.into_iter().map(str::to_owned).collect(),
+            limits: plan.limits.into_iter().map(limit).collect(),
+        }
+    }
+}
+
+/// Read what would be made for a new tenant of a plan, without making it.
+#[utoipa::path(get, path = "/v1/tenant-provisioning", tag = "tenants", params(PlanParams),
+    responses((status = 200, body = PlanView)))]
+async fn plan(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    Params(params): Params<PlanParams>,
+) -> Result<Json<PlanView>, Problem> {
+    Ok(Json(service::plan(&deps, &ctx, &params.plan).await?.into()))
+}
