@@ -5,12 +5,13 @@ use std::sync::Arc;
 use misy_core::Ambient;
 use misy_egress::Gateway;
 use misy_store::{Db, Vault};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::endpoints::Opened;
 
 /// Settings of webhooks, documented for `misybot config explain`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Whether endpoints may lie on private and loopback hosts and be reached by plain `http`; for

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use misy_core::{Ctx, Timestamp};
 use misy_store::{Error, TenantTx};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ pub use courier::Courier;
 pub use store::{count, is_beyond};
 
 /// How much a process carries at once.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Parcels under way. Each waits for a network and holds no connection to the database.

@@ -48,9 +48,7 @@ impl Bars {
         match (ctx.actor(), bar) {
             (Actor::Operator(_) | Actor::System, _) | (Actor::Channel, Bar::People) => Ok(()),
             (Actor::User(_) | Actor::ApiKey(_) | Actor::Impersonator { .. }, _)
-            | (Actor::Channel, Bar::Everybody) => {
-                Err(Error::Barred)
-            }
+            | (Actor::Channel, Bar::Everybody) => Err(Error::Barred),
         }
     }
 }

@@ -127,10 +127,7 @@ pub const FILES: [(&str, &str); 58] = [
         include_str!("../../../tenancy/src/audit_records/store.rs"),
     ),
     ("tenancy/src/keys/store.rs", include_str!("../../../tenancy/src/keys/store.rs")),
-    (
-        "tenancy/src/lifecycles/store.rs",
-        include_str!("../../../tenancy/src/lifecycles/store.rs"),
-    ),
+    ("tenancy/src/lifecycles/store.rs", include_str!("../../../tenancy/src/lifecycles/store.rs")),
     (
         "tenancy/src/provisionings/store.rs",
         include_str!("../../../tenancy/src/provisionings/store.rs"),

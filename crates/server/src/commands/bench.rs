@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{
-    Failure, Report, authz, cache, deliver, ingest, queue, rls, storm, tenants,
-};
+use misy_bench::{Failure, Report, authz, cache, deliver, ingest, queue, rls, storm, tenants};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
@@ -26,8 +24,7 @@ use crate::config::Config;
 /// Connections that drive the load, as many as the floor has.
 const CONNECTIONS: usize = 32;
 
-const NAMES: &str =
-    "queue, ingest, deliver, noisy, storm, tenants, cache, rls, authz, start";
+const NAMES: &str = "queue, ingest, deliver, noisy, storm, tenants, cache, rls, authz, start";
 
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {

@@ -134,8 +134,11 @@ async fn provision(
     accounts::store::save_realm(tx, &seed.slug).await?;
     roles::store::seed(tx).await?;
     if let Some(owner) = store::lock_by_email(tx, email.as_str()).await? {
-        let Some(hash) = hash.filter(|_| owner.status == Status::Invited) else { return Ok(()) };
-        return activate(tx, owner, hash, None).await;
+        // An owner of an earlier run who has no password gets the one that is there now.
+        return match hash.filter(|_| owner.status == Status::Invited) {
+            Some(hash) => activate(tx, owner, hash, None).await,
+            None => Ok(()),
+        };
     }
     let role = Assigned { base: Role::Owner, own: None };
     let owner = insert(tx, &email, seed.owner.name.clone(), role, hash).await?;
