@@ -342,14 +342,18 @@ pub(super) async fn sweep(tx: &mut PlatformTx, before: Timestamp) -> Result<u64,
 }
 
 const COUNT_OF_TENANT: &str = "select count(*) from sessions where tenant_id = $1";
-const DELETE_OF_TENANT: &str = "delete from sessions where tenant_id = $1";
+const DELETE_OF_TENANT: &str = "
+    with reaches as (delete from session_reaches where tenant_id = $1),
+    challenges as (delete from sign_in_challenges where realm = $1)
+    delete from sessions where tenant_id = $1";
 
 /// How many sessions there are of people of a tenant.
 pub(crate) async fn count_of_tenant(tx: &mut PlatformTx, tenant: TenantId) -> Result<i64, Error> {
     Ok(tx.query_opt(COUNT_OF_TENANT, &[&tenant.uuid()]).await?.map_or(0, |row| row.get(0)))
 }
 
-/// Removes them, and with them their refresh tokens.
+/// Removes them and with them their refresh tokens, what is on the way to one, and that a session
+/// elsewhere leads here.
 pub(crate) async fn delete_of_tenant(tx: &mut PlatformTx, tenant: TenantId) -> Result<u64, Error> {
     tx.execute(DELETE_OF_TENANT, &[&tenant.uuid()]).await
 }

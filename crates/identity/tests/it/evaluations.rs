@@ -101,7 +101,7 @@ async fn the_certification_scenario_is_decided_as_it_demands() {
 async fn what_is_not_understood_is_answered_400_and_needs_a_credential_first() {
     let (house, key) = decision_point(RECORDS, &SCENARIO).await;
     let whole = ask("alice", "read", "record-1");
-    let mut cases = vec!["".to_owned(), "{".to_owned(), "[]".to_owned()];
+    let mut cases = vec![String::new(), "{".to_owned(), "[]".to_owned()];
     for part in ["subject", "action", "resource"] {
         let mut without = whole.clone();
         without.as_object_mut().expect("an object").remove(part);

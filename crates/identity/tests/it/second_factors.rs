@@ -5,6 +5,7 @@ use data_encoding::BASE32_NOPAD;
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::exchanges::{exchange, oauth};
 use crate::house::{Answer, House, PASSWORD, Pair};
 
 const OWNER: &str = "owner@acme.example";
@@ -284,7 +285,8 @@ async fn an_operator_who_needs_one_may_do_nothing_before() {
     assert_eq!(done.status, StatusCode::OK, "{}", done.body);
     let full = house.refresh(&limited.refresh).await;
     let me = house.get("/v1/auth/me", &full.access).await.json();
-    assert_eq!(me["permissions"].as_array().map(Vec::len), Some(2));
+    let all = misy_core::Role::Operator.grants().iter().count();
+    assert_eq!(me["permissions"].as_array().map(Vec::len), Some(all));
     let asked = house.try_sign_in(&email, &password).await;
     assert_eq!(asked.status, StatusCode::ACCEPTED, "and at the next sign-in it is asked for");
 }
@@ -337,4 +339,46 @@ async fn a_disabled_persons_challenge_opens_nothing() {
     house.patch(&path, &owner.access, json!({"status": "disabled"})).await;
     let answer = second_step(&house, &challenge, &generator.next(&house)).await;
     assert_eq!(answer.refusal(), (401, "auth.invalid_code".to_owned()));
+}
+
+#[tokio::test]
+async fn a_role_of_the_tenants_own_needs_what_the_one_it_inherits_from_needs() {
+    let (house, owner) = house().await;
+    let role = json!({"slug": "lead", "name": "Lead", "inherits": "admin",
+        "permissions": ["audit.read"]});
+    let made = house.post("/v1/roles", &owner.access, role).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let (_, lead) = house.person("acme", "lead").await;
+    let demand = async |role: &str| {
+        let body = Some(json!({ "roles": [role] }));
+        house.send("PUT", "/v1/auth/mfa/policy", Some(&owner.access), body).await
+    };
+    assert!(demand("lead").await.status.is_client_error(), "built-in ones are named");
+    assert_eq!(demand("admin").await.status, StatusCode::OK);
+    assert!(!house.lets_in(&lead).await, "tokens from before are judged anew");
+    let limited = house.try_sign_in("lead@acme.example", PASSWORD).await;
+    assert_eq!(limited.json()["second_factor_needed"], true);
+    let me = house.get("/v1/auth/me", &limited.text("access_token")).await.json();
+    assert_eq!(me["permissions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_sign_in_leads_elsewhere_after_its_second_step_and_never_past_anothers() {
+    let house = House::build().await;
+    for slug in ["acme", "bolt"] {
+        house.provision(&house.seed(slug, OWNER, Some(PASSWORD))).await;
+    }
+    let sign_in = async |slug: &str| {
+        let body = json!({"email": OWNER, "password": PASSWORD, "tenant": slug});
+        house.send("POST", "/v1/auth/login", None, Some(body)).await
+    };
+    let acme = sign_in("acme").await.text("access_token");
+    let (generator, _) = set_up(&house, &acme).await;
+    let challenge = sign_in("acme").await.text("challenge_token");
+    let acme = second_step(&house, &challenge, &generator.next(&house)).await.text("access_token");
+    let there = exchange(&house, &acme, json!({"audience": "bolt"})).await;
+    assert_eq!(there.status, StatusCode::OK, "{}", there.body);
+    let bolt = sign_in("bolt").await.text("access_token");
+    let refused = exchange(&house, &bolt, json!({"audience": "acme"})).await;
+    assert_eq!(oauth(&refused), (400, "invalid_target".to_owned()));
 }

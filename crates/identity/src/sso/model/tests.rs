@@ -220,3 +220,26 @@ proptest! {
         prop_assert_eq!(read_code(&Secret::new(text)), None);
     }
 }
+
+#[test]
+fn a_second_factor_is_believed_where_the_provider_names_one() {
+    let saw = |amr: &[&str]| {
+        let amr = amr.iter().map(|one| (*one).to_owned()).collect();
+        Assertion { amr, ..ana(&[]) }.saw_second_factor()
+    };
+    assert!(saw(&["mfa"]) && saw(&["pwd", "otp"]) && saw(&["pin", "hwk"]));
+    assert!(!saw(&[]) && !saw(&["pwd"]) && !saw(&["otp"]) && !saw(&["pwd", "pin"]));
+}
+
+#[test]
+fn nobody_comes_in_whose_own_role_goes_beyond_the_ceiling() {
+    let rules = Rules { role_ceiling: Role::Agent, ..rules(false, None, &[]) };
+    let known = |own: Role| Known {
+        linked: Some(user(Role::Viewer, Status::Active)),
+        own: Some(own.grants()),
+        enabled: true,
+        ..Known::default()
+    };
+    assert_eq!(yields(&rules, &ana(&[]), known(Role::Admin)), Err(Refusal::AboveCeiling));
+    assert!(yields(&rules, &ana(&[]), known(Role::Agent)).is_ok());
+}

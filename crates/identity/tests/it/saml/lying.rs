@@ -53,11 +53,12 @@ fn cut(text: &str, start: &str, end: &str) -> String {
     format!("{}{}", &text[..from], &text[to..])
 }
 
+type Change = fn(&str) -> String;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_changed_on_the_way_lets_nobody_in() {
     let (scene, _provider, _key, _) = connected(json!({})).await;
     let mut browser = Browser::new();
-    type Change = fn(&str) -> String;
     let changes: [(&str, Change, &str); 5] = [
         ("name", |text| text.replace("ana-1", "root"), "saml_signature"),
         ("unsigned", |text| cut(text, "<ns2:Signature", "</ns2:Signature>"), "saml_unsigned"),
