@@ -138,7 +138,7 @@ mod tests {
             Settings { ambient, root: Key::new([7; 32]), ctx: platform_ctx(), rounds: 2 };
         let report = run(&settings, &redis).await.expect("it runs");
         let names: Vec<_> = report.metrics.keys().map(String::as_str).collect();
-        assert_eq!(names, ["foreign_keys_reached", "overhead_us"]);
+        assert_eq!(names, ["overhead_us", "foreign_keys_reached"]);
         assert_eq!(report.metrics["foreign_keys_reached"], 0);
         assert!(report.metrics["overhead_us"].as_f64().is_some_and(f64::is_finite));
         assert!(report.settings["commands_tried"].as_u64() > Some(350), "{}", report.settings);

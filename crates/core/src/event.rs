@@ -36,6 +36,15 @@ macro_rules! event_types {
                     $(Self::$name => <$data as utoipa::PartialSchema>::schema(),)*
                 }
             }
+
+            /// The named schemas that [`Self::schema`] refers to.
+            pub fn named(self) -> Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)> {
+                let mut named = Vec::new();
+                match self {
+                    $(Self::$name => <$data as utoipa::ToSchema>::schemas(&mut named),)*
+                }
+                named
+            }
         }
     };
 }

@@ -1,11 +1,31 @@
 //! Room `web`: the types of events in the reference: schema, example, and the `webhooks` section.
 
+use std::collections::HashMap;
+
 use misy_core::event::EventType;
 use serde_json::{Value, json};
 
-/// JSON Schema of a type's data.
+/// JSON Schema of a type's data, whole: it refers to nothing outside.
 pub fn schema(kind: EventType) -> Value {
-    serde_json::to_value(kind.schema()).unwrap_or_default()
+    let named = kind.named().into_iter();
+    let named = named.map(|(name, one)| (name, serde_json::to_value(one).unwrap_or_default()));
+    let mut schema = serde_json::to_value(kind.schema()).unwrap_or_default();
+    put_in(&mut schema, &named.collect());
+    schema
+}
+
+/// Puts what is referred to by name where it is referred to.
+fn put_in(schema: &mut Value, named: &HashMap<String, Value>) {
+    let name = schema.get("$ref").and_then(Value::as_str);
+    let name = name.and_then(|path| path.strip_prefix("#/components/schemas/"));
+    if let Some(found) = name.and_then(|name| named.get(name)) {
+        *schema = found.clone();
+    }
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(|one| put_in(one, named)),
+        Value::Array(items) => items.iter_mut().for_each(|one| put_in(one, named)),
+        _ => {}
+    }
 }
 
 /// A whole payload of a type.

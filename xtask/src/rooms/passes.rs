@@ -33,19 +33,19 @@ fn minted(file: &RustFile, owner: Token<'_>) -> Option<Violation> {
 }
 
 /// Rule `platform`: the role that sees all tenants is opened by operators' work, the routing of
-/// inbound hooks, and sweeps.
+/// what is delivered and its way into inboxes, and sweeps.
 pub(super) fn the_platform_role_is_opened_by_few(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for (file, place) in tree.places() {
-        let hooks = file.room() == "conversation" && is_hooks(place);
-        if hooks || OPENS_PLATFORM.contains(&file.room()) {
+        let arrivals = file.room() == "conversation" && is_of_arrivals(place);
+        if arrivals || OPENS_PLATFORM.contains(&file.room()) {
             continue;
         }
         let tokens = file.source.tokens();
         for (at, token) in tokens.iter().enumerate() {
             if token.text == "PlatformTx" || is_call(&tokens, at, "platform") {
                 let advice = "work inside the tenant of the Ctx; across tenants only tenancy, \
-                              identity, jobs and conversation's hooks may work";
+                              identity, jobs and conversation's hooks and inbox may work";
                 found.push(file.at(token.at, "platform", advice.to_owned()));
             }
         }
@@ -53,8 +53,10 @@ pub(super) fn the_platform_role_is_opened_by_few(tree: &Tree) -> Vec<Violation> 
     found
 }
 
-fn is_hooks(place: &str) -> bool {
-    place.split('/').next().is_some_and(|first| first.trim_end_matches(".rs").starts_with("hooks"))
+/// Whether a file is of what is delivered: of its routing, or of its way into inboxes.
+fn is_of_arrivals(place: &str) -> bool {
+    let first = place.split('/').next().unwrap_or_default().trim_end_matches(".rs");
+    first.starts_with("hooks") || first == "inbox"
 }
 
 fn is_call(tokens: &[Token<'_>], at: usize, name: &str) -> bool {

@@ -166,10 +166,10 @@ mod tests {
             "/credentials/app_secret",
             "/credentials/verify_token",
             "/credentials/password",
-            "/settings/a~1b",
             "/settings/api_version",
-            "/settings/colour",
             "/settings/waba_id",
+            "/settings/colour",
+            "/settings/a~1b",
         ];
         assert_eq!(faults(&broken), expected);
     }

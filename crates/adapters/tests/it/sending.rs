@@ -62,18 +62,18 @@ async fn a_text_is_posted_to_the_accounts_own_edge() {
     assert_eq!(heard.headers["authorization"], "Bearer EAAtoken");
     insta::assert_json_snapshot!(heard.body, @r#"
     {
-      "biz_opaque_callback_data": "msg_00000000000000000000000042",
+      "messaging_product": "whatsapp",
+      "recipient_type": "individual",
+      "to": "4915551234567",
       "context": {
         "message_id": "wamid.ASKED"
       },
-      "messaging_product": "whatsapp",
-      "recipient_type": "individual",
+      "biz_opaque_callback_data": "msg_00000000000000000000000042",
+      "type": "text",
       "text": {
         "body": "see https://example.org",
         "preview_url": true
-      },
-      "to": "4915551234567",
-      "type": "text"
+      }
     }
     "#);
 }

@@ -46,7 +46,7 @@ begin
         when 'integer' then 'n' when 'bigint' then 'n' when 'xid8' then '''1''::xid8'
         when 'jsonb' then 'jsonb_build_object(''type'', ''text'', ''text'', ''parcel '' || n)'
         when 'json' then '''{}''::json'
-        when 'text[]' then '''{}''::text[]'
+        when 'text[]' then '''{}''::text[]' when 'uuid[]' then '''{}''::uuid[]'
         when 'timestamp with time zone' then 'now() - n * interval ''1 minute'''
         else 'null' end;
 end $$;

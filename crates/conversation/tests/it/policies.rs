@@ -98,7 +98,7 @@ async fn a_conversation_that_a_policy_forbids_is_closed_on_every_road() {
         let answer = house.call(agent, method, &path, &[], body).await;
         assert_eq!(answer.status.as_u16(), 403, "{path}: {}", answer.text);
         assert_eq!(answer.body["code"], "auth.permission_denied");
-        assert_eq!(answer.body["detail"], "Forbidden by: a whim.");
+        assert_eq!(answer.body["detail"], "Forbidden by: a whim.", "{path}");
     }
     for list in ["/v1/conversations", "/v1/messages/search?q=parcel"] {
         let seen = house.call(agent, Method::GET, list, &[], None).await.expect(200);

@@ -72,9 +72,12 @@ async fn names_and_numbers_of_any_kind_come_back(documents: &Collection) {
         json!({"u": u64::MAX, "i": i64::MIN, "e": 1e300, "s": 5e-324, "t": 0.1, "p": 3.0}),
         json!({"pi": std::f64::consts::PI, "z": 0, "list": [[], {}, [null]], "é\u{10ffff}": "🦀"}),
     ];
-    for body in bodies {
+    for mut body in bodies {
         put(documents, 60, &body).await;
-        let kept = get(documents, 60).await.expect("it is there").body;
+        let mut kept = get(documents, 60).await.expect("it is there").body;
+        // The order of members is nobody's promise; how numbers are written is.
+        kept.sort_all_objects();
+        body.sort_all_objects();
         assert_eq!(kept.to_string(), body.to_string());
     }
     let (big, zero) = (json!({"n": 1e16}), json!({"n": -0.0}));

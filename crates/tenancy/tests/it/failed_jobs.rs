@@ -62,7 +62,7 @@ async fn jobs_that_gave_up_are_listed_without_content_and_run_again() {
     assert_eq!(listed.column("name"), ["tests.doomed"; 2]);
     let members: Vec<&String> =
         listed.body["data"][0].as_object().expect("an object").keys().collect();
-    assert_eq!(members, ["attempts", "failed_at", "id", "name", "reason"]);
+    assert_eq!(members, ["id", "name", "attempts", "reason", "failed_at"]);
     assert!(!listed.body.to_string().contains("4711"));
     assert_eq!(house.get(&Admin(two), PATH).await.body["data"], json!([]));
     let first = house.get(&Admin(one), &format!("{PATH}?limit=1")).await;

@@ -13,11 +13,11 @@ async fn without_a_credential_it_is_401_with_a_challenge() {
     assert_snapshot!(answer, @r#"
     401 application/problem+json
     {
-      "code": "auth.unauthenticated",
-      "detail": "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh it.",
-      "status": 401,
+      "type": "/docs/errors#auth.unauthenticated",
       "title": "No valid credential",
-      "type": "/docs/errors#auth.unauthenticated"
+      "status": 401,
+      "detail": "Send `Authorization: Bearer <access token or API key>`; if the token has expired, refresh it.",
+      "code": "auth.unauthenticated"
     }
     "#);
     assert_eq!(answer.header("www-authenticate"), "Bearer");
@@ -30,11 +30,11 @@ async fn an_unknown_and_an_expired_credential_are_401_and_say_which() {
     assert_snapshot!(unknown, @r#"
     401 application/problem+json
     {
-      "code": "auth.unauthenticated",
-      "detail": "The credential is not known; it may have been revoked.",
-      "status": 401,
+      "type": "/docs/errors#auth.unauthenticated",
       "title": "No valid credential",
-      "type": "/docs/errors#auth.unauthenticated"
+      "status": 401,
+      "detail": "The credential is not known; it may have been revoked.",
+      "code": "auth.unauthenticated"
     }
     "#);
     assert_eq!(unknown.header("www-authenticate"), "Bearer error=\"invalid_token\"");
@@ -51,11 +51,11 @@ async fn an_operator_is_told_how_to_enter_a_tenant() {
     assert_snapshot!(TestApp::new().get::<Platform>("/v1/notes").await, @r#"
     403 application/problem+json
     {
-      "code": "context.missing_tenant",
-      "detail": "This works inside a tenant and the credential is an operator's. Exchange it for a token of the tenant, with a reason, at `POST /v1/auth/token`.",
-      "status": 403,
+      "type": "/docs/errors#context.missing_tenant",
       "title": "It works inside a tenant and comes from none",
-      "type": "/docs/errors#context.missing_tenant"
+      "status": 403,
+      "detail": "This works inside a tenant and the credential is an operator's. Exchange it for a token of the tenant, with a reason, at `POST /v1/auth/token`.",
+      "code": "context.missing_tenant"
     }
     "#);
 }
@@ -65,11 +65,11 @@ async fn a_tenants_credential_is_not_for_the_platform() {
     assert_snapshot!(TestApp::new().get::<Admin>("/v1/platform").await, @r#"
     403 application/problem+json
     {
-      "code": "auth.permission_denied",
-      "detail": "This is for operators of the platform; the credential is a tenant's.",
-      "status": 403,
+      "type": "/docs/errors#auth.permission_denied",
       "title": "Not allowed",
-      "type": "/docs/errors#auth.permission_denied"
+      "status": 403,
+      "detail": "This is for operators of the platform; the credential is a tenant's.",
+      "code": "auth.permission_denied"
     }
     "#);
 }
@@ -79,11 +79,11 @@ async fn a_suspended_tenant_is_kept_out() {
     assert_snapshot!(TestApp::new().get::<Suspended>("/v1/notes").await, @r#"
     403 application/problem+json
     {
-      "code": "tenant.inactive",
-      "detail": "Ask the operator of the platform why, and to activate it.",
-      "status": 403,
+      "type": "/docs/errors#tenant.inactive",
       "title": "The tenant is not active",
-      "type": "/docs/errors#tenant.inactive"
+      "status": 403,
+      "detail": "Ask the operator of the platform why, and to activate it.",
+      "code": "tenant.inactive"
     }
     "#);
 }
@@ -94,11 +94,11 @@ async fn a_credential_that_cannot_be_checked_is_503_and_not_401() {
     assert_snapshot!(answer, @r#"
     503 application/problem+json
     {
-      "code": "server.unavailable",
-      "detail": "Repeat the request after the seconds that `Retry-After` says.",
-      "status": 503,
+      "type": "/docs/errors#server.unavailable",
       "title": "A service it needs is not available",
-      "type": "/docs/errors#server.unavailable"
+      "status": 503,
+      "detail": "Repeat the request after the seconds that `Retry-After` says.",
+      "code": "server.unavailable"
     }
     "#);
     assert_eq!(answer.header("retry-after"), "1");

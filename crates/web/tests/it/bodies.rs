@@ -41,57 +41,57 @@ async fn all_faults_of_shape_type_and_rule_come_in_one_answer() {
     assert_snapshot!(answer, @r#"
     422 application/problem+json
     {
-      "code": "request.invalid",
+      "type": "/docs/errors#request.invalid",
+      "title": "The content is not valid",
+      "status": 422,
       "detail": "The content has 11 faults.",
       "errors": [
         {
-          "detail": "has to be a number, not a string",
-          "pointer": "/attachments/1/longitude"
+          "pointer": "/title",
+          "detail": "has to have at least 1 character"
         },
         {
-          "detail": "has to be one of `link`, `place`",
-          "pointer": "/attachments/2/kind"
+          "pointer": "/colour",
+          "detail": "has to be one of `red`, `green`"
         },
         {
-          "detail": "is missing; it has to be one of `link`, `place`",
-          "pointer": "/attachments/3/kind"
+          "pointer": "/contact",
+          "detail": "has to match `^con_[0-9a-zA-Z-]{26,36}$`"
         },
         {
-          "detail": "has to be an object, not a number",
-          "pointer": "/attachments/4"
+          "pointer": "/attachments/1/longitude",
+          "detail": "has to be a number, not a string"
         },
         {
-          "detail": "has to be one of `red`, `green`",
-          "pointer": "/colour"
+          "pointer": "/attachments/2/kind",
+          "detail": "has to be one of `link`, `place`"
         },
         {
-          "detail": "has to match `^con_[0-9a-zA-Z-]{26,36}$`",
-          "pointer": "/contact"
+          "pointer": "/attachments/3/kind",
+          "detail": "is missing; it has to be one of `link`, `place`"
         },
         {
-          "detail": "has to have at least 1 character",
-          "pointer": "/title"
+          "pointer": "/attachments/4",
+          "detail": "has to be an object, not a number"
         },
         {
-          "detail": "is not known here",
-          "pointer": "/colur"
+          "pointer": "/colur",
+          "detail": "is not known here"
         },
         {
-          "detail": "has to be an integer from 0 to 255",
-          "pointer": "/stars"
+          "pointer": "/stars",
+          "detail": "has to be an integer from 0 to 255"
         },
         {
-          "detail": "not a valid url: relative URL without a base",
-          "pointer": "/attachments/0/href"
+          "pointer": "/attachments/0/href",
+          "detail": "not a valid url: relative URL without a base"
         },
         {
-          "detail": "greater than 90",
-          "pointer": "/attachments/1/latitude"
+          "pointer": "/attachments/1/latitude",
+          "detail": "greater than 90"
         }
       ],
-      "status": 422,
-      "title": "The content is not valid",
-      "type": "/docs/errors#request.invalid"
+      "code": "request.invalid"
     }
     "#);
 }
@@ -102,21 +102,21 @@ async fn a_rule_is_told_beside_a_missing_member() {
     assert_snapshot!(answer, @r#"
     422 application/problem+json
     {
-      "code": "request.invalid",
+      "type": "/docs/errors#request.invalid",
+      "title": "The content is not valid",
+      "status": 422,
       "detail": "The content has 2 faults.",
       "errors": [
         {
-          "detail": "is missing",
-          "pointer": "/colour"
+          "pointer": "/colour",
+          "detail": "is missing"
         },
         {
-          "detail": "has to be even",
-          "pointer": "/stars"
+          "pointer": "/stars",
+          "detail": "has to be even"
         }
       ],
-      "status": 422,
-      "title": "The content is not valid",
-      "type": "/docs/errors#request.invalid"
+      "code": "request.invalid"
     }
     "#);
 }
@@ -153,11 +153,11 @@ async fn broken_json_is_400_and_says_where() {
     assert_snapshot!(answer, @r#"
     400 application/problem+json
     {
-      "code": "request.malformed",
-      "detail": "The body is not valid JSON: expected value at line 2 column 11.",
-      "status": 400,
+      "type": "/docs/errors#request.malformed",
       "title": "The request cannot be read",
-      "type": "/docs/errors#request.malformed"
+      "status": 400,
+      "detail": "The body is not valid JSON: expected value at line 2 column 11.",
+      "code": "request.malformed"
     }
     "#);
 }
@@ -182,11 +182,11 @@ async fn another_content_type_is_415() {
     assert_snapshot!(send("text/plain").await, @r#"
     415 application/problem+json
     {
-      "code": "request.unsupported_media_type",
-      "detail": "The content type has to be `application/json`, in UTF-8.",
-      "status": 415,
+      "type": "/docs/errors#request.unsupported_media_type",
       "title": "The content type is not supported",
-      "type": "/docs/errors#request.unsupported_media_type"
+      "status": 415,
+      "detail": "The content type has to be `application/json`, in UTF-8.",
+      "code": "request.unsupported_media_type"
     }
     "#);
     for kind in [
@@ -218,25 +218,25 @@ async fn a_patch_tells_null_from_absent() {
     assert_snapshot!(wrong, @r#"
     422 application/problem+json
     {
-      "code": "request.invalid",
+      "type": "/docs/errors#request.invalid",
+      "title": "The content is not valid",
+      "status": 422,
       "detail": "The content has 3 faults.",
       "errors": [
         {
-          "detail": "has to be a string, not a number",
-          "pointer": "/contact"
+          "pointer": "/contact",
+          "detail": "has to be a string, not a number"
         },
         {
-          "detail": "is not known here",
-          "pointer": "/x"
+          "pointer": "/x",
+          "detail": "is not known here"
         },
         {
-          "detail": "length is lower than 1",
-          "pointer": "/title"
+          "pointer": "/title",
+          "detail": "length is lower than 1"
         }
       ],
-      "status": 422,
-      "title": "The content is not valid",
-      "type": "/docs/errors#request.invalid"
+      "code": "request.invalid"
     }
     "#);
     assert_eq!(patch(("content-type", "application/json-patch+json"), "[]").await.status, 415);

@@ -25,11 +25,11 @@ async fn a_credential_of_one_tenant_with_the_name_of_another_is_refused() {
     assert_snapshot!(ask::<Admin>("/v1/notes", &[("x-misy-tenant", &other)]).await, @r#"
     400 application/problem+json
     {
-      "code": "context.ambiguous_tenant",
-      "detail": "The credential names the tenant. Leave `X-Misy-Tenant` and `misy.tenant` in `baggage` out, or send the same tenant.",
-      "status": 400,
+      "type": "/docs/errors#context.ambiguous_tenant",
       "title": "It names another tenant than the one it comes from",
-      "type": "/docs/errors#context.ambiguous_tenant"
+      "status": 400,
+      "detail": "The credential names the tenant. Leave `X-Misy-Tenant` and `misy.tenant` in `baggage` out, or send the same tenant.",
+      "code": "context.ambiguous_tenant"
     }
     "#);
 }

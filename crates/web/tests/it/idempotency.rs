@@ -74,11 +74,11 @@ async fn another_body_under_the_same_key_is_422() {
     assert_snapshot!(other, @r#"
     422 application/problem+json
     {
-      "code": "idempotency.mismatch",
-      "detail": "Use a new Idempotency-Key for a new request.",
-      "status": 422,
+      "type": "/docs/errors#idempotency.mismatch",
       "title": "The key was used for another request",
-      "type": "/docs/errors#idempotency.mismatch"
+      "status": 422,
+      "detail": "Use a new Idempotency-Key for a new request.",
+      "code": "idempotency.mismatch"
     }
     "#);
     assert_eq!(keyed.notes().await, 1);
@@ -121,11 +121,11 @@ async fn while_the_first_runs_a_second_is_409() {
     assert_snapshot!(both[1], @r#"
     409 application/problem+json
     {
-      "code": "idempotency.in_flight",
-      "detail": "Wait and repeat the request with the same key to get its answer.",
-      "status": 409,
+      "type": "/docs/errors#idempotency.in_flight",
       "title": "The first request with this key still runs",
-      "type": "/docs/errors#idempotency.in_flight"
+      "status": 409,
+      "detail": "Wait and repeat the request with the same key to get its answer.",
+      "code": "idempotency.in_flight"
     }
     "#);
     assert_eq!(both[1].header("retry-after"), "1");
@@ -262,13 +262,13 @@ async fn readiness_follows_the_database() {
     assert_snapshot!(ready(&keyed.app.router).await, @r#"
     200 application/json
     {
+      "status": "ready",
       "checks": [
         {
           "name": "database",
           "status": "up"
         }
-      ],
-      "status": "ready"
+      ]
     }
     "#);
     assert_snapshot!(ready(&TestApp::new().router).await, @r#"

@@ -39,11 +39,11 @@ async fn one_too_many_is_429_and_says_how_long_to_wait() {
     assert_snapshot!(refused, @r#"
     429 application/problem+json
     {
-      "code": "request.rate_limited",
-      "detail": "The limit of each credential is 2 requests in 10 s. Wait 5 s.",
-      "status": 429,
+      "type": "/docs/errors#request.rate_limited",
       "title": "Too many requests",
-      "type": "/docs/errors#request.rate_limited"
+      "status": 429,
+      "detail": "The limit of each credential is 2 requests in 10 s. Wait 5 s.",
+      "code": "request.rate_limited"
     }
     "#);
     assert_eq!(refused.header("retry-after"), "5");

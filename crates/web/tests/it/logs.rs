@@ -55,18 +55,18 @@ async fn a_request_is_one_line_with_its_template_and_not_its_path() {
     assert_eq!(lines.len(), 1);
     insta::assert_snapshot!(format!("{:#}", without_time(&lines[0])), @r#"
     {
-      "actor": "usr_00000000000000000000000083",
-      "bytes": 66,
-      "code": "",
       "message": "request",
       "method": "GET",
-      "queries": 0,
-      "request_id": "r1",
       "route": "/v1/notes/{id}",
-      "rows": 0,
       "status": 200,
+      "code": "",
       "tenant": "ten_00000000000000000000000001",
-      "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
+      "actor": "usr_00000000000000000000000083",
+      "request_id": "r1",
+      "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+      "queries": 0,
+      "rows": 0,
+      "bytes": 66
     }
     "#);
 }

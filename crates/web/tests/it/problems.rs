@@ -13,11 +13,11 @@ async fn an_unknown_route_is_404() {
     assert_snapshot!(answer, @r#"
     404 application/problem+json
     {
-      "code": "request.not_found",
-      "detail": "Check the id and the path. Objects of other tenants look exactly like this.",
-      "status": 404,
+      "type": "/docs/errors#request.not_found",
       "title": "Nothing is here",
-      "type": "/docs/errors#request.not_found"
+      "status": 404,
+      "detail": "Check the id and the path. Objects of other tenants look exactly like this.",
+      "code": "request.not_found"
     }
     "#);
 }
@@ -28,11 +28,11 @@ async fn a_wrong_method_is_405_and_lists_the_right_ones() {
     assert_snapshot!(answer, @r#"
     405 application/problem+json
     {
-      "code": "request.method_not_allowed",
-      "detail": "The `Allow` header lists the methods that are.",
-      "status": 405,
+      "type": "/docs/errors#request.method_not_allowed",
       "title": "The method is not allowed here",
-      "type": "/docs/errors#request.method_not_allowed"
+      "status": 405,
+      "detail": "The `Allow` header lists the methods that are.",
+      "code": "request.method_not_allowed"
     }
     "#);
     assert_eq!(answer.header("allow"), "GET,HEAD,POST");
@@ -61,11 +61,11 @@ async fn a_panic_is_a_plain_500() {
     assert_snapshot!(answer, @r#"
     500 application/problem+json
     {
-      "code": "server.internal",
-      "detail": "It was logged. Give the request id from `X-Request-Id` to the operator.",
-      "status": 500,
+      "type": "/docs/errors#server.internal",
       "title": "Something went wrong on our side",
-      "type": "/docs/errors#server.internal"
+      "status": 500,
+      "detail": "It was logged. Give the request id from `X-Request-Id` to the operator.",
+      "code": "server.internal"
     }
     "#);
 }
@@ -83,11 +83,11 @@ async fn a_dependency_that_is_down_is_503_and_says_when_to_come_back() {
     assert_snapshot!(answer, @r#"
     503 application/problem+json
     {
-      "code": "server.unavailable",
-      "detail": "Repeat the request after the seconds that `Retry-After` says.",
-      "status": 503,
+      "type": "/docs/errors#server.unavailable",
       "title": "A service it needs is not available",
-      "type": "/docs/errors#server.unavailable"
+      "status": 503,
+      "detail": "Repeat the request after the seconds that `Retry-After` says.",
+      "code": "server.unavailable"
     }
     "#);
     assert_eq!(answer.header("retry-after"), "1");
@@ -99,11 +99,11 @@ async fn what_takes_too_long_is_504() {
     assert_snapshot!(answer, @r#"
     504 application/problem+json
     {
-      "code": "server.timeout",
-      "detail": "Repeat the request; with an Idempotency-Key that is safe.",
-      "status": 504,
+      "type": "/docs/errors#server.timeout",
       "title": "It took too long",
-      "type": "/docs/errors#server.timeout"
+      "status": 504,
+      "detail": "Repeat the request; with an Idempotency-Key that is safe.",
+      "code": "server.timeout"
     }
     "#);
 }
@@ -118,11 +118,11 @@ async fn a_body_over_the_limit_is_413_whether_it_says_so_or_not() {
     assert_snapshot!(announced, @r#"
     413 application/problem+json
     {
-      "code": "request.too_large",
-      "detail": "The limit is 1048576 bytes.",
-      "status": 413,
+      "type": "/docs/errors#request.too_large",
       "title": "The body is too large",
-      "type": "/docs/errors#request.too_large"
+      "status": 413,
+      "detail": "The limit is 1048576 bytes.",
+      "code": "request.too_large"
     }
     "#);
     let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(large)]);
@@ -149,11 +149,11 @@ async fn a_body_that_ends_early_is_400() {
     assert_snapshot!(answer, @r#"
     400 application/problem+json
     {
-      "code": "request.malformed",
-      "detail": "The body ended before it was complete.",
-      "status": 400,
+      "type": "/docs/errors#request.malformed",
       "title": "The request cannot be read",
-      "type": "/docs/errors#request.malformed"
+      "status": 400,
+      "detail": "The body ended before it was complete.",
+      "code": "request.malformed"
     }
     "#);
 }

@@ -17,9 +17,9 @@ async fn parameters_arrive_typed() {
     {
       "archived": true,
       "colour": "green",
-      "cursor": "00000000-0000-0000-0000-000000000009",
+      "stars": 7,
       "limit": 3,
-      "stars": 7
+      "cursor": "00000000-0000-0000-0000-000000000009"
     }
     "#);
     assert_eq!(list("").await.json()["limit"], 50);
@@ -31,11 +31,11 @@ async fn an_unknown_parameter_is_400_and_the_known_are_listed() {
     assert_snapshot!(list("?archivd=true").await, @r#"
     400 application/problem+json
     {
-      "code": "request.unknown_parameter",
-      "detail": "This operation takes `archived`, `colour`, `stars`, `limit`, `cursor`.",
-      "status": 400,
+      "type": "/docs/errors#request.unknown_parameter",
       "title": "A query parameter is not known",
-      "type": "/docs/errors#request.unknown_parameter"
+      "status": 400,
+      "detail": "This operation takes `archived`, `colour`, `stars`, `limit`, `cursor`.",
+      "code": "request.unknown_parameter"
     }
     "#);
     let single = "/v1/notes/con_00000000000000000000000001?expand=all";
@@ -47,25 +47,25 @@ async fn all_faults_of_parameters_come_in_one_answer() {
     assert_snapshot!(list("?archived=yes&colour=blue&stars=11").await, @r#"
     422 application/problem+json
     {
-      "code": "request.invalid",
+      "type": "/docs/errors#request.invalid",
+      "title": "The content is not valid",
+      "status": 422,
       "detail": "A query parameter has a wrong value.",
       "errors": [
         {
-          "detail": "has to be `true` or `false`",
-          "pointer": "archived"
+          "pointer": "archived",
+          "detail": "has to be `true` or `false`"
         },
         {
-          "detail": "has to be one of `red`, `green`",
-          "pointer": "colour"
+          "pointer": "colour",
+          "detail": "has to be one of `red`, `green`"
         },
         {
-          "detail": "has to be at most 10",
-          "pointer": "stars"
+          "pointer": "stars",
+          "detail": "has to be at most 10"
         }
       ],
-      "status": 422,
-      "title": "The content is not valid",
-      "type": "/docs/errors#request.invalid"
+      "code": "request.invalid"
     }
     "#);
 }
@@ -75,21 +75,21 @@ async fn a_limit_outside_its_range_is_422() {
     assert_snapshot!(list("?limit=201&cursor=!").await, @r#"
     422 application/problem+json
     {
-      "code": "request.invalid",
+      "type": "/docs/errors#request.invalid",
+      "title": "The content is not valid",
+      "status": 422,
       "detail": "A query parameter has a wrong value.",
       "errors": [
         {
-          "detail": "has to be at most 200",
-          "pointer": "limit"
+          "pointer": "limit",
+          "detail": "has to be at most 200"
         },
         {
-          "detail": "has to match `^[0-7][0-9a-z]{25}$`",
-          "pointer": "cursor"
+          "pointer": "cursor",
+          "detail": "has to match `^[0-7][0-9a-z]{25}$`"
         }
       ],
-      "status": 422,
-      "title": "The content is not valid",
-      "type": "/docs/errors#request.invalid"
+      "code": "request.invalid"
     }
     "#);
     for limit in ["0", "-1", "1.5", "many", "", "99999999999999999999"] {

@@ -39,11 +39,11 @@ async fn a_change_of_an_old_version_is_412() {
     assert_snapshot!(change("\"v6\"").await, @r#"
     412 application/problem+json
     {
-      "code": "request.stale",
-      "detail": "Read it again, apply your change to the new version and send its ETag in `If-Match`.",
-      "status": 412,
+      "type": "/docs/errors#request.stale",
       "title": "It was changed meanwhile",
-      "type": "/docs/errors#request.stale"
+      "status": 412,
+      "detail": "Read it again, apply your change to the new version and send its ETag in `If-Match`.",
+      "code": "request.stale"
     }
     "#);
     assert_eq!(change("W/\"v7\"").await.status, 412, "a weak tag never matches a writer's");

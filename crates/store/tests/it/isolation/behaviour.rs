@@ -26,7 +26,7 @@ fn value(column: &Column, tenant: &str) -> String {
         "uuid" => "'00000000-0000-0000-0000-000000000001'",
         "text" => "'x'",
         "bytea" => "'\\x01'",
-        "json" | "jsonb" | "text[]" => "'{}'",
+        "json" | "jsonb" | "text[]" | "uuid[]" => "'{}'",
         "smallint" | "integer" | "bigint" => "1",
         "boolean" => "true",
         "timestamp with time zone" => "now()",
