@@ -260,6 +260,14 @@ impl Public for Error {
         }
     }
 
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Message(error) => error.detail(),
+            Self::Responder(_) => None,
+            Self::Below(error) => error.detail(),
+        }
+    }
+
     fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::Message(error) => error.retry_after_s(),

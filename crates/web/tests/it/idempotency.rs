@@ -274,17 +274,17 @@ async fn readiness_follows_the_database() {
     assert_snapshot!(ready(&TestApp::new().router).await, @r#"
     503 application/problem+json
     {
+      "type": "/docs/errors#server.unavailable",
+      "title": "A service it needs is not available",
+      "status": 503,
+      "detail": "A dependency does not answer.",
       "checks": [
         {
           "name": "database",
           "status": "down"
         }
       ],
-      "code": "server.unavailable",
-      "detail": "A dependency does not answer.",
-      "status": 503,
-      "title": "A service it needs is not available",
-      "type": "/docs/errors#server.unavailable"
+      "code": "server.unavailable"
     }
     "#);
 }
