@@ -7,3 +7,4 @@ pub(crate) mod store;
 
 pub use model::{Endpoint, Error};
 pub use service::Opened;
+pub use service::provision::{Provisioner, TABLES};

@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use deliveries::Postman;
 pub use deps::{Config, Deps};
+pub use endpoints::{Provisioner, TABLES};
 
 /// Every route of this room.
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {

@@ -151,6 +151,7 @@ impl App {
         });
         let people = Arc::new(misy_identity::Provisioner(Arc::clone(&identity)));
         let talk = Arc::new(misy_conversation::Provisioner(Arc::clone(&conversation)));
+        let webhooks = Arc::new(misy_integration::Provisioner(Arc::clone(&integration)));
         let tenancy = Arc::new(misy_tenancy::Deps::new(misy_tenancy::Base {
             db: db.clone(),
             system,
@@ -159,8 +160,8 @@ impl App {
             cache: cache.clone(),
             documents,
             kinds: &misy_conversation::DOCUMENT_KINDS,
-            parts: vec![people.clone(), talk.clone()],
-            data: vec![people, talk],
+            parts: vec![people.clone(), talk.clone(), webhooks.clone()],
+            data: vec![people, talk, webhooks],
         }));
         let mut kit = Kit::new(
             db.clone(),

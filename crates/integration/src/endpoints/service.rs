@@ -1,6 +1,7 @@
 //! Room `integration`: making, changing, checking and opening endpoints.
 
 mod opened;
+pub(crate) mod provision;
 
 use misy_core::crypto::{self, Place};
 use misy_core::event::{EndpointData, EventType, envelope};

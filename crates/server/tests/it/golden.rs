@@ -73,11 +73,29 @@ async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
     assert_eq!(
         open,
         [
+            "get /.well-known/authzen-configuration",
             "get /.well-known/jwks.json",
             "get /hooks/{hook}",
+            "get /v1/auth/oidc/{connection}/callback",
+            "get /v1/auth/oidc/{connection}/start",
+            "get /v1/auth/saml/{connection}/metadata",
+            "get /v1/auth/saml/{connection}/slo",
+            "get /v1/auth/saml/{connection}/start",
             "post /hooks/{hook}",
+            "post /v1/auth/discover",
+            "post /v1/auth/invitation",
             "post /v1/auth/login",
+            "post /v1/auth/mfa/challenge",
+            "post /v1/auth/oidc/{connection}/backchannel-logout",
+            "post /v1/auth/recovery",
+            "post /v1/auth/recovery/complete",
             "post /v1/auth/refresh",
+            "post /v1/auth/revoke",
+            "post /v1/auth/saml/{connection}/acs",
+            "post /v1/auth/saml/{connection}/slo",
+            "post /v1/auth/sso/exchange",
+            "post /v1/auth/token",
+            "post /v1/auth/verification/complete",
         ]
     );
 }

@@ -4,6 +4,7 @@
 
 mod asks;
 mod canaries;
+mod echo;
 mod estate;
 mod matrix;
 mod operations;

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use crate::golden;
 use crate::program::{Program, Shop, call, folder, until};
 
+/// A secret of webhooks that nobody has.
+const SIGNING_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
 /// Ids that nothing has.
 const ABSENT: &str = "01k8zq5m3ge0r8v0w1x2y3z4a5";
 
@@ -56,6 +59,28 @@ fn body(method: &str, path: &str) -> Value {
         ("post", "/v1/policies/explain" | "/v1/policies/who-can") => {
             json!({ "action": "user.read", "resource": { "type": "tenant" } })
         }
+        ("post", "/v1/domains") => json!({ "name": "x.example" }),
+        ("post", "/v1/invitations") => {
+            json!({ "email": "y@x.example", "name": "y", "role": "viewer" })
+        }
+        ("post", "/v1/sso-connections") => json!({
+            "kind": "oidc", "name": "x",
+            "settings": { "issuer": "https://idp.example", "client_id": "x" },
+            "secrets": { "client_secret": "x" }
+        }),
+        ("post", "/v1/webhook-endpoints") => json!({ "url": "https://hooks.example/x" }),
+        ("post", "/v1/webhook-endpoints/{endpoint}/replay") => {
+            json!({ "since": "2026-01-01T00:00:00Z" })
+        }
+        ("post", "/v1/events" | "/v1/events/simulate") => {
+            json!({ "type": "order.created", "data": {} })
+        }
+        ("post", "/v1/webhook-signatures") => {
+            json!({ "secret": SIGNING_SECRET, "id": "x", "body": "{}" })
+        }
+        ("post", "/v1/webhook-signatures/verify") => json!({
+            "secret": SIGNING_SECRET, "id": "x", "timestamp": "1", "signature": "v1,x", "body": "{}"
+        }),
         ("post" | "patch" | "put", _) => json!({}),
         _ => Value::Null,
     }
@@ -119,7 +144,14 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     call(&api, Method::POST, "/v1/service-accounts", Some(&shop.bearer), account).await;
     let policy = json!({ "name": "p", "template": "read_only", "values": { "role": "x" } });
     call(&api, Method::POST, "/v1/policies", Some(&shop.bearer), policy).await;
+    connect(&api, shop, &program.operator().await).await;
     let lists = [
+        ("endpoint", "/v1/webhook-endpoints"),
+        ("event", "/v1/events"),
+        ("id", "/v1/domains"),
+        ("id", "/v1/impersonations"),
+        ("id", "/v1/invitations"),
+        ("id", "/v1/sso-connections"),
         ("document", "/v1/knowledge-documents"),
         ("channel", "/v1/channels"),
         ("contact", "/v1/contacts"),
@@ -146,11 +178,35 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
         Ok(())
     })
     .await;
-    // Nobody can make a job fail from here; the matrix asks about a real one.
+    let all = json!({});
+    let replay = call(&api, Method::POST, "/v1/dead-letters/replay", Some(&shop.bearer), all).await;
+    ids.insert("operation", vec![replay["id"].as_str().expect("an id").to_owned()]);
+    // Nobody can make a job fail or a delivery die from here; the matrix asks about real ones.
+    ids.insert("delivery", vec!["dlv_00000000000000000000000007".to_owned()]);
     ids.insert("job", vec!["job_00000000000000000000000007".to_owned()]);
     ids.insert("operator", vec![format!("opr_{ABSENT}")]);
     ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
     ids
+}
+
+/// What ties the shop to the outside: single sign-on, webhooks, a guest, a visit of the operator.
+async fn connect(api: &str, shop: &Shop, operator: &str) {
+    for path in [
+        "/v1/domains",
+        "/v1/invitations",
+        "/v1/sso-connections",
+        "/v1/webhook-endpoints",
+        "/v1/events",
+    ] {
+        call(api, Method::POST, path, Some(&shop.bearer), body("post", path)).await;
+    }
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let visit = json!({
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": operator, "subject_token_type": kind,
+        "audience": shop.tenant["slug"], "reason": "to see that it works"
+    });
+    call(api, Method::POST, "/v1/auth/token", None, visit).await;
 }
 
 fn absent(id: &str) -> String {
@@ -269,7 +325,15 @@ fn prefix(name: &str, path: &str) -> &'static str {
         "account" => "sva",
         "policy" => "pol",
         "operator" => "opr",
+        "endpoint" => "whe",
+        "delivery" => "dlv",
+        "event" => "evt",
+        "operation" => "opn",
         _ if path.starts_with("/v1/users") => "usr",
+        _ if path.starts_with("/v1/domains") => "dom",
+        _ if path.starts_with("/v1/impersonations") => "imp",
+        _ if path.starts_with("/v1/invitations") => "inv",
+        _ if path.starts_with("/v1/sso-connections") => "sso",
         _ => "key",
     }
 }

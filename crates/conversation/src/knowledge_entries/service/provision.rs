@@ -14,7 +14,7 @@ use crate::Deps;
 use crate::knowledge_entries::model::NewEntry;
 
 /// What this room keeps of each tenant.
-pub const TABLES: [TenantTable; 11] = [
+pub const TABLES: [TenantTable; 13] = [
     TenantTable::new("channel_routes").without(&["handshake_digest"]),
     TenantTable::new("channel_events"),
     TenantTable::new("early_statuses"),
@@ -24,6 +24,8 @@ pub const TABLES: [TenantTable; 11] = [
     TenantTable::new("conversations"),
     TenantTable::new("contact_identities"),
     TenantTable::new("contacts"),
+    TenantTable::new("knowledge_passages").without(&["words"]),
+    TenantTable::new("knowledge_documents"),
     TenantTable::new("knowledge_entries").without(&["words", "question_words", "answer_words"]),
     TenantTable::new("channels").without(&["credentials"]),
 ];

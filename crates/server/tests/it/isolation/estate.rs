@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use misy_core::crypto::{hmac_sha256, to_hex};
 use misy_core::id::TypedId;
-use misy_core::{Ambient, Cursor, JobId, TenantId};
+use misy_core::{Ambient, Cursor, DeliveryId, EndpointId, EventId, JobId, TenantId};
 use serde_json::{Value, json};
 
 use super::asks::{Answer, Ask};
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) admin: String,
     pub(crate) sandbox: String,
     pub(crate) operator: (String, String),
+    /// Where webhooks may be sent to.
+    pub(crate) receiver: String,
     /// Its database, for what no request can bring about.
     database: tokio_postgres::Config,
     ambient: Ambient,
@@ -37,6 +39,7 @@ impl World {
             admin: program.host("admin"),
             sandbox: program.host("sandbox"),
             operator: (operator("email"), operator("password")),
+            receiver: super::echo::start(),
             database,
             ambient: misy_testkit::postgres::unpredictable(),
         }
@@ -58,6 +61,31 @@ impl World {
         );
         misy_testkit::postgres::query(&self.database, &sql).await.expect("written");
         JobId::from_uuid(id).to_string()
+    }
+
+    /// A delivery of a tenant that was given up, with its dead letter.
+    pub(crate) async fn dead_delivery(&self, of: &BTreeMap<String, String>) -> String {
+        let tenant: TenantId = of["TenantId"].parse().expect("an id");
+        let endpoint: EndpointId = of["EndpointId"].parse().expect("an id");
+        let event: EventId = of["EventId"].parse().expect("an id");
+        let (id, tenant) = (self.ambient.uuid(), tenant.uuid());
+        let (endpoint, event) = (endpoint.uuid(), event.uuid());
+        for sql in [
+            format!(
+                "insert into webhook_deliveries (tenant_id, id, event_id, endpoint_id, attempts,
+                    status, ended_at)
+                values ('{tenant}', '{id}', '{event}', '{endpoint}', 9, 'dead', now())"
+            ),
+            format!(
+                "insert into webhook_dead_letters (tenant_id, id, event_id, endpoint_id, type,
+                    reason, attempts, died_at)
+                values ('{tenant}', '{id}', '{event}', '{endpoint}', 'order.created',
+                    'exhausted', 9, now())"
+            ),
+        ] {
+            misy_testkit::postgres::query(&self.database, &sql).await.expect("written");
+        }
+        DeliveryId::from_uuid(id).to_string()
     }
 
     fn phone(&self) -> String {
@@ -243,6 +271,47 @@ impl Estate {
         self.named.extend(words.map(|(name, text)| (name.to_owned(), text.to_owned())));
         self.secret("an API key", &secret);
         self.govern(world).await;
+        self.reach_out(world).await;
+    }
+
+    /// Single sign-on, a guest, a visit of the operator, webhooks.
+    async fn reach_out(&mut self, world: &World) {
+        let name = self.canary(world, "a connection's name");
+        let made = self.own(world, "POST", "/v1/sso-connections", saml(&name)).await;
+        self.name("SsoConnectionId", &made);
+        let name = format!("{}.example", self.canary(world, "a domain's name"));
+        let made = self.own(world, "POST", "/v1/domains", json!({ "name": name })).await;
+        self.name("DomainId", &made);
+        let name = self.canary(world, "a guest's name");
+        let email = format!("{}@people.example", world.word());
+        let guest = json!({ "email": email, "name": name, "role": "viewer" });
+        let made = self.own(world, "POST", "/v1/invitations", guest).await;
+        self.name("InvitationId", &made);
+        let reason = self.canary(world, "why the operator came");
+        let visit = self.visit(world, &reason).await;
+        self.named.insert("ImpersonationId".to_owned(), visit);
+        let about = self.canary(world, "what an endpoint is for");
+        let made = self.own(world, "POST", "/v1/webhook-endpoints", endpoint(world, &about)).await;
+        self.name("EndpointId", &made);
+        let secret = made["secret"].as_str().expect("shown once").to_owned();
+        self.secret("an endpoint's secret", &secret);
+        let word = self.canary(world, "what an event says");
+        let event = json!({ "type": "order.created", "data": { "note": word } });
+        let made = self.own(world, "POST", "/v1/events", event).await;
+        let id = made["data"][0]["id"].as_str().expect("an id").to_owned();
+        self.named.insert("EventId".to_owned(), id);
+        let delivery = world.dead_delivery(&self.named).await;
+        self.named.insert("DeliveryId".to_owned(), delivery);
+        let made = self.own(world, "POST", "/v1/dead-letters/replay", json!({})).await;
+        self.name("OperationId", &made);
+    }
+
+    /// Has the operator come in; gives the visit's id.
+    pub(crate) async fn visit(&self, world: &World, reason: &str) -> String {
+        let visit = visit(&world.as_operator().await, &self.named["slug"], reason);
+        must(&world.api, Ask::new("POST", "/v1/auth/token").with(visit)).await;
+        let page = self.own(world, "GET", "/v1/impersonations", Value::Null).await;
+        page["data"][0]["id"].as_str().expect("the latest first").to_owned()
     }
 
     /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs to
@@ -338,6 +407,9 @@ impl Estate {
             ("channel_id", of("ChannelId")),
             ("assignee_id", of("UserId")),
             ("resource_id", of("ChannelId")),
+            ("endpoint_id", of("EndpointId")),
+            ("event_id", of("EventId")),
+            ("principal", of("UserId")),
             ("actor", of("UserId")),
             ("phone", phone),
         ];
@@ -383,6 +455,31 @@ impl Estate {
         let body = serde_json::to_vec(body).expect("JSON");
         format!("sha256={}", to_hex(&hmac_sha256(secret.as_bytes(), &body)))
     }
+}
+
+/// The exchange of an operator's token for one of a tenant.
+pub(crate) fn visit(operator: &str, slug: &str, reason: &str) -> Value {
+    json!({
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": operator,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": slug, "reason": reason,
+    })
+}
+
+/// An endpoint of webhooks.
+pub(crate) fn endpoint(world: &World, about: &str) -> Value {
+    json!({ "url": world.receiver, "description": about, "event_types": ["order.created"] })
+}
+
+/// A connection to an identity provider that is nowhere.
+pub(crate) fn saml(name: &str) -> Value {
+    let certificate = include_str!("provider.pem");
+    json!({
+        "kind": "saml", "name": name, "attributes": {},
+        "settings": { "entity_id": "https://idp.example", "sso_url": "https://idp.example/sso",
+            "certificates": [certificate] },
+    })
 }
 
 /// A channel of this account at the provider.

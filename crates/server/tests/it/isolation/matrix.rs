@@ -45,6 +45,41 @@ brackets the places where another tenant's name was put; each answer was the one
 
 ";
 
+/// Operations that nobody can complete with what is here. Each is asked and compared all the same;
+/// that it does its work is tested where the rest of it is at hand.
+const ELSEWHERE: [&str; 17] = [
+    // The secret of a link in a mail: `identity`, `invitations` and `recovering`.
+    "POST /v1/auth/invitation",
+    "POST /v1/auth/recovery/complete",
+    "POST /v1/auth/verification/complete",
+    // A code of a generator that was set up: `identity`, `second_factors`.
+    "POST /v1/auth/mfa/challenge",
+    "POST /v1/auth/mfa/totp/confirm",
+    "POST /v1/auth/mfa/verify",
+    "POST /v1/auth/mfa/recovery-codes",
+    "POST /v1/auth/mfa/disable",
+    // What an identity provider has signed: `identity`, `oidc`, `oidc_logout` and `saml`.
+    "GET /v1/auth/oidc/{connection}/start",
+    "GET /v1/auth/oidc/{connection}/callback",
+    "POST /v1/auth/oidc/{connection}/backchannel-logout",
+    "POST /v1/auth/saml/{connection}/acs",
+    "GET /v1/auth/saml/{connection}/slo",
+    "POST /v1/auth/saml/{connection}/slo",
+    "POST /v1/auth/sso/exchange",
+    // A record in the domain name system: `identity`, `domains`.
+    "POST /v1/domains/{id}/verify",
+    // A making or a removal that has given up: `tenancy`, `provisionings`.
+    "POST /v1/tenants/{tenant}/provisioning/retry",
+];
+
+/// Whether what the path names is nobody's: the same for everybody, or a connection with which
+/// whoever comes may begin to sign in, as the provider that it leads to knows too.
+fn is_open(operation: &Operation) -> bool {
+    ["/scim/v2/ResourceTypes/", "/scim/v2/Schemas/", "/v1/auth/oidc/", "/v1/auth/saml/"]
+        .iter()
+        .any(|start| operation.path.starts_with(start))
+}
+
 /// The matrix as far as it was asked.
 struct Matrix {
     stage: Stage,
@@ -99,6 +134,9 @@ impl Matrix {
             let mut mark = own.status.to_string();
             for slot in &operation.slots {
                 let in_path = matches!(slot, Slot::Path { .. });
+                if in_path && is_open(operation) {
+                    continue;
+                }
                 // Of those who may do it at all, the one who may do most asks with other names in
                 // the query and the body as well.
                 let may_most = own.is_success() && caller == Caller::Person("owner");
@@ -119,6 +157,7 @@ impl Matrix {
         if ends_session(operation) {
             self.stage.renew().await;
         }
+        let granted = granted || ELSEWHERE.contains(&operation.name().as_str());
         assert!(granted, "nobody was granted {}: give it a right body", operation.name());
         let slots: Vec<String> = operation.slots.iter().map(ToString::to_string).collect();
         format!("{} {}  [{}]\n", marks.join(" "), operation.name(), slots.join(", "))
@@ -147,7 +186,9 @@ impl Matrix {
         self.stage.theirs.canaries().assert_clean(&operation.name(), again.whole().as_bytes());
         if operation.path != "/v1/channels" {
             let fresh = ask(&self.stage.mine.bearer, &unused).put(&self.stage.world.api).await;
-            let alike = again.status == fresh.status || operation.path == "/v1/users";
+            // What is made once only is there already when the second key comes.
+            let once = again.is_success() && fresh.status == 409;
+            let alike = again.status == fresh.status || once || operation.path == "/v1/users";
             assert!(alike, "{}: {}", operation.name(), again.whole());
         }
     }
@@ -187,6 +228,8 @@ async fn state(stage: &Stage) -> Vec<String> {
         "/v1/knowledge-entries".to_owned(),
         "/v1/knowledge-documents".to_owned(),
         "/v1/failed-jobs".to_owned(),
+        "/v1/invitations".to_owned(),
+        "/v1/impersonations".to_owned(),
         format!("{}/messages", at("/v1/conversations", "ConversationId")),
     ];
     let mut all = Vec::new();

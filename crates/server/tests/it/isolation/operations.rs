@@ -58,12 +58,12 @@ impl Operation {
     /// Whether it takes something away or ends it, so that it can be asked once of each thing.
     pub(crate) fn uses_up(&self) -> bool {
         self.method == "DELETE"
-            || ["/suspend", "/rotate", "/replay"].iter().any(|end| self.path.ends_with(end))
+            || ["/suspend", "/rotate", "/replay", "/end"].iter().any(|end| self.path.ends_with(end))
     }
 }
 
 /// Query parameters whose values are the same for everybody: none of them names a thing.
-const COMMON: [&str; 15] = [
+const COMMON: [&str; 21] = [
     "limit",
     "order",
     "kind",
@@ -79,6 +79,12 @@ const COMMON: [&str; 15] = [
     "sortBy",
     "sortOrder",
     "startIndex",
+    "type",
+    "allowed",
+    "overlap_s",
+    "code_challenge",
+    "return_to",
+    "login_hint",
 ];
 
 /// Fields of bodies that are texts and yet name something.
@@ -115,8 +121,10 @@ fn of(document: &Value, method: &str, path: &str, operation: &Value) -> Operatio
         }
     }
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
-    let has_body =
-        resolved(document, schema)["properties"].is_object() || schema["$ref"].is_string();
+    let scim = &operation["requestBody"]["content"]["application/scim+json"]["schema"];
+    let has_body = resolved(document, schema)["properties"].is_object()
+        || schema["$ref"].is_string()
+        || !scim.is_null();
     fields(document, schema, "", &mut slots);
     let smuggled = ["header", "query"].into_iter().chain(has_body.then_some("body"));
     slots.extend(smuggled.map(|into| Slot::Smuggled { into }));

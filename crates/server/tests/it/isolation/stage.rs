@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::asks::{Answer, Ask};
-use super::estate::{Estate, ROLES, World, channel, must, token};
+use super::estate::{Estate, ROLES, World, channel, endpoint, must, saml, token, visit};
 use super::operations::{Operation, Slot};
 use crate::program::Program;
 
@@ -36,7 +36,7 @@ pub(crate) const CALLERS: [Caller; 8] = [
 /// Operations that end the session or use the secret they are asked with: each time another one.
 pub(crate) fn ends_session(operation: &Operation) -> bool {
     let path = operation.path.as_str();
-    matches!(path, "/v1/auth/logout" | "/v1/auth/password" | "/v1/auth/refresh")
+    matches!(path, "/v1/auth/logout" | "/v1/auth/sso/logout" | "/v1/auth/password" | "/v1/auth/refresh")
         || (path == "/v1/auth/sessions" && operation.method == "DELETE")
 }
 
@@ -98,6 +98,18 @@ impl Stage {
         match kind {
             "SessionId" => self.session(caller).await,
             "TenantId" if caller == Caller::Operator => self.tenant(operation).await,
+            "OperatorId" if caller == Caller::Operator => {
+                let mut new = self.newcomer();
+                new["role"] = json!("support");
+                let ask = Ask::new("POST", "/v1/operators").by(Some(&self.operator));
+                made(must(&self.world.api, ask.with(new)).await.json())
+            }
+            "EndpointId" if operation.method != "DELETE" => self.mine.named[kind].clone(),
+            "EndpointId" => post("/v1/webhook-endpoints", endpoint(&self.world, "x")).await,
+            "UserId" if operation.path.starts_with("/scim/") => {
+                let email = format!("{}@people.example", self.world.word());
+                post("/scim/v2/Users", json!({ "userName": email })).await
+            }
             _ if !operation.uses_up() => self.mine.named[kind].clone(),
             "ApiKeyId" => post("/v1/api-keys", json!({ "name": "x", "role": "viewer" })).await,
             "UserId" => post("/v1/users", self.newcomer()).await,
@@ -110,6 +122,11 @@ impl Stage {
                 post("/v1/service-accounts", account).await
             }
             "PolicyId" => post("/v1/policies", self.policy()).await,
+            "SsoConnectionId" => post("/v1/sso-connections", saml("x")).await,
+            "DomainId" => post("/v1/domains", self.domain()).await,
+            "InvitationId" => post("/v1/invitations", self.guest()).await,
+            "ImpersonationId" => self.mine.visit(&self.world, "to look about").await,
+            "DeliveryId" => self.world.dead_delivery(&self.mine.named).await,
             "ChannelId" => {
                 let account = self.world.account().await;
                 post("/v1/channels", channel(&account, "x", &self.world.sandbox)).await
@@ -128,6 +145,16 @@ impl Stage {
     fn policy(&self) -> Value {
         let values = json!({ "role": "nobody" });
         json!({ "name": self.world.word(), "template": "read_only", "values": values })
+    }
+
+    fn domain(&self) -> Value {
+        json!({ "name": format!("{}.example", self.world.word()) })
+    }
+
+    /// A person to be asked in.
+    fn guest(&self) -> Value {
+        let email = format!("{}@people.example", self.world.word());
+        json!({ "email": email, "name": "x", "role": "viewer" })
     }
 
     /// A person to be added.
@@ -154,6 +181,10 @@ impl Stage {
         let ask = Ask::new("POST", "/v1/tenants").by(Some(&self.operator)).with(new);
         let made = must(&self.world.api, ask).await.json();
         let id = made["id"].as_str().expect("an id").to_owned();
+        if operation.path.ends_with("/restore") {
+            let ask = Ask::new("POST", format!("/v1/tenants/{id}/close"));
+            must(&self.world.api, ask.by(Some(&self.operator)).with(json!({}))).await;
+        }
         if operation.path.ends_with("/activate") {
             let path = format!("/v1/tenants/{id}/suspend");
             let ask = Ask::new("POST", path).by(Some(&self.operator));
@@ -221,6 +252,52 @@ impl Stage {
                 "subject": { "type": "user", "id": "x" }, "action": { "name": "read" },
                 "resource": { "type": "record", "id": "1" }
             }),
+            ("POST", "/scim/v2/Groups") | ("PUT", "/scim/v2/Groups/{id}") => {
+                json!({ "displayName": self.world.word() })
+            }
+            ("POST", "/scim/v2/Users") | ("PUT", "/scim/v2/Users/{id}") => {
+                json!({ "userName": format!("{}@people.example", self.world.word()) })
+            }
+            ("POST", path) if path.ends_with("/.search") => {
+                json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"] })
+            }
+            ("PATCH", path) if path.starts_with("/scim/") => json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{ "op": "replace", "path": "displayName",
+                    "value": self.world.word() }],
+            }),
+            ("POST", "/v1/auth/mfa/totp") => {
+                let secret = match caller {
+                    Caller::Person(role) => &self.mine.people[role].1,
+                    _ => &self.world.operator.1,
+                };
+                json!({ "current_password": secret })
+            }
+            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
+            ("POST", "/v1/auth/discover" | "/v1/auth/recovery") => {
+                json!({ "email": person(role).0 })
+            }
+            ("POST", "/v1/auth/token") => {
+                visit(&self.operator, &self.mine.named["slug"], "to look about")
+            }
+            ("POST", "/v1/domains") => self.domain(),
+            ("POST", "/v1/invitations") => self.guest(),
+            ("POST", "/v1/sso-connections") => saml("x"),
+            ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
+            ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
+            ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
+                json!({ "since": "2026-01-01T00:00:00Z" })
+            }
+            ("POST", "/v1/events" | "/v1/events/simulate") => {
+                json!({ "type": "order.created", "data": {} })
+            }
+            ("POST", "/v1/webhook-signatures") => {
+                json!({ "secret": SIGNING_SECRET, "id": "x", "timestamp": 1, "body": "{}" })
+            }
+            ("POST", "/v1/webhook-signatures/verify") => json!({
+                "secret": SIGNING_SECRET, "id": "x", "timestamp": "1", "signature": "v1,x",
+                "body": "{}",
+            }),
             ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
             _ if operation.has_body => json!({}),
             _ => Value::Null,
@@ -241,6 +318,14 @@ impl Stage {
                 _ => self.own(operation, kind, caller).await,
             };
             path = path.replace(&format!("{{{name}}}"), &value);
+        }
+        if operation.path.ends_with("/start") {
+            path += &format!("?code_challenge={}", "x".repeat(43));
+        }
+        if operation.method == "DELETE" && operation.path == "/v1/tenants/{tenant}" {
+            let ask = Ask::new("GET", path.clone()).by(Some(&self.operator));
+            let slug = ask.put(&self.world.api).await.json()["slug"].clone();
+            path += &format!("?confirm={}", slug.as_str().unwrap_or("x"));
         }
         let bearer = self.bearer(caller, ends_session(operation)).await;
         let body = self.body(operation, caller).await;
@@ -293,6 +378,25 @@ impl Stage {
     }
 }
 
+/// A secret of webhooks that nobody has.
+const SIGNING_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+
+/// What an identity provider says of itself.
+fn metadata() -> String {
+    let pem = include_str!("provider.pem");
+    let certificate: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
+    format!(
+        "<EntityDescriptor xmlns=\"urn:oasis:names:tc:SAML:2.0:metadata\"
+            entityID=\"https://idp.example\"><IDPSSODescriptor
+            protocolSupportEnumeration=\"urn:oasis:names:tc:SAML:2.0:protocol\"><KeyDescriptor
+            use=\"signing\"><KeyInfo xmlns=\"http://www.w3.org/2000/09/xmldsig#\"><X509Data>
+            <X509Certificate>{certificate}</X509Certificate></X509Data></KeyInfo></KeyDescriptor>
+            <SingleSignOnService Location=\"https://idp.example/sso\"
+            Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\"/>
+            </IDPSSODescriptor></EntityDescriptor>"
+    )
+}
+
 fn document() -> Value {
     json!({ "title": "Guide", "text": "Within 30 days.", "language": "en" })
 }
@@ -331,8 +435,10 @@ fn placed(mut ask: Ask, slot: &Slot, value: &str) -> Ask {
         Slot::Body { pointer, .. } => {
             let name = pointer.rsplit('/').next().expect("a name");
             let parent = &pointer[..pointer.len() - name.len() - 1];
-            let parent = ask.body.pointer_mut(parent).expect("a right body has it");
-            parent[name] = value.into();
+            match ask.body.pointer_mut(parent).filter(|parent| parent.is_object()) {
+                Some(parent) => parent[name] = value.into(),
+                None => ask.body[&parent[1..]] = json!({ name: value }),
+            }
             ask
         }
     }
