@@ -86,7 +86,6 @@ async fn write(
     let route = store::find_route(tx, conversation, draft.reply_to).await?;
     let route = route.ok_or(Error::NotFound)?;
     let parts = model::parts(draft, &route, capability(deps, &route)?, deps.ambient.now())?;
-    count(deps, tx, parts.len()).await?;
     let out = Outgoing {
         conversation,
         channel: route.channel,
@@ -100,6 +99,9 @@ async fn write(
     let ids = store::insert_outbound(tx, &out).await?;
     // Nothing is written only if the conversation was closed in this moment.
     let first = *ids.first().ok_or(Error::ConversationClosed)?;
+    // After the conversation's row, as answers do: in the other order the two could wait for each
+    // other.
+    count(deps, tx, ids.len()).await?;
     deliver_all(tx, conversation, &ids);
     let detail = json!({ "conversation_id": conversation, "parts": ids.len() });
     tx.audit(Audit::new("message.sent", "message", first).with(detail));

@@ -114,6 +114,7 @@ impl Answer {
     /// each time, and without the value that was asked about.
     pub(crate) fn settled(&self, value: &str) -> String {
         let text = self.comparable().replace(value, "<it>");
+        let text = replaced(&text, "w[0-9a-f]{19}", "<word>");
         let text = replaced(&text, r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}", "<id>");
         let text = replaced(&text, r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>");
         let text = replaced(&text, "\"version\":\\d+|(?m)^etag: .*$", "<version>");
