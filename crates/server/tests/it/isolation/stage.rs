@@ -122,7 +122,7 @@ impl Stage {
                 post("/v1/service-accounts", account).await
             }
             "PolicyId" => post("/v1/policies", self.policy()).await,
-            "SsoConnectionId" => post("/v1/sso-connections", saml("x")).await,
+            "SsoConnectionId" => post("/v1/sso-connections", saml(&self.world.word())).await,
             "DomainId" => post("/v1/domains", self.domain()).await,
             "InvitationId" => post("/v1/invitations", self.guest()).await,
             "ImpersonationId" => self.mine.visit(&self.world, "to look about").await,
@@ -282,7 +282,7 @@ impl Stage {
             }
             ("POST", "/v1/domains") => self.domain(),
             ("POST", "/v1/invitations") => self.guest(),
-            ("POST", "/v1/sso-connections") => saml("x"),
+            ("POST", "/v1/sso-connections") => saml(&self.world.word()),
             ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
             ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
             ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
