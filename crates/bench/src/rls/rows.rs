@@ -47,6 +47,8 @@ begin
         when 'jsonb' then 'jsonb_build_object(''type'', ''text'', ''text'', ''parcel '' || n)'
         when 'json' then '''{}''::json'
         when 'text[]' then '''{}''::text[]' when 'uuid[]' then '''{}''::uuid[]'
+        when 'timestamp with time zone[]' then '''{}''::timestamptz[]'
+        when 'integer[]' then '''{}''::integer[]' when 'bytea[]' then '''{}''::bytea[]'
         when 'timestamp with time zone' then 'now() - n * interval ''1 minute'''
         else 'null' end;
 end $$;
@@ -54,7 +56,8 @@ do $fill$
 declare t record; names text; vals text; per bigint; filled boolean;
 begin
     for t in select c.oid::regclass as tbl, c.relname from pg_class c
-        where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' order by c.relname
+        where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+            and not c.relispartition order by c.relname
     loop
         execute format('select exists (select from %s)', t.tbl) into filled;
         continue when filled;

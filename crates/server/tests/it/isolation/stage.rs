@@ -36,8 +36,10 @@ pub(crate) const CALLERS: [Caller; 8] = [
 /// Operations that end the session or use the secret they are asked with: each time another one.
 pub(crate) fn ends_session(operation: &Operation) -> bool {
     let path = operation.path.as_str();
-    matches!(path, "/v1/auth/logout" | "/v1/auth/sso/logout" | "/v1/auth/password" | "/v1/auth/refresh")
-        || (path == "/v1/auth/sessions" && operation.method == "DELETE")
+    matches!(
+        path,
+        "/v1/auth/logout" | "/v1/auth/sso/logout" | "/v1/auth/password" | "/v1/auth/refresh"
+    ) || (path == "/v1/auth/sessions" && operation.method == "DELETE")
 }
 
 /// The asking tenant, the other one, and what was seen so far.
