@@ -177,6 +177,10 @@ fn runs_as(source: &str, name: &str) -> RunsAs {
         let says = |words: &[&str]| words.iter().any(|word| function.contains(word));
         tenant |= says(&["TenantTx", "db.tenant(", "db.read("]);
         platform |= says(&["PlatformTx", "PlatformCtx", "db.platform(", ".platform_read("]);
+        // A method of what wraps a transaction.
+        let wrapped = says(&["self.0."]);
+        tenant |= wrapped && source.contains("(TenantTx);");
+        platform |= wrapped && source.contains("(PlatformTx);");
     }
     match (tenant, platform) {
         (true, false) => RunsAs::Tenant,
@@ -272,6 +276,9 @@ mod tests {
             fn c(db: &Db) { db.platform_read(ctx).query(C) } fn d(tx: &mut TenantTx) { (B) }";
         let roles: Vec<RunsAs> = in_source("x", source).iter().map(|one| one.runs_as).collect();
         assert_eq!(roles, [RunsAs::Tenant, RunsAs::Both, RunsAs::Platform, RunsAs::Either]);
+        let wrapped = "struct Turn(PlatformTx); const A: &str = \"select 1\";
+            impl Turn { fn a(&mut self) { self.0.query(A) } }";
+        assert_eq!(in_source("x", wrapped)[0].runs_as, RunsAs::Platform);
     }
 
     #[test]

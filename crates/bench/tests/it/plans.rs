@@ -27,7 +27,7 @@ async fn filled() -> TestDatabase {
     let database = TestDatabase::create().await;
     let client = connect(database.superuser()).await.expect("connected");
     client.batch_execute(&rows::fill(200, 40)).await.expect("rows for every table");
-    let empty = "select relname::text from pg_stat_user_tables
+    let empty = "select relid::regclass::text from pg_stat_user_tables
         join pg_class on pg_class.oid = relid and relkind = 'r' where n_live_tup < 200";
     let empty: Vec<String> =
         client.query(empty, &[]).await.expect("counted").iter().map(|row| row.get(0)).collect();

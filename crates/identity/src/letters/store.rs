@@ -103,13 +103,18 @@ pub(crate) async fn spend(
     Ok(tx.execute(SPEND, &[&letter.id, &now, &letter.nonce]).await? == 1)
 }
 
+const SPEND_INSIDE: &str = "
+    update letters set used_at = $2
+    where tenant_id = $4 and id = $1 and used_at is null and nonce = $3";
+
 /// The same from inside the letter's tenant.
 pub(crate) async fn spend_inside(
     tx: &mut TenantTx,
     letter: &Letter,
     now: Timestamp,
 ) -> Result<bool, Error> {
-    Ok(tx.execute(SPEND, &[&letter.id, &now, &letter.nonce]).await? == 1)
+    let own = tx.tenant();
+    Ok(tx.execute(SPEND_INSIDE, &[&letter.id, &now, &letter.nonce, &own]).await? == 1)
 }
 
 const SPEND_OTHERS: &str = "
