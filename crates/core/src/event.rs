@@ -5,7 +5,10 @@
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::{ChannelId, ContactId, ConversationId, EndpointId, MessageId, Timestamp, UserId};
+use crate::{
+    ChannelId, ContactId, ConversationId, EndpointId, MessageId, ReceiptId, SourceId, Timestamp,
+    UserId,
+};
 
 macro_rules! event_types {
     ($($name:ident = $slug:literal, $about:literal, $data:ty;)*) => {
@@ -65,6 +68,10 @@ event_types! {
     ContactCreated = "contact.created", "Somebody wrote who was not known.", ContactData;
     EndpointDisabled = "webhook_endpoint.disabled",
         "An endpoint was switched off because it was gone or failed for days.", EndpointData;
+    SourceReceived = "webhook_source.received",
+        "Something genuine was received from another service.", ReceivedData;
+    SourceRefusing = "webhook_source.refusing",
+        "Many requests to a source were refused within minutes.", RefusingData;
     Test = "webhook_endpoint.test", "A test that somebody asked for.", EndpointData;
 }
 
@@ -153,6 +160,31 @@ pub struct EndpointData {
     pub endpoint_id: EndpointId,
     /// Why, in a word: `gone`, `failing`, `test`.
     pub reason: &'static str,
+}
+
+/// Something that another service sent.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ReceivedData {
+    /// From which source.
+    pub source_id: SourceId,
+    /// What was received, with headers and raw body, at `GET /v1/source-receipts/{id}`.
+    pub receipt_id: ReceiptId,
+    /// The sender's own id of it.
+    pub external_id: Option<String>,
+    /// What it says, as the source's mapping has it: the body, if it is JSON.
+    #[schema(value_type = Object)]
+    pub content: Value,
+}
+
+/// A source whose senders are refused.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct RefusingData {
+    /// The source.
+    pub source_id: SourceId,
+    /// Why the last one was refused, in a word, like `signature_mismatch`.
+    pub reason: &'static str,
+    /// How many were refused since the count began, some minutes ago.
+    pub refusals: i64,
 }
 
 /// Something that happened.

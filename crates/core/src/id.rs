@@ -183,6 +183,10 @@ typed_ids! {
     DeliveryId = "dlv";
     /// Long work that is followed by polling.
     OperationId = "opn";
+    /// Another service that a tenant hears from.
+    SourceId = "src";
+    /// Something that was received from a source.
+    ReceiptId = "rcp";
 }
 
 #[cfg(test)]

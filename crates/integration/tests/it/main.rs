@@ -9,4 +9,5 @@ mod fairness;
 mod hostile;
 mod letters;
 mod roads;
+mod sources;
 mod verifiers;
