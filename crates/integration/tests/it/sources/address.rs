@@ -1,5 +1,6 @@
 //! Room `integration`: what is taken at a source's address, what is refused, and what comes of it.
 
+use base64::Engine;
 use http::{HeaderMap, Method, StatusCode};
 use misy_core::{TenantId, crypto};
 use serde_json::{Value, json};
@@ -64,7 +65,6 @@ async fn what_is_received_reaches_an_endpoint_as_an_event() {
     let receipt = house.get(tenant, &path).await.expect(200);
     assert_eq!(receipt["status"], "forwarded");
     assert_eq!(receipt["event_id"], heard[0].header("webhook-id"));
-    use base64::Engine;
     let raw = base64::engine::general_purpose::STANDARD.encode(body);
     assert_eq!(receipt["body_base64"], raw, "byte for byte");
 }
