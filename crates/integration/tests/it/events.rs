@@ -5,7 +5,7 @@ use misy_core::Role;
 use misy_core::event::{ContactData, EventType, Told};
 use serde_json::{Value, json};
 
-use crate::house::{House, text};
+use crate::house::{House, ctx, text};
 use crate::sink::Sink;
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn of_an_event_that_nobody_wants_nothing_is_written() {
     let (silent, deaf) = (house.tenant(), house.tenant());
     house.endpoint(deaf, &sink, json!({"event_types": ["order.created"]})).await;
     for tenant in [silent, deaf] {
-        let mut tx = house.deps.db.tenant(&house.ctx(tenant)).await.expect("a connection");
+        let mut tx = house.deps.db.tenant(&ctx(tenant)).await.expect("a connection");
         let data = ContactData { contact_id: house.deps.ambient.id(), channel_id: None };
         tx.emit(&Told::new(EventType::ContactCreated, None, data));
         tx.commit().await.expect("committed");
@@ -106,7 +106,7 @@ async fn what_was_rolled_back_is_never_told() {
     let (house, sink) = (House::new().await, Sink::kind().await);
     let tenant = house.tenant();
     house.endpoint(tenant, &sink, json!({})).await;
-    let mut tx = house.deps.db.tenant(&house.ctx(tenant)).await.expect("a connection");
+    let mut tx = house.deps.db.tenant(&ctx(tenant)).await.expect("a connection");
     let data = ContactData { contact_id: house.deps.ambient.id(), channel_id: None };
     tx.emit(&Told::new(EventType::ContactCreated, None, data));
     drop(tx);
