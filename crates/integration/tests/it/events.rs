@@ -158,6 +158,21 @@ async fn every_type_is_described_with_a_schema_and_an_example_that_fits_it() {
 }
 
 #[tokio::test]
+async fn publishing_has_a_limit_of_its_own_by_the_thousand_a_second() {
+    let (house, sink) = (House::new().await, Sink::kind().await);
+    let tenant = house.tenant();
+    let event = json!({"type": "order.created", "data": {}});
+    let published = house.post(tenant, "/v1/events", event).await;
+    let endpoint = json!({ "url": sink.url() });
+    let made = house.post(tenant, "/v1/webhook-endpoints", endpoint).await;
+    let policy = |answer: &crate::house::Answer| {
+        answer.headers["ratelimit-policy"].to_str().expect("text").to_owned()
+    };
+    assert!(policy(&published).contains("q=300000;w=60"), "{}", policy(&published));
+    assert!(policy(&made).contains("q=1200;w=60"), "{}", policy(&made));
+}
+
+#[tokio::test]
 async fn a_full_queue_pushes_back() {
     let config = misy_integration::Config {
         private_hosts_allowed: true,
