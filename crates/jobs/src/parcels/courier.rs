@@ -119,7 +119,7 @@ impl<C: Carrier> Courier<C> {
             let catch = self.claim(&mut turn).await?;
             turn.commit().await?;
             let number = catch.parcels.len();
-            self.take(catch).await;
+            self.take(catch);
             while self.carrying.join_next().await.is_some() {}
             self.note_all();
             carried += number;
@@ -223,7 +223,7 @@ impl<C: Carrier> Courier<C> {
             self.upkeep = clock + UPKEEP;
             self.tell().await;
         }
-        self.take(catch).await;
+        self.take(catch);
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl<C: Carrier> Courier<C> {
     }
 
     /// Hands what was claimed to the carrier, a tenant at a time.
-    async fn take(&mut self, catch: Catch) {
+    fn take(&mut self, catch: Catch) {
         self.saw_more = catch.any_ready;
         self.hungry = catch.any_ready && !catch.parcels.is_empty();
         self.after = catch.after.unwrap_or(self.after);

@@ -271,7 +271,8 @@ impl Estate {
         let group = json!({ "displayName": name });
         let made = self.own(world, "POST", "/scim/v2/Groups", group).await;
         self.name("ScimGroupId", &made);
-        let words = [("resource_type", "User"), ("schema", "urn:x")];
+        let words =
+            [("resource_type", "User"), ("schema", "urn:ietf:params:scim:schemas:core:2.0:User")];
         self.named.extend(words.map(|(name, text)| (name.to_owned(), text.to_owned())));
         self.secret("an API key", &secret);
         self.govern(world).await;
