@@ -319,8 +319,8 @@ impl Estate {
         page["data"][0]["id"].as_str().expect("the latest first").to_owned()
     }
 
-    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs to
-    /// a tenant, so there is none to name.
+    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs
+    /// to a tenant, so there is none to name.
     async fn govern(&mut self, world: &World) {
         let name = self.canary(world, "a role's name");
         let role = json!({ "slug": "lead", "name": name, "inherits": "agent" });

@@ -241,6 +241,46 @@ impl Stage {
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
+            ("POST", "/v1/auth/mfa/totp") => {
+                let secret = match caller {
+                    Caller::Person(role) => &self.mine.people[role].1,
+                    _ => &self.world.operator.1,
+                };
+                json!({ "current_password": secret })
+            }
+            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
+            ("POST", "/v1/auth/discover" | "/v1/auth/recovery") => {
+                json!({ "email": person(role).0 })
+            }
+            ("POST", "/v1/auth/token") => {
+                visit(&self.operator, &self.mine.named["slug"], "to look about")
+            }
+            ("POST", "/v1/domains") => self.domain(),
+            ("POST", "/v1/invitations") => self.guest(),
+            ("POST", "/v1/sso-connections") => saml(&self.world.word()),
+            ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
+            ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
+            ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
+                json!({ "since": "2026-01-01T00:00:00Z" })
+            }
+            ("POST", "/v1/events" | "/v1/events/simulate") => {
+                json!({ "type": "order.created", "data": {} })
+            }
+            ("POST", "/v1/webhook-signatures") => {
+                json!({ "secret": SIGNING_SECRET, "id": "x", "timestamp": 1, "body": "{}" })
+            }
+            ("POST", "/v1/webhook-signatures/verify") => json!({
+                "secret": SIGNING_SECRET, "id": "x", "timestamp": "1", "signature": "v1,x",
+                "body": "{}",
+            }),
+            ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
+            _ => self.access_body(operation),
+        }
+    }
+
+    /// The bodies of who may do what: people, roles, policies, directories.
+    fn access_body(&self, operation: &Operation) -> Value {
+        match (operation.method.as_str(), operation.path.as_str()) {
             ("POST", "/v1/users") => self.newcomer(),
             ("POST", "/v1/roles") => {
                 json!({ "slug": format!("r{}", self.world.word()), "name": "x" })
@@ -277,39 +317,6 @@ impl Stage {
                 "Operations": [{ "op": "replace", "path": "displayName",
                     "value": self.world.word() }],
             }),
-            ("POST", "/v1/auth/mfa/totp") => {
-                let secret = match caller {
-                    Caller::Person(role) => &self.mine.people[role].1,
-                    _ => &self.world.operator.1,
-                };
-                json!({ "current_password": secret })
-            }
-            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
-            ("POST", "/v1/auth/discover" | "/v1/auth/recovery") => {
-                json!({ "email": person(role).0 })
-            }
-            ("POST", "/v1/auth/token") => {
-                visit(&self.operator, &self.mine.named["slug"], "to look about")
-            }
-            ("POST", "/v1/domains") => self.domain(),
-            ("POST", "/v1/invitations") => self.guest(),
-            ("POST", "/v1/sso-connections") => saml(&self.world.word()),
-            ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
-            ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
-            ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
-                json!({ "since": "2026-01-01T00:00:00Z" })
-            }
-            ("POST", "/v1/events" | "/v1/events/simulate") => {
-                json!({ "type": "order.created", "data": {} })
-            }
-            ("POST", "/v1/webhook-signatures") => {
-                json!({ "secret": SIGNING_SECRET, "id": "x", "timestamp": 1, "body": "{}" })
-            }
-            ("POST", "/v1/webhook-signatures/verify") => json!({
-                "secret": SIGNING_SECRET, "id": "x", "timestamp": "1", "signature": "v1,x",
-                "body": "{}",
-            }),
-            ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
             _ if operation.has_body => json!({}),
             _ => Value::Null,
         }
