@@ -138,6 +138,7 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         ("web", config.web.validate()),
         ("egress", config.egress.validate()),
         ("mail", config.mail.validate()),
+        ("webhooks", config.webhooks.validate()),
     ];
     for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);
