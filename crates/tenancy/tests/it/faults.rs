@@ -351,6 +351,7 @@ impl Process {
             kinds: &KINDS,
             parts: Vec::new(),
             data: Vec::new(),
+            front: crate::house::front(&Arc::default()),
         };
         let deps = Deps::with(base, |part| match stage {
             Some(stage) => Arc::new(Faulty { part, stage: Arc::clone(stage) }),
