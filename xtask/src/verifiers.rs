@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::debian::{self, Package};
 use crate::workshop::Workshop;
 
-/// Of PyPI and npm, pinned.
+/// Of `PyPI` and npm, pinned.
 const PYTHON: [&str; 3] = ["standardwebhooks==1.1.0", "svix==2.9.1", "cryptography==50.0.2"];
 const NODE: [&str; 2] = ["standardwebhooks@1.1.1", "svix@2.5.0"];
 

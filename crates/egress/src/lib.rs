@@ -26,8 +26,9 @@ mod shipment;
 
 use std::sync::Arc;
 
-use misy_core::{Ambient, Ctx, Misplaced};
+use misy_core::{Ambient, Ctx, Misplaced, Trace};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 pub use call::{Answer, Call, Pacing};
 pub use config::Config;
@@ -99,12 +100,14 @@ impl Egress {
     /// arrived. A call for another tenant than the one that this way belongs to is refused.
     pub async fn call(&self, call: Call) -> Result<Answer, Error> {
         let started = Instant::now();
-        let outcome = self.admit(&call, started).await;
+        let (span, trace) = record::span(&self.ctx, &call.method, &call.url, &self.inner.ambient);
+        let outcome = self.admit(&call, started, trace).instrument(span.clone()).await;
+        record::tell(&span, outcome.as_ref().map(|answer| answer.status));
         record::write(&call, &self.ctx, &outcome, started.elapsed());
         outcome
     }
 
-    async fn admit(&self, call: &Call, started: Instant) -> Result<Answer, Error> {
+    async fn admit(&self, call: &Call, started: Instant, trace: Trace) -> Result<Answer, Error> {
         let Inner { config, own, ambient, clients, lanes, .. } = &*self.inner;
         if call.tenant != self.ctx.tenant() {
             return Err(Error::Misplaced(Misplaced::Ambiguous));
@@ -114,7 +117,7 @@ impl Egress {
         let deadline = started + config.deadline(call.deadline_ms);
         let lane = lanes.of(Key::new(call.tenant, &call.connection, host));
         let turn = lane.turn(config, started).await?;
-        let headers = own.headers(call, &self.ctx, ambient);
+        let headers = own.headers(call, &self.ctx, trace);
         let limit_bytes = config.max_body(call.max_body_bytes);
         let (sent, answer) = clients.send(reach, call, headers, limit_bytes, ambient.now());
         let outcome = match timeout_at(deadline, answer).await {

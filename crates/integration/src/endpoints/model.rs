@@ -32,6 +32,7 @@ pub const SECRETS_MAX: usize = 5;
 /// Where an endpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EndpointStatus)]
 pub enum Status {
     /// Its owner has not shown yet that it is theirs; it gets nothing but the challenge.
     Unverified,

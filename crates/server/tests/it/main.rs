@@ -13,3 +13,4 @@ mod program;
 mod refusals;
 mod story;
 mod sweep;
+mod traces;
