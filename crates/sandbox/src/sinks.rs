@@ -1,5 +1,5 @@
-//! Room `sandbox`: sinks: receivers of webhooks that a person looks into, and that misbehave if they
-//! are told to.
+//! Room `sandbox`: sinks: receivers of webhooks that a person looks into, and that misbehave if
+//! they are told to.
 
 mod answers;
 mod http;

@@ -153,7 +153,10 @@ async fn a_token_server_is_looked_at_as_closely_as_a_receiver() {
     let house = names.house(true).await;
     let (sink, tenant) = (Sink::kind().await, house.tenant());
     let oauth = |url: &str| json!({ "token_url": url, "client_id": "misy" });
-    let of = |url: &str| json!({ "url": sink.url(), "settings": {"oauth": oauth(url)}, "oauth_client_secret": "s" });
+    let of = |url: &str| {
+        let settings = json!({ "oauth": oauth(url) });
+        json!({ "url": sink.url(), "settings": settings, "oauth_client_secret": "s" })
+    };
     let literal = of("http://169.254.169.254/token");
     let refused = house.post(tenant, "/v1/webhook-endpoints", literal).await.expect(422);
     assert_eq!(refused["errors"][0]["pointer"], "/settings/oauth/token_url");
