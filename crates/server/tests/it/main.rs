@@ -4,6 +4,7 @@
 mod apart;
 mod crash;
 mod documents;
+mod fuzz;
 mod golden;
 mod isolation;
 mod leftovers;
