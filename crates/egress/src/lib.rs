@@ -37,7 +37,8 @@ pub use shipment::{Identity, Receipt, Shipment, Way};
 
 pub use names::{NameServers, TxtRecords};
 
-use client::Clients;
+use client::{Clients, Ground};
+use guard::{LookUp, OfMachine};
 use lane::{Key, Lanes};
 use origins::Origins;
 
@@ -48,6 +49,7 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     config: Config,
+    ground: Ground,
     own: Origins,
     ambient: Ambient,
     clients: Clients,
@@ -60,12 +62,17 @@ impl Gateway {
     /// Opens no connection yet. A machine without certificate authorities gets a warning here and
     /// [`Error::NotSent`] from every call by `https`.
     pub fn new(config: Config, ambient: Ambient) -> Self {
-        let tls = client::tls();
-        let clients = Clients::new(&config, config.max_idle_per_host, &tls);
-        let shipping = Clients::new(&config, config.max_idle_shipping, &tls);
+        Self::asking(config, ambient, Arc::new(OfMachine))
+    }
+
+    /// The same with another one to ask for the addresses of names.
+    pub fn asking(config: Config, ambient: Ambient, names: Arc<dyn LookUp>) -> Self {
+        let ground = Ground::new(&config, names);
+        let clients = Clients::new(&config, config.max_idle_per_host, &ground);
+        let shipping = Clients::new(&config, config.max_idle_shipping, &ground);
         let lanes = Lanes::new(&config);
         let own = Origins::read(&config.own_origins);
-        Self(Arc::new(Inner { config, own, ambient, clients, shipping, lanes }))
+        Self(Arc::new(Inner { config, ground, own, ambient, clients, shipping, lanes }))
     }
 
     /// The way out for one tenant's work.

@@ -115,11 +115,11 @@ impl Egress {
         networks: &[String],
         private_hosts_allowed: bool,
     ) -> Result<Way, Error> {
-        let config = &self.inner.config;
+        let (config, ground) = (&self.inner.config, &self.inner.ground);
         let reach = Reach::of(private_hosts_allowed && config.private_hosts_allowed);
         let nets: Result<Vec<Net>, _> = networks.iter().map(|text| Net::from_str(text)).collect();
         let nets = nets.map_err(|_| Error::Refused("it is no network".to_owned()))?;
-        let client = client::build_apart(config, reach, identity, nets.clone())?;
+        let client = client::build_apart(config, ground, reach, identity, nets.clone())?;
         Ok(Way { client, nets, reach })
     }
 

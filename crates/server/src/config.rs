@@ -34,6 +34,8 @@ pub struct Config {
     pub web: misy_web::Config,
     /// Sign-in.
     pub identity: misy_identity::Config,
+    /// Strangers who ask for a tenant of their own.
+    pub signup: misy_tenancy::signups::Config,
     /// Outgoing calls.
     pub egress: misy_egress::Config,
     /// Outgoing mails.
@@ -135,11 +137,13 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     let sentence = |section: &str, fault: String| format!("[{section}] {fault}");
     faults.extend(config.identity.validate().into_iter().map(|fault| sentence("identity", fault)));
+    faults.extend(config.signup.validate().into_iter().map(|fault| sentence("signup", fault)));
     let sections = [
         ("database.pool", config.database.pool.validate()),
         ("web", config.web.validate()),
         ("egress", config.egress.validate()),
         ("mail", config.mail.validate()),
+        ("webhooks", config.webhooks.validate()),
     ];
     for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);

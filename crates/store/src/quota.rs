@@ -99,8 +99,8 @@ pub trait Quota: Send + Sync {
     /// committed.
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError>;
 
-    /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody else
-    /// of the tenant is told, so whoever counts now counts right.
+    /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody
+    /// else of the tenant is told, so whoever counts now counts right.
     async fn ceiling(&self, tx: &mut TenantTx, what: Limited) -> Result<Option<i64>, Error>;
 
     /// Refuses one more if there are `count` by now, counted after [`Quota::ceiling`] was asked.

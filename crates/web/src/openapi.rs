@@ -57,6 +57,8 @@ pub fn document(api: &OpenApiRouter) -> Value {
         }
     }
     document["tags"] = tags.into_iter().map(|name| json!({"name": name})).collect();
+    // Extensions of an operation come out of a hash map, each time in another order.
+    document.sort_all_objects();
     document
 }
 

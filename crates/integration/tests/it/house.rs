@@ -11,6 +11,7 @@ use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{Actor, Ctx, Proof, Role, Secret, TenantId, UserId};
 use misy_egress::Gateway;
+use misy_egress::guard::{LookUp, OfMachine};
 use misy_integration::{Config, Deps, Postman};
 use misy_jobs::parcels::Courier;
 use misy_jobs::{Registry, Worker};
@@ -61,15 +62,25 @@ impl House {
 
     /// Another process on the same database.
     pub(crate) fn on(database: TestDatabase, config: Config) -> Self {
+        let private_hosts_allowed = config.private_hosts_allowed;
+        let reach = misy_egress::Config { private_hosts_allowed, ..misy_egress::Config::default() };
+        Self::reaching(database, config, reach, Arc::new(OfMachine))
+    }
+
+    /// One that goes out as it is told and asks somebody else for addresses.
+    pub(crate) fn reaching(
+        database: TestDatabase,
+        config: Config,
+        reach: misy_egress::Config,
+        names: Arc<dyn LookUp>,
+    ) -> Self {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 11);
         let db = database.db(ambient.clone());
-        let reach = json!({ "private_hosts_allowed": config.private_hosts_allowed });
-        let reach = serde_json::from_value(reach).expect("the rest are defaults");
         let deps = Arc::new(Deps {
             db: db.clone(),
             ambient: ambient.clone(),
-            egress: Gateway::new(reach, ambient.clone()),
+            egress: Gateway::asking(reach, ambient.clone(), names),
             vault: Arc::new(OneKey),
             config,
             opened: misy_integration::endpoints::Opened::default(),
@@ -174,15 +185,16 @@ impl House {
         listed["data"].as_array().expect("a list").clone()
     }
 
-    pub(crate) fn ctx(&self, tenant: TenantId) -> Ctx {
-        misy_testkit::ctx(tenant, Role::Admin)
-    }
-
     /// A number that a statement of the superuser gives.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let rows = misy_testkit::postgres::query(self.database.superuser(), sql).await;
         rows.expect("a statement")[0].get(0)
     }
+}
+
+/// An administrator of a tenant.
+pub(crate) fn ctx(tenant: TenantId) -> Ctx {
+    misy_testkit::ctx(tenant, Role::Admin)
 }
 
 /// A JSON text.

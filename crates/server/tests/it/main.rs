@@ -3,6 +3,7 @@
 
 mod apart;
 mod crash;
+mod deliveries;
 mod documents;
 mod fuzz;
 mod golden;

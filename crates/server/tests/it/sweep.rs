@@ -54,8 +54,9 @@ fn body(method: &str, path: &str) -> Value {
             "email": "nobody", "name": "x", "role": "support", "password": "a-Long-enough-1-word"
         }),
         ("post", "/v1/policies") => json!({ "name": "x", "text": "x" }),
-        ("post", "/v1/policies/validate") => json!({ "text": "x" }),
-        ("put", "/v1/policies/schema") => json!({ "text": "x" }),
+        ("post", "/v1/policies/validate") | ("put", "/v1/policies/schema") => {
+            json!({ "text": "x" })
+        }
         ("post", "/v1/policies/explain" | "/v1/policies/who-can") => {
             json!({ "action": "user.read", "resource": { "type": "tenant" } })
         }

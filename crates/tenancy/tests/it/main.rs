@@ -11,5 +11,6 @@ mod lifecycles;
 mod provisioning;
 mod quotas;
 mod removals;
+mod signups;
 mod tenants;
 mod walls;
