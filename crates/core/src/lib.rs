@@ -20,7 +20,7 @@ pub mod secret;
 
 pub use ambient::{Ambient, Clock, Entropy};
 pub use boundary::{Claim, Misplaced};
-pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
+pub use ctx::{Actor, Ctx, PlatformCtx, Proof, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,

@@ -54,6 +54,10 @@ impl std::fmt::Debug for Export {
 impl Export {
     /// Begins to export, if an endpoint is configured. It connects to nothing yet: a collector may
     /// come later. Has to be called where Tokio runs.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a collector is the operator's own: no tenant's call, and no lane of one"
+    )]
     pub fn start(config: &Config) -> Result<Option<Self>, Failed> {
         let Some(target) = config.target() else { return Ok(None) };
         let patience = Duration::from_millis(config.export_ms);

@@ -230,12 +230,13 @@ async fn enter(
             claim.check_none().map_err(Refusal::Misplaced)?;
             Ok(Admission::Operator(PlatformCtx::mint(actor, grants, request, trace)))
         }
-        Principal::Tenant { tenant, actor, grants } => {
+        Principal::Tenant { tenant, actor, grants, proof } => {
             claim.check(tenant).map_err(Refusal::Misplaced)?;
             if !kit.tenants.is_active(tenant).await.map_err(Refusal::Directory)? {
                 return Err(Refusal::Misplaced(Misplaced::NotActive));
             }
-            Ok(Admission::Tenant(Ctx::mint(tenant, actor, grants, request, trace)))
+            let ctx = Ctx::mint(tenant, actor, grants, request, trace).proven(proof);
+            Ok(Admission::Tenant(ctx))
         }
     }
 }

@@ -14,7 +14,7 @@ use misy_conversation::responders::KnowledgeResponder;
 use misy_conversation::{Config, Deps};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Proof, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
 use misy_store::documents::mongo::{Mongo, MongoConfig};
 use misy_store::{Documents, Limited, TenantKey, TenantTx, Vault};
@@ -391,7 +391,7 @@ impl Authenticator for Everybody {
         let tenant = tenant.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = role.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(0xace)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Ctx, Proof, Role, Secret, TenantId, UserId};
 use misy_egress::Gateway;
 use misy_egress::guard::{LookUp, OfMachine};
 use misy_integration::{Config, Deps, Postman};
@@ -213,7 +213,7 @@ impl Authenticator for Everybody {
         let tenant = tenant.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = role.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(0xace)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 

@@ -5,6 +5,7 @@ mod apart;
 mod crash;
 mod deliveries;
 mod documents;
+mod fuzz;
 mod golden;
 mod isolation;
 mod leftovers;

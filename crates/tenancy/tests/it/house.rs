@@ -10,7 +10,7 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Mail, Mailer, OperatorId, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Ctx, Mail, Mailer, OperatorId, Proof, Role, Secret, TenantId, UserId};
 use misy_jobs::provision::{Found, Provision, Step as SagaStep, StepError, TenantSeed};
 use misy_jobs::{Registry, Worker};
 use misy_store::{Cache, CacheConfig, Db, Documents, Kind};
@@ -79,7 +79,7 @@ impl Authenticator for Credentials {
         let tenant = of.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = who.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(role as u128)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 

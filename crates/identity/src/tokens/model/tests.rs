@@ -28,6 +28,7 @@ fn claims() -> Claims {
         sv: 1,
         uv: 4,
         limited: false,
+        proof: Proof::default(),
         id: Uuid::from_u128(5),
         issued_at: at(1_000),
         expires_at: at(1_300),
@@ -76,6 +77,13 @@ fn a_sealed_token_reads_back_until_it_expires() {
     assert_eq!(check_at(&token, 994), Err(Error::Expired));
     assert_eq!(check_at(&token, 995), Ok(claims()), "a clock that is a little behind");
     assert_eq!(forge(&header(), &body()).len(), token.len(), "the forger of these tests is exact");
+}
+
+#[test]
+fn a_token_says_what_its_sign_in_has_proven() {
+    let proof = Proof { second_factor_needed: true, second_factor_at: Some(claims().issued_at) };
+    let proven = Claims { proof, ..claims() };
+    assert_eq!(check(&sealer().seal(&issuer(), &proven)), Ok(proven));
 }
 
 #[test]
