@@ -58,6 +58,10 @@ impl Export {
         clippy::disallowed_methods,
         reason = "a collector is the operator's own: no tenant's call, and no lane of one"
     )]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operator's collector is no address of a tenant, and nothing is sent but spans"
+    )]
     pub fn start(config: &Config) -> Result<Option<Self>, Failed> {
         let Some(target) = config.target() else { return Ok(None) };
         let patience = Duration::from_millis(config.export_ms);
