@@ -61,6 +61,15 @@ impl House {
 
     /// Another process on the same database.
     pub(crate) fn on(database: TestDatabase, config: Config) -> Self {
+        Self::limited(database, config, Arc::new(misy_store::Unlimited))
+    }
+
+    /// The same with limits of a plan.
+    pub(crate) fn limited(
+        database: TestDatabase,
+        config: Config,
+        quotas: Arc<dyn misy_store::Quota>,
+    ) -> Self {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 11);
         let db = database.db(ambient.clone());
@@ -71,6 +80,7 @@ impl House {
             ambient: ambient.clone(),
             egress: Gateway::new(reach, ambient.clone()),
             vault: Arc::new(OneKey),
+            quotas,
             config,
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),

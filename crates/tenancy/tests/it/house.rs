@@ -168,13 +168,14 @@ impl House {
             parts,
             data: Vec::new(),
         }));
-        let kit = Kit::new(
+        let mut kit = Kit::new(
             db.clone(),
             Arc::new(Credentials),
             deps.directory.clone(),
             root.derive("answers"),
             misy_web::Config::default(),
         );
+        kit.limits = Arc::new(deps.rates.beside(misy_web::rates::Allowances::default()));
         let router = misy_web::app(misy_tenancy::router(&deps), kit);
         Self { database, clock, db, deps, first, second, documents, router }
     }

@@ -57,7 +57,7 @@ async fn the_job_of_a_finished_tenant_does_nothing() {
     let house = House::build().await;
     let tenant = house.tenant("acme").await;
     house.suspend(tenant).await;
-    assert_eq!(house.run_jobs_after_s(61).await, 1);
+    assert_eq!(house.run_jobs_after_s(61).await, 2, "that, and the news of its suspension");
     assert_eq!(status(&house, tenant).await, "suspended");
     assert_eq!(house.first.seeds.lock().expect("no panic").len(), 1);
 }
