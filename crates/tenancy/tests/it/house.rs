@@ -211,6 +211,18 @@ impl House {
         Answer { status: parts.status, etag, replayed, body }
     }
 
+    /// What is sent to one who watches, until it ends.
+    pub(crate) async fn watch(&self, user: &impl User, path: &str) -> String {
+        let request = Request::get(path)
+            .header("authorization", format!("Bearer {}", user.bearer()))
+            .header("accept", "text/event-stream");
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("all of it");
+        String::from_utf8(bytes.to_vec()).expect("text")
+    }
+
     pub(crate) async fn get(&self, user: &impl User, path: &str) -> Answer {
         self.send(user, Method::GET, path, &[], None).await
     }
