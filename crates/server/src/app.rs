@@ -113,7 +113,7 @@ impl App {
         let own = root.derive("identity");
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
         let mailer = misy_egress::mail::mailer(&config.mail, &outbox(&config.server))?;
-        let identity = identity.await?.with_mailer(mailer);
+        let identity = identity.await?.with_mailer(Arc::clone(&mailer));
         let identity = identity.with_quotas(Arc::new(misy_tenancy::Quotas));
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let gateway = Gateway::new(config.egress.clone(), ambient.clone());
@@ -164,6 +164,13 @@ impl App {
             kinds: &misy_conversation::DOCUMENT_KINDS,
             parts: vec![people.clone(), talk.clone(), webhooks.clone()],
             data: vec![people, talk, webhooks],
+            front: misy_tenancy::signups::Front {
+                config: config.signup.clone(),
+                mailer,
+                key: root.derive("signups"),
+                app_url: config.identity.links.app_url.clone(),
+                public_url: public_url.to_owned(),
+            },
         }));
         let mut kit = Kit::new(
             db.clone(),

@@ -121,8 +121,8 @@ pub trait Quota: Send + Sync {
     /// if the transaction is committed.
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError>;
 
-    /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody else
-    /// of the tenant is told, so whoever counts now counts right.
+    /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody
+    /// else of the tenant is told, so whoever counts now counts right.
     async fn ceiling(&self, tx: &mut TenantTx, what: Limited) -> Result<Option<i64>, Error>;
 
     /// Gives back what was taken and does not renew.

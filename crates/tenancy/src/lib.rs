@@ -13,6 +13,7 @@ pub mod lifecycles;
 pub mod plans;
 pub mod provisionings;
 pub mod quotas;
+pub mod signups;
 pub mod tenants;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub struct Deps {
     pub(crate) removal: Saga<TenantSeed>,
     pub(crate) documents: Documents,
     pub(crate) kinds: &'static [Kind],
+    pub(crate) front: signups::Front,
 }
 
 /// What this room stands on.
@@ -72,6 +74,8 @@ pub struct Base {
     pub parts: Vec<Arc<dyn Provision>>,
     /// What other rooms keep of tenants, to be taken along.
     pub data: Vec<Arc<dyn TenantData>>,
+    /// What sign-ups need.
+    pub front: signups::Front,
 }
 
 impl Deps {
@@ -82,7 +86,8 @@ impl Deps {
 
     /// The same with something put around each part, which is how tests make parts fail.
     pub fn with(base: Base, around: impl Fn(Arc<dyn Provision>) -> Arc<dyn Provision>) -> Self {
-        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data } = base;
+        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data, front } =
+            base;
         let foundation = Arc::new(Foundation { db: db.clone(), keys: Arc::clone(&keys) });
         data.push(Arc::<Foundation>::clone(&foundation));
         data.push(Arc::new(StoreData));
@@ -94,7 +99,20 @@ impl Deps {
         let parts: Vec<_> = parts.into_iter().map(around).collect();
         let (making, removal) = provisionings::service::sagas(&parts);
         let ambient = db.ambient().clone();
-        Self { db, ambient, directory, keys, rates, parts, data, making, removal, documents, kinds }
+        Self {
+            db,
+            ambient,
+            directory,
+            keys,
+            rates,
+            parts,
+            data,
+            making,
+            removal,
+            documents,
+            kinds,
+            front,
+        }
     }
 
     /// Every table that a room has said it keeps of tenants. Those of documents are not among them.
@@ -113,12 +131,14 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(quotas::http::router(Arc::clone(deps)))
         .merge(audit_records::http::router(Arc::clone(deps)))
         .merge(failed_jobs::http::router(Arc::clone(deps)))
+        .merge(signups::http::router(Arc::clone(deps)))
 }
 
 /// Every job of this room.
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     use inventories::jobs::Reconcile;
     use provisionings::jobs::{Attend, ProvisionTenant};
+    use signups::jobs::{Send, Sweep};
     registry
         .register_platform::<ProvisionTenant>(Arc::clone(deps))
         .register_platform::<tenants::jobs::AdoptPlan>(Arc::clone(deps))
@@ -128,6 +148,9 @@ pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
         .register_platform::<lifecycles::jobs::Tell>(Arc::clone(deps))
         .register_platform::<plans::jobs::ApplyChange>(Arc::clone(deps))
         .register_platform::<plans::jobs::RollOut>(Arc::clone(deps))
+        .register_platform::<Send>(Arc::clone(deps))
+        .register_platform::<Sweep>(Arc::clone(deps))
+        .every(Sweep::NAME, Duration::from_mins(10), Sweep {})
         .register_platform::<Reconcile>(Arc::clone(deps))
         .every(Reconcile::NAME, Duration::from_hours(1), Reconcile::default())
 }

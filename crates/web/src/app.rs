@@ -87,6 +87,8 @@ async fn inside(
         Err(problem) => problem.into_response(),
         Ok(()) => match refuse_query(route, &admission, &request) {
             Err(problem) => problem.into_response(),
+            // Nothing is done there that could be done twice: 404 or 405, whatever the key.
+            Ok(()) if !route.described => next.run(request).await,
             Ok(()) => replay::run(shared, &admission, request, next).await,
         },
     };

@@ -30,6 +30,9 @@ pub enum Class {
     SignIn,
     /// Providers' deliveries: as fast as they come.
     Hook,
+    /// Events that tenants publish: by the thousand a second. What holds them back is the backlog
+    /// of their deliveries, not this.
+    Publish,
     /// Health and reference pages: not limited.
     Operations,
 }
@@ -70,6 +73,8 @@ pub struct Allowances {
     pub sign_in: Allowance,
     /// Of providers' deliveries.
     pub hook: Allowance,
+    /// Of publishing events.
+    pub publish: Allowance,
     /// Bad credentials from one address, before it is refused unread.
     pub bad_credentials: Quota,
 }
@@ -83,6 +88,7 @@ impl Default for Allowances {
             write: twofold(1_200, 12_000),
             sign_in: twofold(60, 600),
             hook: twofold(6_000_000, 6_000_000),
+            publish: twofold(300_000, 600_000),
             bad_credentials: per_minute(60),
         }
     }
@@ -96,6 +102,7 @@ impl Allowances {
             ("write", self.write),
             ("sign_in", self.sign_in),
             ("hook", self.hook),
+            ("publish", self.publish),
         ];
         let pairs = classes.into_iter().flat_map(|(name, allowance)| {
             [(format!("{name}/each"), allowance.each), (format!("{name}/tenant"), allowance.tenant)]
@@ -110,6 +117,7 @@ impl Allowances {
             Class::Write => Some(self.write),
             Class::SignIn => Some(self.sign_in),
             Class::Hook => Some(self.hook),
+            Class::Publish => Some(self.publish),
             Class::Operations => None,
         }
     }

@@ -1,4 +1,5 @@
-//! Room `identity`: the decision API against the scenario and the vectors of `OpenID` `AuthZEN` 1.0.
+//! Room `identity`: the decision API against the scenario and the vectors of `OpenID` `AuthZEN`
+//! 1.0.
 
 use std::path::PathBuf;
 

@@ -3,6 +3,7 @@
 
 mod apart;
 mod crash;
+mod deliveries;
 mod documents;
 mod golden;
 mod isolation;
@@ -12,3 +13,4 @@ mod program;
 mod refusals;
 mod story;
 mod sweep;
+mod traces;

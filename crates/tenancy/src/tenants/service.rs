@@ -5,6 +5,8 @@ use misy_core::error::Fault;
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, PlatformCtx, Role, TenantId, Timestamp};
 use misy_jobs::PlatformJob;
+use misy_jobs::provision::TenantSeed;
+use misy_jobs::sagas::Held;
 use misy_store::{Audit, Db, PlatformTx};
 use misy_web::IfMatch;
 use serde_json::{Value, json};
@@ -22,9 +24,35 @@ use crate::{Deps, lifecycles, plans, provisionings, quotas};
 /// the tenant is given up and its slug is free again.
 pub async fn create(deps: &Deps, ctx: &PlatformCtx, new: NewTenant) -> Result<Tenant, Error> {
     ctx.require(Permission::PlatformTenantManage)?;
-    let mut faults = model::check_new(&new);
     let mut tx = deps.db.platform(ctx).await?;
-    let plan = plans::store::find(&mut tx, &new.plan).await?;
+    let begun = begin(deps, &mut tx, deps.ambient.id(), new).await?;
+    tx.commit().await?;
+    Box::pin(begun.finish(deps, ctx)).await
+}
+
+/// A tenant whose row is written and of which nothing else is there yet.
+pub(crate) struct Begun {
+    tenant: Tenant,
+    seed: TenantSeed,
+    held: Held,
+}
+
+impl Begun {
+    /// Makes all it needs; the transaction that began it is committed.
+    pub(crate) async fn finish(self, deps: &Deps, ctx: &PlatformCtx) -> Result<Tenant, Error> {
+        provisionings::service::make_now(deps, ctx, self.tenant, self.seed, self.held).await
+    }
+}
+
+/// Enters a new tenant, what provisioning needs and a job that finishes the work.
+pub(crate) async fn begin(
+    deps: &Deps,
+    tx: &mut PlatformTx,
+    id: TenantId,
+    new: NewTenant,
+) -> Result<Begun, Error> {
+    let mut faults = model::check_new(&new);
+    let plan = plans::store::find(tx, &new.plan).await?;
     let plan = plan.filter(|plan| plan.retired_at.is_none());
     if plan.is_none() {
         faults.push(unknown_plan());
@@ -32,16 +60,14 @@ pub async fn create(deps: &Deps, ctx: &PlatformCtx, new: NewTenant) -> Result<Te
     let Some(plan) = plan.filter(|_| faults.is_empty()) else {
         return Err(Error::Invalid(faults));
     };
-    let id = deps.ambient.id();
     let site_id = format!("site_{}", misy_core::crypto::to_hex(&deps.ambient.bytes::<12>()));
-    let tenant = store::insert(&mut tx, id, &site_id, &new).await.map_err(taken)?;
-    plans::store::decide(&mut tx, id, &new.plan, deps.ambient.now(), true).await?;
-    let held = provisionings::service::enter(deps, &mut tx, id, &new.owner).await?;
-    ProvisionTenant { tenant: id }.enqueue_at(&mut tx, deps.ambient.now() + GRACE);
+    let tenant = store::insert(tx, id, &site_id, &new).await.map_err(taken)?;
+    plans::store::decide(tx, id, &new.plan, deps.ambient.now(), true).await?;
+    let held = provisionings::service::enter(deps, tx, id, &new.owner).await?;
+    ProvisionTenant { tenant: id }.enqueue_at(tx, deps.ambient.now() + GRACE);
     tx.audit(Audit::new("tenant.created", "tenant", id));
-    tx.commit().await?;
     let seed = provisionings::service::seed(&tenant, new.owner, plan);
-    provisionings::service::make_now(deps, ctx, tenant, seed, held).await
+    Ok(Begun { tenant, seed, held })
 }
 
 /// The request provisions at once; the job looks after it only when that has surely ended.

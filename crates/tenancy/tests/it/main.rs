@@ -12,5 +12,6 @@ mod plans;
 mod provisioning;
 mod quotas;
 mod removals;
+mod signups;
 mod tenants;
 mod walls;

@@ -258,8 +258,8 @@ fn every_vector_of_wycheproof_is_judged_as_it_says() {
 }
 
 /// Their keys are RSA, elliptic curves and secrets: whatever is valid there is none of ours, and
-/// what is broken there breaks nothing here. (A verifier of theirs has to know that six are mislabelled
-/// or rightly refused: tc346, 350, 367, 370, 372, 373.)
+/// what is broken there breaks nothing here. (A verifier of theirs has to know that six are
+/// mislabelled or rightly refused: tc346, 350, 367, 370, 372, 373.)
 #[test]
 fn no_signed_text_of_wycheproof_is_a_token_of_ours() {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
