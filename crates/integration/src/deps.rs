@@ -5,7 +5,7 @@ use std::sync::Arc;
 use misy_core::Ambient;
 use misy_core::error::Fault;
 use misy_egress::Gateway;
-use misy_store::{Db, Vault};
+use misy_store::{Db, Quota, Vault};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +99,8 @@ pub struct Deps {
     pub egress: Gateway,
     /// Tenants' keys.
     pub vault: Arc<dyn Vault>,
+    /// How many endpoints a plan allows.
+    pub quotas: Arc<dyn Quota>,
     /// Settings.
     pub config: Config,
     /// Endpoints that were opened lately.

@@ -52,6 +52,9 @@ pub enum Below {
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
+    /// A limit of the plan.
+    #[error(transparent)]
+    Quota(#[from] misy_store::QuotaError),
 }
 
 impl Public for Below {
@@ -59,6 +62,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Quota(error) => error.code(),
         }
     }
 
@@ -66,6 +70,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.detail(),
             Self::Store(error) => error.detail(),
+            Self::Quota(error) => error.detail(),
         }
     }
 
@@ -73,6 +78,7 @@ impl Public for Below {
         match self {
             Self::Denied(_) => None,
             Self::Store(error) => error.retry_after_s(),
+            Self::Quota(error) => error.retry_after_s(),
         }
     }
 }

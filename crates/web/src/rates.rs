@@ -123,11 +123,16 @@ impl Allowances {
     }
 }
 
-/// Gives the limits of a tenant's plan. Until plans exist, [`Allowances`] of the configuration.
+/// Gives the limits of the configuration ([`Allowances`]) and, beside them, that of a tenant's plan.
 #[async_trait]
 pub trait RateLimits: Send + Sync {
     /// What is allowed to this tenant, or to callers of none; `None` is without limit.
     async fn allowance(&self, tenant: Option<TenantId>, class: Class) -> Option<Allowance>;
+
+    /// What its plan allows a tenant in all, reads and writes; `None` is without limit.
+    async fn of_plan(&self, _: TenantId) -> Option<Quota> {
+        None
+    }
 }
 
 #[async_trait]
@@ -143,6 +148,8 @@ pub(crate) enum Subject {
     Credential(Option<TenantId>, Actor),
     Address(Peer),
     Tenant(TenantId),
+    /// With the plan's number: another one begins anew.
+    Plan(TenantId, u32),
     BadCredentials(Peer),
 }
 
@@ -152,6 +159,7 @@ impl Subject {
             Self::Credential(..) => "credential",
             Self::Address(_) => "address",
             Self::Tenant(_) => "tenant",
+            Self::Plan(..) => "plan",
             Self::BadCredentials(_) => "bad-credentials",
         }
     }
@@ -249,12 +257,19 @@ impl Buckets {
 /// The answer to one request too many.
 pub(crate) fn refuse(verdict: &Verdict) -> Problem {
     let Quota { requests, window_s } = verdict.quota;
+    let how = match verdict.subject {
+        Subject::Plan(..) => format!(
+            "The plan allows {requests} requests in {window_s} s (`api_requests_per_minute`). An \
+             operator raises it with another plan, or for this tenant alone at \
+             `PUT /v1/tenants/{{tenant}}/quotas`."
+        ),
+        other => format!(
+            "The limit of each {} is {requests} requests in {window_s} s.",
+            other.policy().replace('-', " ")
+        ),
+    };
     Problem::new(Code::RateLimited)
-        .with_detail(format!(
-            "The limit of each {} is {requests} requests in {window_s} s. Wait {} s.",
-            verdict.subject.policy().replace('-', " "),
-            verdict.wait_s
-        ))
+        .with_detail(format!("{how} Wait {} s.", verdict.wait_s))
         .with_retry_after_s(verdict.wait_s)
 }
 

@@ -1,6 +1,6 @@
 //! Room `conversation`: a whole house for a test: database, API, worker, tenants with people.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -42,9 +42,9 @@ pub(crate) struct House {
     worker: Worker,
 }
 
-/// How much everybody may; as much as they like until a test says so.
+/// How much everybody may, as much as they like until a test says so; and what they used of each.
 #[derive(Default)]
-pub(crate) struct Budget(pub(crate) Mutex<Option<i64>>);
+pub(crate) struct Budget(pub(crate) Mutex<Option<i64>>, pub(crate) Mutex<HashMap<Limited, i64>>);
 
 #[async_trait]
 impl misy_store::Quota for Budget {
@@ -54,10 +54,24 @@ impl misy_store::Quota for Budget {
         what: Limited,
         count: u32,
     ) -> Result<(), misy_store::QuotaError> {
+        *self.1.lock().expect("no panic").entry(what).or_default() += i64::from(count);
+        if what != Limited::MessagesPerMonth {
+            return Ok(());
+        }
         let mut left = self.0.lock().expect("no panic");
         let Some(left) = left.as_mut() else { return Ok(()) };
         self.check(what, Some(*left), i64::from(count) - 1)?;
         *left -= i64::from(count);
+        Ok(())
+    }
+
+    async fn give_back(
+        &self,
+        _: &mut TenantTx,
+        what: Limited,
+        count: u32,
+    ) -> Result<(), misy_store::Error> {
+        *self.1.lock().expect("no panic").entry(what).or_default() -= i64::from(count);
         Ok(())
     }
 

@@ -359,6 +359,12 @@ impl From<misy_store::Error> for Error {
     }
 }
 
+impl From<misy_store::QuotaError> for Error {
+    fn from(error: misy_store::QuotaError) -> Self {
+        Self::Below(error.into())
+    }
+}
+
 impl From<misy_core::ctx::Denied> for Error {
     fn from(error: misy_core::ctx::Denied) -> Self {
         Self::Below(error.into())

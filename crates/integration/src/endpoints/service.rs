@@ -7,7 +7,7 @@ mod tokens;
 use misy_core::crypto::{self, Place};
 use misy_core::event::{EndpointData, EventType, envelope};
 use misy_core::{Ctx, Cursor, EndpointId, EventId, Limit, Page, Permission, Timestamp};
-use misy_store::{Audit, TenantTx};
+use misy_store::{Audit, Limited, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
 
@@ -138,6 +138,10 @@ pub(crate) async fn create(deps: &Deps, ctx: &Ctx, new: Change) -> Result<Shown,
     };
     check(deps, ctx, &endpoint, &secrets)?;
     let mut tx = deps.db.tenant(ctx).await?;
+    if let Some(ceiling) = deps.quotas.ceiling(&mut tx, Limited::WebhookEndpoints).await? {
+        let count = store::count(&mut tx).await?;
+        deps.quotas.admit(&mut tx, Limited::WebhookEndpoints, ceiling, count).await?;
+    }
     let sealed = seal(deps, &mut tx, endpoint.id, &secrets).await?;
     let most = deps.config.endpoints_max;
     let made = store::insert(&mut tx, &endpoint, &sealed, most).await?;

@@ -62,9 +62,18 @@ impl House {
 
     /// Another process on the same database.
     pub(crate) fn on(database: TestDatabase, config: Config) -> Self {
+        Self::limited(database, config, Arc::new(misy_store::Unlimited))
+    }
+
+    /// The same with limits of a plan.
+    pub(crate) fn limited(
+        database: TestDatabase,
+        config: Config,
+        quotas: Arc<dyn misy_store::Quota>,
+    ) -> Self {
         let private_hosts_allowed = config.private_hosts_allowed;
         let reach = misy_egress::Config { private_hosts_allowed, ..misy_egress::Config::default() };
-        Self::reaching(database, config, reach, Arc::new(OfMachine))
+        Self::built(database, config, (reach, Arc::new(OfMachine)), quotas)
     }
 
     /// One that goes out as it is told and asks somebody else for addresses.
@@ -74,6 +83,15 @@ impl House {
         reach: misy_egress::Config,
         names: Arc<dyn LookUp>,
     ) -> Self {
+        Self::built(database, config, (reach, names), Arc::new(misy_store::Unlimited))
+    }
+
+    fn built(
+        database: TestDatabase,
+        config: Config,
+        (reach, names): (misy_egress::Config, Arc<dyn LookUp>),
+        quotas: Arc<dyn misy_store::Quota>,
+    ) -> Self {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 11);
         let db = database.db(ambient.clone());
@@ -82,6 +100,7 @@ impl House {
             ambient: ambient.clone(),
             egress: Gateway::asking(reach, ambient.clone(), names),
             vault: Arc::new(OneKey),
+            quotas,
             config,
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),

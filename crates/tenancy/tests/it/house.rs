@@ -222,13 +222,14 @@ impl House {
             data: Vec::new(),
             front,
         }));
-        let kit = Kit::new(
+        let mut kit = Kit::new(
             db.clone(),
             Arc::new(Credentials),
             deps.directory.clone(),
             root.derive("answers"),
             misy_web::Config::default(),
         );
+        kit.limits = Arc::new(deps.rates.beside(misy_web::rates::Allowances::default()));
         let router = misy_web::app(misy_tenancy::router(&deps), kit);
         Self { database, clock, db, deps, first, second, documents, letters, router }
     }
@@ -264,6 +265,18 @@ impl House {
         let empty = bytes.is_empty();
         let body = if empty { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
         Answer { status: parts.status, etag, replayed, body }
+    }
+
+    /// What is sent to one who watches, until it ends.
+    pub(crate) async fn watch(&self, user: &impl User, path: &str) -> String {
+        let request = Request::get(path)
+            .header("authorization", format!("Bearer {}", user.bearer()))
+            .header("accept", "text/event-stream");
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("all of it");
+        String::from_utf8(bytes.to_vec()).expect("text")
     }
 
     pub(crate) async fn get(&self, user: &impl User, path: &str) -> Answer {

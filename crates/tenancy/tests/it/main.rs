@@ -8,6 +8,7 @@ mod faults;
 mod house;
 mod keys;
 mod lifecycles;
+mod plans;
 mod provisioning;
 mod quotas;
 mod removals;

@@ -337,6 +337,8 @@ impl Estate {
         self.name("PolicyId", &made);
         let nobody = "opr_01k8zq5m3ge0r8v0w1x2y7z6q5".to_owned();
         self.named.insert("OperatorId".to_owned(), nobody);
+        // Plans are the platform's; a tenant has none.
+        self.named.insert("plan".to_owned(), "nobodys-plan-1".to_owned());
     }
 
     /// People of every role. The agent's address is one that others may come to know.

@@ -107,6 +107,11 @@ impl Stage {
                 let ask = Ask::new("POST", "/v1/operators").by(Some(&self.operator));
                 made(must(&self.world.api, ask.with(new)).await.json())
             }
+            "plan" if caller == Caller::Operator => {
+                let new = json!({ "id": self.world.word(), "name": "x", "limits": {} });
+                let ask = Ask::new("POST", "/v1/plans").by(Some(&self.operator));
+                made(must(&self.world.api, ask.with(new)).await.json())
+            }
             // A dead letter that was sent again is one no longer.
             "DeliveryId" if operation.path.starts_with("/v1/dead-letters/") => {
                 self.world.dead_delivery(&self.mine.named).await
@@ -240,6 +245,10 @@ impl Stage {
             }
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
+            ("POST", "/v1/plans") => {
+                json!({ "id": self.world.word(), "name": "x", "limits": { "users": 5 } })
+            }
+            ("POST", "/v1/tenants/{tenant}/plan-changes") => json!({ "plan": "unlimited" }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
             ("POST", "/v1/auth/mfa/totp") => {
                 let secret = match caller {
