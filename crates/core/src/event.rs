@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    ChannelId, ContactId, ConversationId, EndpointId, MessageId, TenantId, Timestamp, UserId,
+    ChannelId, ContactId, ConversationId, EndpointId, MessageId, ReceiptId, SourceId, TenantId,
+    Timestamp, UserId,
 };
 
 macro_rules! event_types {
@@ -77,6 +78,10 @@ event_types! {
     TenantRestored = "tenant.restored", "The tenant is no longer closed.", TenantData;
     TenantPlanChanged = "tenant.plan_changed", "The tenant has another plan from now on.",
         TenantData;
+    SourceReceived = "webhook_source.received",
+        "Something genuine was received from another service.", ReceivedData;
+    SourceRefusing = "webhook_source.refusing",
+        "Many requests to a source were refused within minutes.", RefusingData;
     Test = "webhook_endpoint.test", "A test that somebody asked for.", EndpointData;
 }
 
@@ -197,6 +202,31 @@ pub struct TenantData {
     /// When it happened.
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
+}
+
+/// Something that another service sent.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ReceivedData {
+    /// From which source.
+    pub source_id: SourceId,
+    /// What was received, with headers and raw body, at `GET /v1/source-receipts/{id}`.
+    pub receipt_id: ReceiptId,
+    /// The sender's own id of it.
+    pub external_id: Option<String>,
+    /// What it says, as the source's mapping has it: the body, if it is JSON.
+    #[schema(value_type = Object)]
+    pub content: Value,
+}
+
+/// A source whose senders are refused.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct RefusingData {
+    /// The source.
+    pub source_id: SourceId,
+    /// Why the last one was refused, in a word, like `signature_mismatch`.
+    pub reason: &'static str,
+    /// How many were refused since the count began, some minutes ago.
+    pub refusals: i64,
 }
 
 /// Something that happened.

@@ -185,6 +185,10 @@ typed_ids! {
     OperationId = "opn";
     /// Somebody's wish for a tenant of their own.
     SignupId = "sgn";
+    /// Another service that a tenant hears from.
+    SourceId = "src";
+    /// Something that was received from a source.
+    ReceiptId = "rcp";
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,
     EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId,
     KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError,
-    PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SignupId, SsoConnectionId,
-    TenantId, UserId,
+    PolicyId, ReceiptId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SignupId, SourceId,
+    SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};

@@ -43,6 +43,10 @@ pub struct Config {
     pub failing_days: u16,
     /// Deliveries of a tenant that may wait before publishing is refused with 429.
     pub backlog_max: u32,
+    /// Sources that a tenant may have.
+    pub sources_max: u16,
+    /// Requests to all sources of a tenant that are taken a second, at most, by each process.
+    pub sources_rate_per_s: u32,
     /// How many are delivered at once.
     pub courier: misy_jobs::parcels::Config,
 }
@@ -59,6 +63,8 @@ impl Default for Config {
             keep_days: 30,
             failing_days: 5,
             backlog_max: 1_000_000,
+            sources_max: 100,
+            sources_rate_per_s: 1_000,
             courier: misy_jobs::parcels::Config::default(),
         }
     }
@@ -107,6 +113,10 @@ pub struct Deps {
     pub opened: Opened,
     /// How full the tenants' queues were lately.
     pub backlogs: crate::events::Backlogs,
+    /// What is remembered of sources between requests.
+    pub gate: crate::sources::Gate,
+    /// Where the outside finds us, without a slash at the end.
+    pub public_url: String,
 }
 
 #[cfg(test)]

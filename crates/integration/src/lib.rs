@@ -1,5 +1,6 @@
-//! Room `integration`: what is told to the outside. Events and their catalogue, the endpoints that
-//! want them, deliveries with their attempts, dead letters, replays, signatures.
+//! Room `integration`: what is told to the outside and heard from it. Events and their catalogue, the
+//! endpoints that want them, deliveries with their attempts, dead letters, replays, signatures; and
+//! sources, the other services that tenants hear from.
 //!
 //! Never: a channel, an adapter, another vertical.
 
@@ -10,6 +11,7 @@ pub mod endpoints;
 pub mod events;
 pub mod replays;
 pub mod signatures;
+pub mod sources;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         dead_letters::http::router,
         replays::http::router,
         signatures::http::router,
+        sources::http::router,
     ];
     routers.into_iter().fold(OpenApiRouter::new(), |all, one| all.merge(one(Arc::clone(deps))))
 }
@@ -39,6 +42,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     registry
         .register::<replays::Replay>(Arc::clone(deps))
+        .register::<sources::Process>(Arc::clone(deps))
         .register_platform::<events::KeepDays>(Arc::clone(deps))
         .every("integration.events.keep_days", events::KEEP_DAYS_EVERY, events::KeepDays {})
 }

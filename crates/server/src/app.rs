@@ -132,6 +132,8 @@ impl App {
             config: config.webhooks.clone(),
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
+            gate: misy_integration::sources::Gate::default(),
+            public_url: public_url.to_owned(),
         });
         let conversation = Arc::new(misy_conversation::Deps {
             db: db.clone(),

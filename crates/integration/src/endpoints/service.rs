@@ -237,7 +237,7 @@ pub(crate) async fn rotate(
     shown(saved, &secrets)
 }
 
-fn later_s(now: Timestamp, seconds: u32) -> Timestamp {
+pub(crate) fn later_s(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(jiff::SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
 }
 

@@ -104,6 +104,8 @@ impl House {
             config,
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
+            gate: misy_integration::sources::Gate::default(),
+            public_url: "https://bot.example".to_owned(),
         });
         let kit = Kit::new(
             db.clone(),
@@ -147,6 +149,23 @@ impl House {
         let bytes = body.collect().await.expect("a whole body").to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends as another service does, without any credential of ours.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: &str,
+    ) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned()));
+        let mut request = request.expect("a test writes a request");
+        *request.headers_mut() = headers;
+        let response = self.app.clone().oneshot(request).await.expect("the router never fails");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole body").to_bytes();
+        (parts.status, String::from_utf8_lossy(&bytes).into_owned())
     }
 
     pub(crate) async fn get(&self, tenant: TenantId, path: &str) -> Answer {

@@ -11,5 +11,6 @@ mod identities;
 mod letters;
 mod names;
 mod roads;
+mod sources;
 mod tokens;
 mod verifiers;

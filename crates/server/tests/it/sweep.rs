@@ -78,6 +78,10 @@ fn body(method: &str, path: &str) -> Value {
         ("post", "/v1/events" | "/v1/events/simulate") => {
             json!({ "type": "order.created", "data": {} })
         }
+        ("post", "/v1/sources") => {
+            json!({ "name": "x", "settings": { "preset": "telegram" }, "secret": "x" })
+        }
+        ("post", "/v1/sources/{source}/secret/rotate") => json!({ "secret": "y" }),
         ("post", "/v1/webhook-signatures") => {
             json!({ "secret": SIGNING_SECRET, "id": "x", "body": "{}" })
         }
@@ -151,6 +155,8 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     let lists = [
         ("endpoint", "/v1/webhook-endpoints"),
         ("event", "/v1/events"),
+        ("source", "/v1/sources"),
+        ("receipt", "/v1/source-receipts"),
         ("id", "/v1/domains"),
         ("id", "/v1/impersonations"),
         ("id", "/v1/invitations"),
@@ -204,6 +210,10 @@ async fn connect(api: &str, shop: &Shop, operator: &str) {
     ] {
         call(api, Method::POST, path, Some(&shop.bearer), body("post", path)).await;
     }
+    let path = "/v1/sources";
+    let source = call(api, Method::POST, path, Some(&shop.bearer), body("post", path)).await;
+    let hook = format!("/hooks/sources/{}", source["id"].as_str().expect("an id"));
+    call(api, Method::POST, &hook, None, json!({})).await;
     let kind = "urn:ietf:params:oauth:token-type:access_token";
     let visit = json!({
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",

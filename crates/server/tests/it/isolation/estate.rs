@@ -300,6 +300,7 @@ impl Estate {
         self.name("EndpointId", &made);
         let secret = made["secret"].as_str().expect("shown once").to_owned();
         self.secret("an endpoint's secret", &secret);
+        self.listen(world).await;
         let word = self.canary(world, "what an event says");
         let event = json!({ "type": "order.created", "data": { "note": word } });
         let made = self.own(world, "POST", "/v1/events", event).await;
@@ -309,6 +310,23 @@ impl Estate {
         self.named.insert("DeliveryId".to_owned(), delivery);
         let made = self.own(world, "POST", "/v1/dead-letters/replay", json!({})).await;
         self.name("OperationId", &made);
+    }
+
+    /// A source, and something that was received from it.
+    async fn listen(&mut self, world: &World) {
+        let token = format!("token-{}", world.word());
+        let name = self.canary(world, "a source's name");
+        let made = self.own(world, "POST", "/v1/sources", source(&name, &token)).await;
+        self.name("SourceId", &made);
+        self.secret("a source's token", &token);
+        self.named.insert("source_token".to_owned(), token.clone());
+        let path = format!("/hooks/sources/{}", self.named["SourceId"]);
+        let note = self.canary(world, "what another service says");
+        let sent = Ask::new("POST", path).header("x-token", token);
+        must(&world.api, sent.with(json!({ "id": "7", "note": note }))).await;
+        let page = self.own(world, "GET", "/v1/source-receipts", Value::Null).await;
+        let id = page["data"][0]["id"].as_str().expect("an id").to_owned();
+        self.named.insert("ReceiptId".to_owned(), id);
     }
 
     /// Has the operator come in; gives the visit's id.
@@ -477,6 +495,14 @@ pub(crate) fn visit(operator: &str, slug: &str, reason: &str) -> Value {
 /// An endpoint of webhooks.
 pub(crate) fn endpoint(world: &World, about: &str) -> Value {
     json!({ "url": world.receiver, "description": about, "event_types": ["order.created"] })
+}
+
+/// A source whose senders know a token.
+pub(crate) fn source(name: &str, token: &str) -> Value {
+    let scheme = json!({ "algorithm": "token", "signature": { "header": "x-token" },
+        "challenge": "meta", "repetition": "never" });
+    json!({ "name": name, "settings": { "scheme": scheme }, "secret": token,
+        "verify_token": token })
 }
 
 /// A connection to an identity provider that is nowhere.

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::asks::{Answer, Ask};
-use super::estate::{Estate, ROLES, World, channel, endpoint, must, saml, token, visit};
+use super::estate::{Estate, ROLES, World, channel, endpoint, must, saml, source, token, visit};
 use super::operations::{Operation, Slot};
 use crate::program::Program;
 
@@ -118,6 +118,9 @@ impl Stage {
             }
             "EndpointId" if operation.method != "DELETE" => self.mine.named[kind].clone(),
             "EndpointId" => post("/v1/webhook-endpoints", endpoint(&self.world, "x")).await,
+            "SourceId" if operation.method == "DELETE" => {
+                post("/v1/sources", source("x", "x")).await
+            }
             "UserId" if operation.path.starts_with("/scim/") => {
                 let email = format!("{}@people.example", self.world.word());
                 post("/scim/v2/Users", json!({ "userName": email })).await
@@ -269,6 +272,10 @@ impl Stage {
             ("POST", "/v1/sso-connections") => saml(&self.world.word()),
             ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
             ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
+            ("POST", "/v1/sources") => source("x", "x"),
+            ("POST", "/v1/sources/{source}/secret/rotate") => {
+                json!({ "secret": self.mine.named["source_token"] })
+            }
             ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
                 json!({ "since": "2026-01-01T00:00:00Z" })
             }
@@ -370,6 +377,9 @@ impl Stage {
         if operation.path == "/hooks/{hook}" {
             ask = self.as_provider(ask);
         }
+        if operation.path == "/hooks/sources/{source}" {
+            ask = knocking(ask, &self.mine.named["source_token"]);
+        }
         ask.put(&self.world.api).await
     }
 
@@ -403,9 +413,21 @@ impl Stage {
             ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
             ask = ask.query("hub.verify_token", token);
         }
+        if operation.path == "/hooks/sources/{source}" {
+            ask = knocking(ask, &self.theirs.named["source_token"]);
+        }
         let answer = ask.put(&self.world.api).await;
         self.seen_by_them.extend(answer.whole().into_bytes());
     }
+}
+
+/// What another service adds: its token, or the handshake with it.
+fn knocking(ask: Ask, token: &str) -> Ask {
+    if ask.method != http::Method::GET {
+        return ask.header("x-token", token);
+    }
+    let ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
+    ask.query("hub.verify_token", token)
 }
 
 /// A secret of webhooks that nobody has.
