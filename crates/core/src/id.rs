@@ -183,6 +183,8 @@ typed_ids! {
     DeliveryId = "dlv";
     /// Long work that is followed by polling.
     OperationId = "opn";
+    /// Somebody's wish for a tenant of their own.
+    SignupId = "sgn";
     /// Another service that a tenant hears from.
     SourceId = "src";
     /// Something that was received from a source.

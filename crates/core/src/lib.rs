@@ -20,13 +20,13 @@ pub mod secret;
 
 pub use ambient::{Ambient, Clock, Entropy};
 pub use boundary::{Claim, Misplaced};
-pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
+pub use ctx::{Actor, Ctx, PlatformCtx, Proof, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,
     EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId,
     KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError,
-    PolicyId, ReceiptId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SourceId,
+    PolicyId, ReceiptId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SignupId, SourceId,
     SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};

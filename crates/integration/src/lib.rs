@@ -56,6 +56,9 @@ pub enum Below {
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
+    /// A limit of the plan.
+    #[error(transparent)]
+    Quota(#[from] misy_store::QuotaError),
 }
 
 impl Public for Below {
@@ -63,6 +66,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Quota(error) => error.code(),
         }
     }
 
@@ -70,6 +74,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.detail(),
             Self::Store(error) => error.detail(),
+            Self::Quota(error) => error.detail(),
         }
     }
 
@@ -77,6 +82,7 @@ impl Public for Below {
         match self {
             Self::Denied(_) => None,
             Self::Store(error) => error.retry_after_s(),
+            Self::Quota(error) => error.retry_after_s(),
         }
     }
 }

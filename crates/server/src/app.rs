@@ -113,7 +113,8 @@ impl App {
         let own = root.derive("identity");
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
         let mailer = misy_egress::mail::mailer(&config.mail, &outbox(&config.server))?;
-        let identity = identity.await?.with_mailer(mailer);
+        let identity = identity.await?.with_mailer(Arc::clone(&mailer));
+        let identity = identity.with_quotas(Arc::new(misy_tenancy::Quotas));
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let gateway = Gateway::new(config.egress.clone(), ambient.clone());
         let vault = Arc::<misy_tenancy::Keys>::clone(&keys);
@@ -127,6 +128,7 @@ impl App {
             ambient: ambient.clone(),
             egress: gateway.clone(),
             vault: Arc::<misy_tenancy::Keys>::clone(&keys),
+            quotas: Arc::new(misy_tenancy::Quotas),
             config: config.webhooks.clone(),
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
@@ -164,6 +166,13 @@ impl App {
             kinds: &misy_conversation::DOCUMENT_KINDS,
             parts: vec![people.clone(), talk.clone(), webhooks.clone()],
             data: vec![people, talk, webhooks],
+            front: misy_tenancy::signups::Front {
+                config: config.signup.clone(),
+                mailer,
+                key: root.derive("signups"),
+                app_url: config.identity.links.app_url.clone(),
+                public_url: public_url.to_owned(),
+            },
         }));
         let mut kit = Kit::new(
             db.clone(),
@@ -172,6 +181,7 @@ impl App {
             answer_key(root),
             config.web.clone(),
         );
+        kit.limits = Arc::new(tenancy.rates.beside(config.web.rates));
         kit.readiness = cache::watch(kit.readiness, &cache);
         kit.readiness = watch_documents(kit.readiness, &conversation.documents);
         Ok(Self { installation, identity, tenancy, conversation, integration, kit, metrics, cache })

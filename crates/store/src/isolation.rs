@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 34] = [
+pub const CONTROL: [(&str, Option<&str>); 37] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -38,6 +38,8 @@ pub const CONTROL: [(&str, Option<&str>); 34] = [
     ("memberships", Some("tenant_id")),
     ("operators", None),
     ("parcels", Some("tenant_id")),
+    ("plan_changes", None),
+    ("plan_versions", None),
     ("plans", None),
     ("platform_audit_records", None),
     ("platform_idempotency_keys", None),
@@ -56,6 +58,7 @@ pub const CONTROL: [(&str, Option<&str>); 34] = [
     ("sessions", None),
     ("sign_in_challenges", None),
     ("signing_keys", None),
+    ("signups", None),
     ("source_routes", Some("tenant_id")),
     ("sso_routes", Some("tenant_id")),
     ("tenants", Some("id")),

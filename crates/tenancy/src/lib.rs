@@ -10,24 +10,26 @@ pub mod failed_jobs;
 pub mod inventories;
 pub mod keys;
 pub mod lifecycles;
+pub mod plans;
 pub mod provisionings;
 pub mod quotas;
+pub mod signups;
 pub mod tenants;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_core::{Ambient, Ctx, PlatformCtx};
+use misy_core::{Ambient, PlatformCtx};
 use misy_jobs::provision::{Provision, TenantSeed};
 use misy_jobs::{PlatformJob, Registry, Saga};
-use misy_store::tenant_data::{self, StoreData};
+use misy_store::tenant_data::StoreData;
 use misy_store::{Cache, Db, Documents, Kind, TenantData};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use directory::Directory;
 pub use keys::Keys;
 pub use provisionings::service::parts::TABLES;
-pub use quotas::Quotas;
+pub use quotas::{Quotas, Rates};
 
 use provisionings::service::parts::{self, CacheUser, Collections, Foundation, Queue};
 
@@ -41,12 +43,15 @@ pub struct Deps {
     pub directory: Arc<Directory>,
     /// Tenants' keys.
     pub keys: Arc<Keys>,
+    /// How fast plans allow requests.
+    pub rates: Arc<Rates>,
     pub(crate) parts: Vec<Arc<dyn Provision>>,
     pub(crate) data: Vec<Arc<dyn TenantData>>,
     pub(crate) making: Saga<TenantSeed>,
     pub(crate) removal: Saga<TenantSeed>,
     pub(crate) documents: Documents,
     pub(crate) kinds: &'static [Kind],
+    pub(crate) front: signups::Front,
 }
 
 /// What this room stands on.
@@ -69,6 +74,8 @@ pub struct Base {
     pub parts: Vec<Arc<dyn Provision>>,
     /// What other rooms keep of tenants, to be taken along.
     pub data: Vec<Arc<dyn TenantData>>,
+    /// What sign-ups need.
+    pub front: signups::Front,
 }
 
 impl Deps {
@@ -79,27 +86,33 @@ impl Deps {
 
     /// The same with something put around each part, which is how tests make parts fail.
     pub fn with(base: Base, around: impl Fn(Arc<dyn Provision>) -> Arc<dyn Provision>) -> Self {
-        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data } = base;
+        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data, front } =
+            base;
         let foundation = Arc::new(Foundation { db: db.clone(), keys: Arc::clone(&keys) });
         data.push(Arc::<Foundation>::clone(&foundation));
         data.push(Arc::new(StoreData));
         let collections = Collections { documents: documents.clone(), kinds };
+        let rates = Arc::new(Rates::new(db.clone(), system.clone()));
         let user = CacheUser { cache, system: system.clone() };
         let queue = Queue { db: db.clone(), system };
         let parts = parts::all(foundation, parts, (collections, user, queue));
         let parts: Vec<_> = parts.into_iter().map(around).collect();
         let (making, removal) = provisionings::service::sagas(&parts);
         let ambient = db.ambient().clone();
-        Self { db, ambient, directory, keys, parts, data, making, removal, documents, kinds }
-    }
-
-    /// How many rows each table has of a tenant.
-    pub(crate) async fn count_rows(
-        &self,
-        ctx: &Ctx,
-    ) -> Result<Vec<(String, i64)>, misy_store::Error> {
-        let rows = tenant_data::count(&self.db, ctx, &self.tables()).await?;
-        Ok(rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)).collect())
+        Self {
+            db,
+            ambient,
+            directory,
+            keys,
+            rates,
+            parts,
+            data,
+            making,
+            removal,
+            documents,
+            kinds,
+            front,
+        }
     }
 
     /// Every table that a room has said it keeps of tenants. Those of documents are not among them.
@@ -112,23 +125,32 @@ impl Deps {
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     tenants::http::router(Arc::clone(deps))
         .merge(lifecycles::http::router(Arc::clone(deps)))
+        .merge(plans::http::router(Arc::clone(deps)))
         .merge(provisionings::http::router(Arc::clone(deps)))
         .merge(inventories::http::router(Arc::clone(deps)))
         .merge(quotas::http::router(Arc::clone(deps)))
         .merge(audit_records::http::router(Arc::clone(deps)))
         .merge(failed_jobs::http::router(Arc::clone(deps)))
+        .merge(signups::http::router(Arc::clone(deps)))
 }
 
 /// Every job of this room.
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     use inventories::jobs::Reconcile;
     use provisionings::jobs::{Attend, ProvisionTenant};
+    use signups::jobs::{Send, Sweep};
     registry
         .register_platform::<ProvisionTenant>(Arc::clone(deps))
         .register_platform::<tenants::jobs::AdoptPlan>(Arc::clone(deps))
         .register_platform::<Attend>(Arc::clone(deps))
         .every(Attend::NAME, Duration::from_secs(30), Attend {})
         .register_platform::<lifecycles::jobs::Purge>(Arc::clone(deps))
+        .register_platform::<lifecycles::jobs::Tell>(Arc::clone(deps))
+        .register_platform::<plans::jobs::ApplyChange>(Arc::clone(deps))
+        .register_platform::<plans::jobs::RollOut>(Arc::clone(deps))
+        .register_platform::<Send>(Arc::clone(deps))
+        .register_platform::<Sweep>(Arc::clone(deps))
+        .every(Sweep::NAME, Duration::from_mins(10), Sweep {})
         .register_platform::<Reconcile>(Arc::clone(deps))
         .every(Reconcile::NAME, Duration::from_hours(1), Reconcile::default())
 }

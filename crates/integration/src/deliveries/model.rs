@@ -12,6 +12,7 @@ pub(crate) use body::{fill, write};
 /// How far a delivery has come. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryStatus)]
 pub enum Status {
     /// It waits for its first or next try.
     Pending,

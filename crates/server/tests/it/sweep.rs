@@ -43,6 +43,8 @@ fn body(method: &str, path: &str) -> Value {
             json!({ "slug": "admin", "name": "x", "owner": owner })
         }
         ("post", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+        ("post", "/v1/plans") => json!({ "id": "x", "name": "x", "limits": {} }),
+        ("post", "/v1/tenants/{tenant}/plan-changes") => json!({ "plan": "standard" }),
         ("put", "/v1/tenants/{tenant}/quotas") => json!({ "name": "users", "max_count": 1 }),
         ("post", "/v1/users") => json!({
             "email": "x@x.example", "name": "x", "role": "viewer",
@@ -54,8 +56,9 @@ fn body(method: &str, path: &str) -> Value {
             "email": "nobody", "name": "x", "role": "support", "password": "a-Long-enough-1-word"
         }),
         ("post", "/v1/policies") => json!({ "name": "x", "text": "x" }),
-        ("post", "/v1/policies/validate") => json!({ "text": "x" }),
-        ("put", "/v1/policies/schema") => json!({ "text": "x" }),
+        ("post", "/v1/policies/validate") | ("put", "/v1/policies/schema") => {
+            json!({ "text": "x" })
+        }
         ("post", "/v1/policies/explain" | "/v1/policies/who-can") => {
             json!({ "action": "user.read", "resource": { "type": "tenant" } })
         }
@@ -191,6 +194,7 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     ids.insert("delivery", vec!["dlv_00000000000000000000000007".to_owned()]);
     ids.insert("job", vec!["job_00000000000000000000000007".to_owned()]);
     ids.insert("operator", vec![format!("opr_{ABSENT}")]);
+    ids.insert("plan", vec![format!("pln_{ABSENT}0")]);
     ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
     ids
 }
@@ -335,6 +339,7 @@ fn prefix(name: &str, path: &str) -> &'static str {
         "account" => "sva",
         "policy" => "pol",
         "operator" => "opr",
+        "plan" => "pln",
         "endpoint" => "whe",
         "delivery" => "dlv",
         "event" => "evt",

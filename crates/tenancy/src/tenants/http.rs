@@ -166,10 +166,10 @@ pub(crate) fn by<T: ?Sized>(
 fn default_plan() -> String {
     "standard".to_owned()
 }
-fn default_locale() -> String {
+pub(crate) fn default_locale() -> String {
     "en".to_owned()
 }
-fn default_time_zone() -> String {
+pub(crate) fn default_time_zone() -> String {
     "UTC".to_owned()
 }
 

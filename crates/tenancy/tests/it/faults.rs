@@ -1,6 +1,6 @@
-//! Room `tenancy`: whatever fails while a tenant is made or removed, afterwards all of it is there or
-//! nothing. Every kind of fault at every step, with the tenant's rows in PostgreSQL, its collections
-//! in MongoDB and its user in Redis.
+//! Room `tenancy`: whatever fails while a tenant is made or removed, afterwards all of it is there
+//! or nothing. Every kind of fault at every step, with the tenant's rows in PostgreSQL, its
+//! collections in MongoDB and its user in Redis.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -351,6 +351,7 @@ impl Process {
             kinds: &KINDS,
             parts: Vec::new(),
             data: Vec::new(),
+            front: crate::house::front(&Arc::default()),
         };
         let deps = Deps::with(base, |part| match stage {
             Some(stage) => Arc::new(Faulty { part, stage: Arc::clone(stage) }),

@@ -10,10 +10,11 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, OperatorId, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Ctx, Mail, Mailer, OperatorId, Proof, Role, Secret, TenantId, UserId};
 use misy_jobs::provision::{Found, Provision, Step as SagaStep, StepError, TenantSeed};
 use misy_jobs::{Registry, Worker};
 use misy_store::{Cache, CacheConfig, Db, Documents, Kind};
+use misy_tenancy::signups::{self, Front};
 use misy_tenancy::{Base, Deps, Directory, Keys};
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal};
@@ -33,6 +34,8 @@ pub(crate) struct Operator;
 pub(crate) struct OtherOperator;
 /// A person of a tenant who runs it.
 pub(crate) struct Admin(pub(crate) TenantId);
+/// Somebody without a credential.
+pub(crate) struct Stranger;
 /// A person of a tenant who talks with customers.
 pub(crate) struct Agent(pub(crate) TenantId);
 
@@ -44,6 +47,11 @@ impl User for Operator {
 impl User for OtherOperator {
     fn bearer(&self) -> String {
         "2@platform".to_owned()
+    }
+}
+impl User for Stranger {
+    fn bearer(&self) -> String {
+        String::new()
     }
 }
 impl User for Admin {
@@ -71,7 +79,7 @@ impl Authenticator for Credentials {
         let tenant = of.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = who.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(role as u128)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 
@@ -134,7 +142,39 @@ pub(crate) struct House {
     pub(crate) first: Arc<Step>,
     pub(crate) second: Arc<Step>,
     pub(crate) documents: Documents,
+    pub(crate) letters: Arc<Letters>,
     router: Router,
+}
+
+/// Mails that have left.
+#[derive(Default)]
+pub(crate) struct Letters(pub(crate) Mutex<Vec<Mail>>);
+
+impl Mailer for Letters {
+    fn send<'a>(&'a self, mail: &'a Mail) -> misy_core::mail::Sending<'a> {
+        self.0.lock().expect("no panic").push(mail.clone());
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Letters {
+    /// The texts of all mails to an address, oldest first.
+    pub(crate) fn to(&self, address: &str) -> Vec<String> {
+        let all = self.0.lock().expect("no panic");
+        let of = all.iter().filter(|mail| mail.to.0 == address);
+        of.map(|mail| mail.text.expose().to_owned()).collect()
+    }
+}
+
+/// Sign-up is open; nobody has to approve.
+pub(crate) fn front(letters: &Arc<Letters>) -> Front {
+    Front {
+        config: signups::Config { enabled: true, ..signups::Config::default() },
+        mailer: Arc::<Letters>::clone(letters),
+        key: Key::new([6; 32]),
+        app_url: Some("https://app.example".to_owned()),
+        public_url: "https://api.example".to_owned(),
+    }
 }
 
 /// The kind of documents that tests keep.
@@ -142,15 +182,28 @@ const KINDS: [Kind; 1] = [Kind::new("notes", &[])];
 
 impl House {
     pub(crate) async fn build() -> Self {
-        Self::on(TestDatabase::create().await, HandClock::default(), 1)
+        Self::on(TestDatabase::create().await, HandClock::default(), 1, |_| {})
+    }
+
+    /// One with other settings of sign-up.
+    pub(crate) async fn build_with(set: fn(&mut signups::Config)) -> Self {
+        Self::on(TestDatabase::create().await, HandClock::default(), 1, set)
     }
 
     /// Another process on the same database and clock.
     pub(crate) fn second_process(&self) -> Self {
-        Self::on(self.database.clone(), self.clock.clone(), 2)
+        Self::on(self.database.clone(), self.clock.clone(), 2, |_| {})
     }
 
-    fn on(database: TestDatabase, clock: HandClock, seed: u64) -> Self {
+    fn on(
+        database: TestDatabase,
+        clock: HandClock,
+        seed: u64,
+        set: fn(&mut signups::Config),
+    ) -> Self {
+        let letters = Arc::<Letters>::default();
+        let mut front = front(&letters);
+        set(&mut front.config);
         let ambient = ambient_with(&clock, seed);
         let db = database.db(ambient.clone());
         let root = Key::new([5; 32]);
@@ -167,16 +220,18 @@ impl House {
             kinds: &KINDS,
             parts,
             data: Vec::new(),
+            front,
         }));
-        let kit = Kit::new(
+        let mut kit = Kit::new(
             db.clone(),
             Arc::new(Credentials),
             deps.directory.clone(),
             root.derive("answers"),
             misy_web::Config::default(),
         );
+        kit.limits = Arc::new(deps.rates.beside(misy_web::rates::Allowances::default()));
         let router = misy_web::app(misy_tenancy::router(&deps), kit);
-        Self { database, clock, db, deps, first, second, documents, router }
+        Self { database, clock, db, deps, first, second, documents, letters, router }
     }
 
     pub(crate) async fn send(
@@ -188,7 +243,9 @@ impl House {
         body: Option<Value>,
     ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
-        request = request.header("authorization", format!("Bearer {}", user.bearer()));
+        if !user.bearer().is_empty() {
+            request = request.header("authorization", format!("Bearer {}", user.bearer()));
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -208,6 +265,18 @@ impl House {
         let empty = bytes.is_empty();
         let body = if empty { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
         Answer { status: parts.status, etag, replayed, body }
+    }
+
+    /// What is sent to one who watches, until it ends.
+    pub(crate) async fn watch(&self, user: &impl User, path: &str) -> String {
+        let request = Request::get(path)
+            .header("authorization", format!("Bearer {}", user.bearer()))
+            .header("accept", "text/event-stream");
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("all of it");
+        String::from_utf8(bytes.to_vec()).expect("text")
     }
 
     pub(crate) async fn get(&self, user: &impl User, path: &str) -> Answer {

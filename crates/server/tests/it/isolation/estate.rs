@@ -271,7 +271,8 @@ impl Estate {
         let group = json!({ "displayName": name });
         let made = self.own(world, "POST", "/scim/v2/Groups", group).await;
         self.name("ScimGroupId", &made);
-        let words = [("resource_type", "User"), ("schema", "urn:x")];
+        let words =
+            [("resource_type", "User"), ("schema", "urn:ietf:params:scim:schemas:core:2.0:User")];
         self.named.extend(words.map(|(name, text)| (name.to_owned(), text.to_owned())));
         self.secret("an API key", &secret);
         self.govern(world).await;
@@ -336,8 +337,8 @@ impl Estate {
         page["data"][0]["id"].as_str().expect("the latest first").to_owned()
     }
 
-    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs to
-    /// a tenant, so there is none to name.
+    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs
+    /// to a tenant, so there is none to name.
     async fn govern(&mut self, world: &World) {
         let name = self.canary(world, "a role's name");
         let role = json!({ "slug": "lead", "name": name, "inherits": "agent" });
@@ -354,6 +355,8 @@ impl Estate {
         self.name("PolicyId", &made);
         let nobody = "opr_01k8zq5m3ge0r8v0w1x2y7z6q5".to_owned();
         self.named.insert("OperatorId".to_owned(), nobody);
+        // Plans are the platform's; a tenant has none.
+        self.named.insert("plan".to_owned(), "nobodys-plan-1".to_owned());
     }
 
     /// People of every role. The agent's address is one that others may come to know.

@@ -2,6 +2,7 @@
 //! one name that it is about.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -106,6 +107,15 @@ impl Stage {
                 let ask = Ask::new("POST", "/v1/operators").by(Some(&self.operator));
                 made(must(&self.world.api, ask.with(new)).await.json())
             }
+            "plan" if caller == Caller::Operator => {
+                let new = json!({ "id": self.world.word(), "name": "x", "limits": {} });
+                let ask = Ask::new("POST", "/v1/plans").by(Some(&self.operator));
+                made(must(&self.world.api, ask.with(new)).await.json())
+            }
+            // A dead letter that was sent again is one no longer.
+            "DeliveryId" if operation.path.starts_with("/v1/dead-letters/") => {
+                self.world.dead_delivery(&self.mine.named).await
+            }
             "EndpointId" if operation.method != "DELETE" => self.mine.named[kind].clone(),
             "EndpointId" => post("/v1/webhook-endpoints", endpoint(&self.world, "x")).await,
             "SourceId" if operation.method == "DELETE" => {
@@ -186,7 +196,7 @@ impl Stage {
         let ask = Ask::new("POST", "/v1/tenants").by(Some(&self.operator)).with(new);
         let made = must(&self.world.api, ask).await.json();
         let id = made["id"].as_str().expect("an id").to_owned();
-        if operation.path.ends_with("/restore") {
+        if operation.path.ends_with("/restore") || operation.method == "DELETE" {
             let ask = Ask::new("POST", format!("/v1/tenants/{id}/close"));
             must(&self.world.api, ask.by(Some(&self.operator)).with(json!({}))).await;
         }
@@ -212,6 +222,10 @@ impl Stage {
                 let pair = self.world.sign_in(person(role)).await;
                 json!({ "refresh_token": pair["refresh_token"] })
             }
+            ("POST", "/v1/auth/revoke") => {
+                let pair = self.world.sign_in(person(role)).await;
+                format!("token={}", pair["refresh_token"].as_str().expect("a token")).into()
+            }
             ("POST", "/v1/auth/password") => {
                 let secret =
                     if caller == Caller::Operator { &self.world.operator } else { person(role) };
@@ -234,43 +248,11 @@ impl Stage {
             }
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
+            ("POST", "/v1/plans") => {
+                json!({ "id": self.world.word(), "name": "x", "limits": { "users": 5 } })
+            }
+            ("POST", "/v1/tenants/{tenant}/plan-changes") => json!({ "plan": "unlimited" }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
-            ("POST", "/v1/users") => self.newcomer(),
-            ("POST", "/v1/roles") => {
-                json!({ "slug": format!("r{}", self.world.word()), "name": "x" })
-            }
-            ("POST", "/v1/service-accounts") => {
-                json!({ "name": self.world.word(), "role": "viewer" })
-            }
-            ("POST", "/v1/operators") => {
-                let mut new = self.newcomer();
-                new["role"] = json!("support");
-                new
-            }
-            ("POST", "/v1/policies") => self.policy(),
-            ("POST", "/v1/policies/validate") => json!({ "text": "forbid" }),
-            ("PUT", "/v1/policies/schema") => json!({ "text": "namespace App {}" }),
-            ("POST", "/v1/policies/explain" | "/v1/policies/who-can") => {
-                json!({ "action": "user.read", "resource": { "type": "tenant" } })
-            }
-            ("POST", path) if path.starts_with("/access/v1/") => json!({
-                "subject": { "type": "user", "id": "x" }, "action": { "name": "read" },
-                "resource": { "type": "record", "id": "1" }
-            }),
-            ("POST", "/scim/v2/Groups") | ("PUT", "/scim/v2/Groups/{id}") => {
-                json!({ "displayName": self.world.word() })
-            }
-            ("POST", "/scim/v2/Users") | ("PUT", "/scim/v2/Users/{id}") => {
-                json!({ "userName": format!("{}@people.example", self.world.word()) })
-            }
-            ("POST", path) if path.ends_with("/.search") => {
-                json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"] })
-            }
-            ("PATCH", path) if path.starts_with("/scim/") => json!({
-                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
-                "Operations": [{ "op": "replace", "path": "displayName",
-                    "value": self.world.word() }],
-            }),
             ("POST", "/v1/auth/mfa/totp") => {
                 let secret = match caller {
                     Caller::Person(role) => &self.mine.people[role].1,
@@ -308,6 +290,49 @@ impl Stage {
                 "body": "{}",
             }),
             ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
+            _ => self.access_body(operation),
+        }
+    }
+
+    /// The bodies of who may do what: people, roles, policies, directories.
+    fn access_body(&self, operation: &Operation) -> Value {
+        match (operation.method.as_str(), operation.path.as_str()) {
+            ("POST", "/v1/users") => self.newcomer(),
+            ("POST", "/v1/roles") => {
+                json!({ "slug": format!("r{}", self.world.word()), "name": "x" })
+            }
+            ("POST", "/v1/service-accounts") => {
+                json!({ "name": self.world.word(), "role": "viewer" })
+            }
+            ("POST", "/v1/operators") => {
+                let mut new = self.newcomer();
+                new["role"] = json!("support");
+                new
+            }
+            ("POST", "/v1/policies") => self.policy(),
+            ("POST", "/v1/policies/validate") => json!({ "text": "forbid" }),
+            ("PUT", "/v1/policies/schema") => json!({ "text": "namespace App {}" }),
+            ("POST", "/v1/policies/explain" | "/v1/policies/who-can") => {
+                json!({ "action": "user.read", "resource": { "type": "tenant" } })
+            }
+            ("POST", path) if path.starts_with("/access/v1/") => json!({
+                "subject": { "type": "user", "id": "x" }, "action": { "name": "read" },
+                "resource": { "type": "record", "id": "1" }
+            }),
+            ("POST", "/scim/v2/Groups") | ("PUT", "/scim/v2/Groups/{id}") => {
+                json!({ "displayName": self.world.word() })
+            }
+            ("POST", "/scim/v2/Users") | ("PUT", "/scim/v2/Users/{id}") => {
+                json!({ "userName": format!("{}@people.example", self.world.word()) })
+            }
+            ("POST", path) if path.ends_with("/.search") => {
+                json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"] })
+            }
+            ("PATCH", path) if path.starts_with("/scim/") => json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{ "op": "replace", "path": "displayName",
+                    "value": self.world.word() }],
+            }),
             _ if operation.has_body => json!({}),
             _ => Value::Null,
         }
@@ -329,12 +354,12 @@ impl Stage {
             path = path.replace(&format!("{{{name}}}"), &value);
         }
         if operation.path.ends_with("/start") {
-            path += &format!("?code_challenge={}", "x".repeat(43));
+            let _ = write!(path, "?code_challenge={}", "A".repeat(43));
         }
         if operation.method == "DELETE" && operation.path == "/v1/tenants/{tenant}" {
             let ask = Ask::new("GET", path.clone()).by(Some(&self.operator));
             let slug = ask.put(&self.world.api).await.json()["slug"].clone();
-            path += &format!("?confirm={}", slug.as_str().unwrap_or("x"));
+            let _ = write!(path, "?confirm={}", slug.as_str().unwrap_or("x"));
         }
         let bearer = self.bearer(caller, ends_session(operation)).await;
         let body = self.body(operation, caller).await;
@@ -342,6 +367,9 @@ impl Stage {
         let names_words = matches!(other, Some((Slot::Query { name }, _)) if name == "q");
         if operation.path == SEARCH && !names_words {
             ask = ask.query("q", "hours");
+        }
+        if operation.path == "/v1/tenant-provisioning" {
+            ask = ask.query("plan", "standard");
         }
         if let Some((slot, value)) = other {
             ask = placed(ask, slot, value);
