@@ -56,10 +56,6 @@ impl Export {
     /// come later. Has to be called where Tokio runs.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a collector is the operator's own: no tenant's call, and no lane of one"
-    )]
-    #[expect(
-        clippy::disallowed_methods,
         reason = "the operator's collector is no address of a tenant, and nothing is sent but spans"
     )]
     pub fn start(config: &Config) -> Result<Option<Self>, Failed> {
