@@ -10,6 +10,8 @@ pub mod failed_jobs;
 pub mod inventories;
 pub mod keys;
 pub mod lifecycles;
+pub mod onboarding_workflows;
+pub mod onboardings;
 pub mod provisionings;
 pub mod quotas;
 pub mod signups;
@@ -49,6 +51,9 @@ pub struct Deps {
     pub(crate) documents: Documents,
     pub(crate) kinds: &'static [Kind],
     pub(crate) front: signups::Front,
+    pub(crate) facts: Arc<dyn onboardings::Facts>,
+    /// The program itself, as an operator.
+    pub(crate) system: PlatformCtx,
 }
 
 /// What this room stands on.
@@ -73,6 +78,8 @@ pub struct Base {
     pub data: Vec<Arc<dyn TenantData>>,
     /// What sign-ups need.
     pub front: signups::Front,
+    /// What other rooms know of a tenant that is being led through its onboarding.
+    pub facts: Arc<dyn onboardings::Facts>,
 }
 
 impl Deps {
@@ -83,19 +90,44 @@ impl Deps {
 
     /// The same with something put around each part, which is how tests make parts fail.
     pub fn with(base: Base, around: impl Fn(Arc<dyn Provision>) -> Arc<dyn Provision>) -> Self {
-        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data, front } =
-            base;
+        let Base {
+            db,
+            system,
+            keys,
+            directory,
+            cache,
+            documents,
+            kinds,
+            parts,
+            mut data,
+            front,
+            facts,
+        } = base;
         let foundation = Arc::new(Foundation { db: db.clone(), keys: Arc::clone(&keys) });
         data.push(Arc::<Foundation>::clone(&foundation));
         data.push(Arc::new(StoreData));
         let collections = Collections { documents: documents.clone(), kinds };
         let user = CacheUser { cache, system: system.clone() };
-        let queue = Queue { db: db.clone(), system };
+        let queue = Queue { db: db.clone(), system: system.clone() };
         let parts = parts::all(foundation, parts, (collections, user, queue));
         let parts: Vec<_> = parts.into_iter().map(around).collect();
         let (making, removal) = provisionings::service::sagas(&parts);
         let ambient = db.ambient().clone();
-        Self { db, ambient, directory, keys, parts, data, making, removal, documents, kinds, front }
+        Self {
+            db,
+            ambient,
+            directory,
+            keys,
+            parts,
+            data,
+            making,
+            removal,
+            documents,
+            kinds,
+            front,
+            facts,
+            system,
+        }
     }
 
     /// How many rows each table has of a tenant.
@@ -123,6 +155,8 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(audit_records::http::router(Arc::clone(deps)))
         .merge(failed_jobs::http::router(Arc::clone(deps)))
         .merge(signups::http::router(Arc::clone(deps)))
+        .merge(onboarding_workflows::http::router(Arc::clone(deps)))
+        .merge(onboardings::http::router(Arc::clone(deps)))
 }
 
 /// Every job of this room.

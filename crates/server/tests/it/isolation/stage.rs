@@ -106,6 +106,11 @@ impl Stage {
                 let ask = Ask::new("POST", "/v1/operators").by(Some(&self.operator));
                 made(must(&self.world.api, ask.with(new)).await.json())
             }
+            "OnboardingWorkflowId" if caller == Caller::Operator => {
+                let new = json!({ "slug": self.world.word(), "title": "x", "steps": steps() });
+                let ask = Ask::new("POST", "/v1/onboarding-workflows").by(Some(&self.operator));
+                made(must(&self.world.api, ask.with(new)).await.json())
+            }
             "EndpointId" if operation.method != "DELETE" => self.mine.named[kind].clone(),
             "EndpointId" => post("/v1/webhook-endpoints", endpoint(&self.world, "x")).await,
             "UserId" if operation.path.starts_with("/scim/") => {
@@ -230,6 +235,18 @@ impl Stage {
                 json!({ "slug": self.world.word(), "name": "x", "owner": owner })
             }
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+            ("POST", "/v1/signups/{signup}/reject") => json!({ "reason": "x" }),
+            ("POST", "/v1/onboarding-workflows") => {
+                json!({ "slug": self.world.word(), "title": "x", "steps": steps() })
+            }
+            ("PUT", "/v1/onboarding-workflows/{workflow}") => {
+                json!({ "title": "x", "steps": steps() })
+            }
+            ("PUT", "/v1/onboarding") => {
+                let data = json!({ "legal_name": "x", "country": "DE" });
+                json!({ "step": "business_profile", "data": data })
+            }
+            ("POST", path) if path.starts_with("/v1/onboarding/") => json!({ "step": "team" }),
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
             ("POST", "/v1/users") => self.newcomer(),
@@ -444,4 +461,9 @@ fn placed(mut ask: Ask, slot: &Slot, value: &str) -> Ask {
             ask
         }
     }
+}
+
+/// What a workflow may consist of.
+fn steps() -> Value {
+    json!([{ "key": "live", "title": "x", "check": "go_live" }])
 }
