@@ -1,11 +1,14 @@
 // Verifies `v1` with the standard library of Go.
-package webhooks
+package main
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -34,4 +37,28 @@ func Verify(secret string, header http.Header, body []byte) bool {
 		}
 	}
 	return false
+}
+
+type delivery struct {
+	Secret  string
+	Headers map[string]string
+	Body    string
+}
+
+func main() {
+	var deliveries []delivery
+	if err := json.NewDecoder(os.Stdin).Decode(&deliveries); err != nil {
+		panic(err)
+	}
+	for _, one := range deliveries {
+		header := http.Header{}
+		for name, value := range one.Headers {
+			header.Set(name, value)
+		}
+		if Verify(one.Secret, header, []byte(one.Body)) {
+			fmt.Println("genuine")
+		} else {
+			fmt.Println("refused")
+		}
+	}
 }

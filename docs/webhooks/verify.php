@@ -17,3 +17,8 @@ function verify(string $secret, array $headers, string $body): bool
     }
     return false;
 }
+
+foreach (json_decode(stream_get_contents(STDIN), true) as $delivery) {
+    $genuine = verify($delivery['secret'], $delivery['headers'], $delivery['body']);
+    echo $genuine ? 'genuine' : 'refused', PHP_EOL;
+}

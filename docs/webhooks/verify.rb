@@ -1,5 +1,6 @@
 # Verifies `v1` with the standard library of Ruby. `headers` by lower-case name, `body` raw.
 require "base64"
+require "json"
 require "openssl"
 
 def verify(secret, headers, body)
@@ -12,4 +13,9 @@ def verify(secret, headers, body)
     version, given = entry.split(",", 2)
     version == "v1" && OpenSSL.secure_compare(wanted, given.to_s)
   end
+end
+
+JSON.parse($stdin.read).each do |delivery|
+  genuine = verify(delivery["secret"], delivery["headers"], delivery["body"])
+  puts genuine ? "genuine" : "refused"
 end

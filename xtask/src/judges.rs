@@ -1,5 +1,6 @@
 //! Room `xtask`: programs of others that judge ours in tests, below `target/` and never shipped:
-//! `scim2-tester` for SCIM, and `pysaml2` as an identity provider that signs with `xmlsec1`.
+//! `scim2-tester` for SCIM, `schemathesis` for the reference of the whole API, and `pysaml2` as an
+//! identity provider that signs with `xmlsec1`.
 
 use anyhow::Result;
 
@@ -9,7 +10,7 @@ use crate::workshop::Workshop;
 
 const PYTHON: Environment = Environment {
     folder: "judges-venv",
-    packages: &["scim2-tester[httpx2]==0.5.2", "pysaml2==7.5.4"],
+    packages: &["scim2-tester[httpx2]==0.5.2", "pysaml2==7.5.4", "schemathesis==4.32.5"],
 };
 
 /// Installs what is missing.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::debian::{self, Package};
 use crate::workshop::Workshop;
 
-/// Of PyPI and npm, pinned.
+/// Of `PyPI` and npm, pinned.
 const PYTHON: [&str; 3] = ["standardwebhooks==1.1.0", "svix==2.9.1", "cryptography==50.0.2"];
 const NODE: [&str; 2] = ["standardwebhooks@1.1.1", "svix@2.5.0"];
 
@@ -19,6 +19,7 @@ pub(crate) fn ensure(workshop: &Workshop) -> Result<()> {
     let place = place(workshop);
     let wanted = format!("{} {}", PYTHON.join(" "), NODE.join(" "));
     let marker = place.join("whole");
+    ensure_programs(workshop)?;
     if fs::read_to_string(&marker).is_ok_and(|text| text == wanted) {
         return Ok(());
     }
@@ -27,7 +28,6 @@ pub(crate) fn ensure(workshop: &Workshop) -> Result<()> {
         fs::remove_dir_all(&place).context("cannot remove the unfinished libraries")?;
     }
     fs::create_dir_all(&place).context("cannot make a folder for libraries")?;
-    ensure_programs(workshop)?;
     run(workshop.command("python3", &["-m", "venv"]).arg(place.join("venv")))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
     run(workshop.command(place.join("venv/bin/python"), &pip).args(PYTHON))?;
@@ -45,6 +45,9 @@ fn ensure_programs(workshop: &Workshop) -> Result<()> {
         ("python3", ["-c", "import venv, ensurepip"].as_slice(), "python3-venv"),
         ("node", ["--version"].as_slice(), "nodejs"),
         ("npm", ["--version"].as_slice(), "npm"),
+        ("go", ["version"].as_slice(), "golang-go"),
+        ("php", ["--version"].as_slice(), "php-cli"),
+        ("ruby", ["--version"].as_slice(), "ruby"),
     ];
     for (program, question, name) in needs {
         if workshop.answers(program, question) {
@@ -54,7 +57,7 @@ fn ensure_programs(workshop: &Workshop) -> Result<()> {
             name,
             before: String::new(),
             after: String::new(),
-            otherwise: "install Python 3 with venv, Node.js and npm",
+            otherwise: "install Python 3 with venv, Node.js and npm, Go, PHP and Ruby",
         };
         debian::install(workshop, &package)?;
     }

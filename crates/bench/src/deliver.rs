@@ -4,6 +4,7 @@
 //! Load, receivers and the program share a process, so the processor time is that of all of them.
 
 mod sink;
+mod sizes;
 mod stage;
 
 use std::time::{Duration, Instant};
@@ -76,6 +77,7 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
     sink.wait_for(count, PATIENCE).await;
     let steady = sink.forget();
     let resident = resident_mib();
+    let sizes = sizes::measure(&settings.server).await?;
     let fan = Sink::start(Duration::ZERO).await?;
     let many = vec![&fan; FAN];
     let wide = tenant(settings, &operator, "fan", &many, 200).await?;
@@ -95,6 +97,8 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
         "p99_ms_at_1000_per_s": at(&steady, 0.99),
         "fanout_deliveries_per_s": (count * FAN) as f64 / fanning.elapsed().as_secs_f64(),
         "rss_mib": resident,
+        "bytes_per_attempt": sizes["bytes_per_attempt"],
+        "gib_per_month_at_1000_per_s": sizes["gib_per_month_at_1000_per_s"],
         "lost": lost,
         "duplicated": duplicated,
     }))

@@ -127,6 +127,7 @@ pub struct EchoMessage {
     utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schema(as = MessageStatus)]
 pub enum Status {
     /// Stored here, not yet with the provider.
     Queued,

@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 use crate::TenantId;
 use crate::id::TypedId;
 
+pub mod others;
+
 const MAGIC: &[u8; 3] = b"MB1";
 const ALGORITHM: u8 = 1;
 const NONCE_BYTES: usize = 24;

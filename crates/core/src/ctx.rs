@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Public};
-use crate::{Ambient, ApiKeyId, Grants, OperatorId, Permission, TenantId, UserId};
+use crate::{Ambient, ApiKeyId, Grants, OperatorId, Permission, TenantId, Timestamp, UserId};
 
 /// Who acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -132,6 +132,15 @@ impl fmt::Display for Trace {
     }
 }
 
+/// What the sign-in of who acts has proven beside a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Proof {
+    /// Whether their role has to show a second factor.
+    pub second_factor_needed: bool,
+    /// When they showed it, in whole seconds.
+    pub second_factor_at: Option<Timestamp>,
+}
+
 /// The context of work inside one tenant. Whoever holds one has been let in.
 #[derive(Debug, Clone)]
 pub struct Ctx {
@@ -140,6 +149,7 @@ pub struct Ctx {
     grants: Grants,
     request: RequestId,
     trace: Trace,
+    proof: Proof,
 }
 
 impl Ctx {
@@ -151,7 +161,18 @@ impl Ctx {
         request: RequestId,
         trace: Trace,
     ) -> Self {
-        Self { tenant, actor, grants, request, trace }
+        Self { tenant, actor, grants, request, trace, proof: Proof::default() }
+    }
+
+    /// With what the sign-in has proven. A job has no sign-in: it does what was allowed before.
+    #[must_use]
+    pub fn proven(self, proof: Proof) -> Self {
+        Self { proof, ..self }
+    }
+
+    /// What the sign-in has proven.
+    pub fn proof(&self) -> Proof {
+        self.proof
     }
 
     /// The tenant inside which this happens.
@@ -204,7 +225,7 @@ impl PlatformCtx {
     /// Steps into one tenant, as the same actor, with the given grants: a hook that was routed to
     /// its tenant, a tenant that is being provisioned.
     pub fn enter(&self, tenant: TenantId, grants: Grants) -> Ctx {
-        Ctx { tenant, actor: self.actor, grants, request: self.request.clone(), trace: self.trace }
+        Ctx::mint(tenant, self.actor, grants, self.request.clone(), self.trace)
     }
 
     /// Who acts.

@@ -45,7 +45,8 @@ codes! {
          right form.";
     UnknownParameter = "request.unknown_parameter", 400, "A query parameter is not known",
         "Remove the parameter or correct its name; the reference lists those each operation takes.";
-    TenantAmbiguous = "context.ambiguous_tenant", 400, "It names another tenant than the one it comes from",
+    TenantAmbiguous =
+        "context.ambiguous_tenant", 400, "It names another tenant than the one it comes from",
         "The credential names the tenant. Leave `X-Misy-Tenant` and `misy.tenant` in `baggage` out, \
          or send the same tenant.";
     Unauthenticated = "auth.unauthenticated", 401, "No valid credential",
@@ -91,13 +92,15 @@ codes! {
         "The `Allow` header lists the methods that are.";
     Conflict = "request.conflict", 409, "It conflicts with what is there",
         "Read the detail: usually a name or an id is already taken.";
-    IdempotencyInFlight = "idempotency.in_flight", 409, "The first request with this key still runs",
+    IdempotencyInFlight =
+        "idempotency.in_flight", 409, "The first request with this key still runs",
         "Wait and repeat the request with the same key to get its answer.";
     Stale = "request.stale", 412, "It was changed meanwhile",
         "Read it again, apply your change to the new version and send its ETag in `If-Match`.";
     TooLarge = "request.too_large", 413, "The body is too large",
         "Send less at once; the detail names the limit.";
-    UnsupportedMediaType = "request.unsupported_media_type", 415, "The content type is not supported",
+    UnsupportedMediaType =
+        "request.unsupported_media_type", 415, "The content type is not supported",
         "Send `Content-Type: application/json` (PATCH also takes `application/merge-patch+json`).";
     Invalid = "request.invalid", 422, "The content is not valid",
         "`errors` lists every fault with a JSON pointer to it; mend them all at once.";

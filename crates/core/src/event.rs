@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    ChannelId, ContactId, ConversationId, EndpointId, MessageId, OnboardingWorkflowId, Timestamp,
-    UserId,
+    ChannelId, ContactId, ConversationId, EndpointId, MessageId, OnboardingWorkflowId, ReceiptId,
+    SourceId, TenantId, Timestamp, UserId,
 };
 
 macro_rules! event_types {
@@ -72,6 +72,20 @@ event_types! {
         "The last step of the tenant's onboarding was settled.", OnboardingData;
     EndpointDisabled = "webhook_endpoint.disabled",
         "An endpoint was switched off because it was gone or failed for days.", EndpointData;
+    QuotaWarning = "quota.warning", "Most of what the plan allows is used.", QuotaData;
+    QuotaReached = "quota.reached", "All that the plan allows is used.", QuotaData;
+    TenantActivated = "tenant.activated", "The operator lets the tenant work.", TenantData;
+    TenantSuspended = "tenant.suspended",
+        "The operator has stopped the tenant; told once it works again.", TenantData;
+    TenantClosed = "tenant.closed",
+        "The operator has closed the tenant; told if it is restored.", TenantData;
+    TenantRestored = "tenant.restored", "The tenant is no longer closed.", TenantData;
+    TenantPlanChanged = "tenant.plan_changed", "The tenant has another plan from now on.",
+        TenantData;
+    SourceReceived = "webhook_source.received",
+        "Something genuine was received from another service.", ReceivedData;
+    SourceRefusing = "webhook_source.refusing",
+        "Many requests to a source were refused within minutes.", RefusingData;
     Test = "webhook_endpoint.test", "A test that somebody asked for.", EndpointData;
 }
 
@@ -177,6 +191,63 @@ pub struct EndpointData {
     pub endpoint_id: EndpointId,
     /// Why, in a word: `gone`, `failing`, `test`.
     pub reason: &'static str,
+}
+
+/// How much of a limit is used.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct QuotaData {
+    /// What is limited, as in `GET /v1/tenant/usage`.
+    pub name: &'static str,
+    /// How much is used.
+    pub used: i64,
+    /// How much may be.
+    pub max_count: i64,
+    /// The month, as `2026-11`; each is told once in it.
+    pub period: String,
+}
+
+/// What became of a tenant.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = TenantEventData)]
+pub struct TenantData {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Where it stood then.
+    pub status: &'static str,
+    /// Why, if it was stopped: `billing`, `abuse`, `admin` or `legal`.
+    pub reason: Option<String>,
+    /// Its plan then.
+    pub plan: String,
+    /// Its plan before, if that changed.
+    pub plan_before: Option<String>,
+    /// When it happened.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+/// Something that another service sent.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct ReceivedData {
+    /// From which source.
+    pub source_id: SourceId,
+    /// What was received, with headers and raw body, at `GET /v1/source-receipts/{id}`.
+    pub receipt_id: ReceiptId,
+    /// The sender's own id of it.
+    pub external_id: Option<String>,
+    /// What it says, as the source's mapping has it: the body, if it is JSON.
+    #[schema(value_type = Object)]
+    pub content: Value,
+}
+
+/// A source whose senders are refused.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct RefusingData {
+    /// The source.
+    pub source_id: SourceId,
+    /// Why the last one was refused, in a word, like `signature_mismatch`.
+    pub reason: &'static str,
+    /// How many were refused since the count began, some minutes ago.
+    pub refusals: i64,
 }
 
 /// Something that happened.

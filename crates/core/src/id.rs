@@ -187,6 +187,10 @@ typed_ids! {
     SignupId = "sgn";
     /// What new tenants are led through.
     OnboardingWorkflowId = "owf";
+    /// Another service that a tenant hears from.
+    SourceId = "src";
+    /// Something that was received from a source.
+    ReceiptId = "rcp";
 }
 
 #[cfg(test)]

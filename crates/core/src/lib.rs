@@ -20,14 +20,14 @@ pub mod secret;
 
 pub use ambient::{Ambient, Clock, Entropy};
 pub use boundary::{Claim, Misplaced};
-pub use ctx::{Actor, Ctx, PlatformCtx, RequestId, Trace};
+pub use ctx::{Actor, Ctx, PlatformCtx, Proof, RequestId, Trace};
 pub use error::{Code, Public};
 pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,
     EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId,
     KnowledgeDocumentId, KnowledgeEntryId, MessageId, OnboardingWorkflowId, OperationId,
-    OperatorId, ParseIdError, PolicyId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SignupId,
-    SsoConnectionId, TenantId, UserId,
+    OperatorId, ParseIdError, PolicyId, ReceiptId, RoleId, ScimGroupId, ServiceAccountId,
+    SessionId, SignupId, SourceId, SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};

@@ -15,12 +15,23 @@ pub struct Mail {
     pub id: Uuid,
     /// The one address it goes to.
     pub to: Personal<String>,
+    /// In whose name, where that is not the installation's own.
+    pub from: From,
     /// Shown in lists of mails, so nothing secret is in it.
     pub subject: String,
     /// The text; it may hold a link that works once.
     pub text: Secret,
     /// When it was written.
     pub written_at: Timestamp,
+}
+
+/// In whose name a mail is sent. What is absent is the installation's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct From {
+    /// The name that is shown.
+    pub name: Option<String>,
+    /// The address; only one whose domain was shown to be the sender's.
+    pub address: Option<String>,
 }
 
 /// Why a mail did not leave. Printed in logs: neither an address nor a text is in it.
@@ -75,6 +86,7 @@ mod tests {
         let mail = Mail {
             id: Uuid::nil(),
             to: Personal("ana@acme.example".to_owned()),
+            from: From::default(),
             subject: "Hello".to_owned(),
             text: Secret::new("the link"),
             written_at: Timestamp::UNIX_EPOCH,

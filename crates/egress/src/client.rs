@@ -2,6 +2,7 @@
 //! allowed, so that a connection to an inner host is never found in the pool of the other.
 
 use std::error::Error as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +10,74 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use misy_core::Timestamp;
 use reqwest::{Client, Response};
+use rustls::RootCertStore;
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::Instant;
 
 use crate::body::{Sent, Watched};
-use crate::guard::{Net, Reach, Refusal, Resolver};
+use crate::guard::{LookUp, Net, Reach, Refusal, Resolver};
 use crate::shipment::Identity;
 use crate::{Answer, Call, Config, Error};
+
+/// What every client works with: whom it believes, and whom it asks for addresses.
+pub(crate) struct Ground {
+    authorities: Arc<RootCertStore>,
+    asked: Arc<dyn LookUp>,
+}
+
+impl Ground {
+    /// The machine's certificate authorities, and those that the operator adds.
+    pub(crate) fn new(config: &Config, asked: Arc<dyn LookUp>) -> Self {
+        let mut authorities = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        let (mut added, ignored) = authorities.add_parsable_certificates(found.certs);
+        let own = config.authority_file.as_deref().map(read_authorities);
+        match own.transpose() {
+            Ok(own) => added += authorities.add_parsable_certificates(own.unwrap_or_default()).0,
+            Err(error) => tracing::warn!(error, "the authority_file is not read"),
+        }
+        if added == 0 {
+            tracing::warn!(ignored, "no certificate authorities found: calls by https will fail");
+        }
+        Self { authorities: Arc::new(authorities), asked }
+    }
+
+    fn resolver(&self, reach: Reach) -> Resolver {
+        Resolver::new(reach, Arc::clone(&self.asked))
+    }
+
+    /// The provider is named here, so that no global default is needed and none can change it.
+    fn tls(&self) -> rustls::ConfigBuilder<rustls::ClientConfig, WantsClientCert> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has cipher suites for TLS 1.2 and 1.3")
+            .with_root_certificates(Arc::clone(&self.authorities))
+    }
+
+    /// The same with a certificate of ours.
+    fn tls_as(&self, identity: &Identity) -> Result<rustls::ClientConfig, Error> {
+        let refuse = |what: &str| Error::Refused(format!("the client certificate: {what}"));
+        let certificates: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(identity.certificates.as_bytes()).collect();
+        let certificates = certificates.map_err(|_| refuse("the certificates are not PEM"))?;
+        let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
+            .map_err(|_| refuse("the key is not PEM"))?;
+        self.tls()
+            .with_client_auth_cert(certificates, key)
+            .map_err(|_| refuse("key and certificate do not fit together"))
+    }
+}
+
+/// The certificates of a PEM file; it has to hold one at least.
+pub(crate) fn read_authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    let text = std::fs::read(file).map_err(|_| "the file cannot be read")?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let read = read.map_err(|_| "the file is not PEM")?;
+    if read.is_empty() { Err("the file holds no certificate") } else { Ok(read) }
+}
 
 /// Both clients.
 pub(crate) struct Clients {
@@ -27,14 +87,10 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// Clients that keep so many idle connections open to one host.
-    pub(crate) fn new(
-        config: &Config,
-        max_idle_per_host: usize,
-        tls: &rustls::ClientConfig,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, max_idle_per_host: usize, ground: &Ground) -> Self {
         let build = |reach| {
-            let resolver = Resolver::new(reach);
-            let built = builder(config, reach, resolver, tls.clone())
+            let tls = ground.tls().with_no_client_auth();
+            let built = builder(config, reach, ground.resolver(reach), tls)
                 .pool_max_idle_per_host(max_idle_per_host)
                 .build();
             built.expect("the TLS configuration is given and everything else is constant")
@@ -145,15 +201,16 @@ pub(crate) fn retry_after_ms(headers: &HeaderMap, now: Timestamp) -> Option<u64>
 /// A client for one receiver: with an identity of ours, to some networks only.
 pub(crate) fn build_apart(
     config: &Config,
+    ground: &Ground,
     reach: Reach,
     identity: Option<&Identity>,
     nets: Vec<Net>,
 ) -> Result<Client, Error> {
     let tls = match identity {
-        None => tls(),
-        Some(identity) => tls_as(identity)?,
+        None => ground.tls().with_no_client_auth(),
+        Some(identity) => ground.tls_as(identity)?,
     };
-    let resolver = Resolver::new(reach).within(nets);
+    let resolver = ground.resolver(reach).within(nets);
     let refused = |_| Error::Refused("no connection can be set up like this".to_owned());
     builder(config, reach, resolver, tls).build().map_err(refused)
 }
@@ -178,38 +235,6 @@ fn builder(
         .pool_idle_timeout(Duration::from_millis(config.idle_timeout_ms))
         .pool_max_idle_per_host(config.max_idle_per_host)
         .tcp_nodelay(true)
-}
-
-/// The provider is named here, so that no global default is needed and none can change it.
-pub(crate) fn tls() -> rustls::ClientConfig {
-    trusting().with_no_client_auth()
-}
-
-/// The same with a certificate of ours.
-fn tls_as(identity: &Identity) -> Result<rustls::ClientConfig, Error> {
-    let refuse = |what: &str| Error::Refused(format!("the client certificate: {what}"));
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_slice_iter(identity.certificates.as_bytes()).collect();
-    let certificates = certificates.map_err(|_| refuse("the certificates are not PEM"))?;
-    let key = PrivateKeyDer::from_pem_slice(identity.key.expose().as_bytes())
-        .map_err(|_| refuse("the key is not PEM"))?;
-    trusting()
-        .with_client_auth_cert(certificates, key)
-        .map_err(|_| refuse("key and certificate do not fit together"))
-}
-
-fn trusting() -> rustls::ConfigBuilder<rustls::ClientConfig, WantsClientCert> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    let (added, ignored) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        tracing::warn!(ignored, "no certificate authorities found: calls by https will fail");
-    }
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has cipher suites for TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
 }
 
 #[cfg(test)]

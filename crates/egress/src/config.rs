@@ -1,12 +1,13 @@
 //! Room `egress`: what an operator may set.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use misy_core::error::Fault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{names, origins};
+use crate::{client, names, origins};
 
 /// Limits of outgoing calls. The defaults suit a machine of two cores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +17,9 @@ pub struct Config {
     /// loopback hosts, and by plain `http`. For the sandbox and for on-premise providers;
     /// link-local and metadata addresses stay refused.
     pub private_hosts_allowed: bool,
+    /// A PEM file of certificate authorities that are believed besides those of the machine, for
+    /// receivers and providers with certificates of your own.
+    pub authority_file: Option<PathBuf>,
     /// Services of our own, as `https://host[:port]`. They alone are told tenant, trace and request
     /// of a call (`baggage`, `traceparent`, `x-request-id`).
     pub own_origins: Vec<String>,
@@ -60,6 +64,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             private_hosts_allowed: false,
+            authority_file: None,
             own_origins: Vec::new(),
             name_servers: Vec::new(),
             deadline_ms: 15_000,
@@ -99,6 +104,9 @@ impl Config {
             .filter(|(_, is_zero)| *is_zero)
             .map(|(name, _)| Fault { pointer: format!("/{name}"), detail: "must not be 0".into() })
             .collect();
+        if let Some(Err(detail)) = self.authority_file.as_deref().map(client::read_authorities) {
+            faults.push(Fault { pointer: "/authority_file".into(), detail: detail.into() });
+        }
         for (index, text) in self.own_origins.iter().enumerate() {
             if origins::read(text).is_none() {
                 let detail = "has to be `https://host[:port]`".into();
@@ -151,6 +159,10 @@ mod tests {
         let own_origins = vec!["https://own.example".to_owned(), "own.example".to_owned()];
         let broken = Config { burst: 0, breaker_open_max_ms: 1, own_origins, ..Config::default() };
         assert_eq!(broken.validate().map_err(|faults| faults.len()), Err(3));
+        let file = std::env::temp_dir().join("no-such-folder/authorities.pem");
+        let absent = Config { authority_file: Some(file), ..Config::default() };
+        let faults = absent.validate().expect_err("there is no such file");
+        assert_eq!(faults[0].pointer, "/authority_file");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::Error;
 
 pub use address::{Place, place_of};
 pub use net::{Net, NoNet};
-pub use resolver::{Refusal, Resolver};
+pub use resolver::{LookUp, Looking, OfMachine, Refusal, Resolver};
 
 /// How far a call may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

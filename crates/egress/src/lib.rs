@@ -26,8 +26,9 @@ mod shipment;
 
 use std::sync::Arc;
 
-use misy_core::{Ambient, Ctx, Misplaced};
+use misy_core::{Ambient, Ctx, Misplaced, Trace};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 pub use call::{Answer, Call, Pacing};
 pub use config::Config;
@@ -36,7 +37,8 @@ pub use shipment::{Identity, Receipt, Shipment, Way};
 
 pub use names::{NameServers, TxtRecords};
 
-use client::Clients;
+use client::{Clients, Ground};
+use guard::{LookUp, OfMachine};
 use lane::{Key, Lanes};
 use origins::Origins;
 
@@ -47,6 +49,7 @@ pub struct Gateway(Arc<Inner>);
 
 struct Inner {
     config: Config,
+    ground: Ground,
     own: Origins,
     ambient: Ambient,
     clients: Clients,
@@ -59,12 +62,17 @@ impl Gateway {
     /// Opens no connection yet. A machine without certificate authorities gets a warning here and
     /// [`Error::NotSent`] from every call by `https`.
     pub fn new(config: Config, ambient: Ambient) -> Self {
-        let tls = client::tls();
-        let clients = Clients::new(&config, config.max_idle_per_host, &tls);
-        let shipping = Clients::new(&config, config.max_idle_shipping, &tls);
+        Self::asking(config, ambient, Arc::new(OfMachine))
+    }
+
+    /// The same with another one to ask for the addresses of names.
+    pub fn asking(config: Config, ambient: Ambient, names: Arc<dyn LookUp>) -> Self {
+        let ground = Ground::new(&config, names);
+        let clients = Clients::new(&config, config.max_idle_per_host, &ground);
+        let shipping = Clients::new(&config, config.max_idle_shipping, &ground);
         let lanes = Lanes::new(&config);
         let own = Origins::read(&config.own_origins);
-        Self(Arc::new(Inner { config, own, ambient, clients, shipping, lanes }))
+        Self(Arc::new(Inner { config, ground, own, ambient, clients, shipping, lanes }))
     }
 
     /// The way out for one tenant's work.
@@ -92,12 +100,14 @@ impl Egress {
     /// arrived. A call for another tenant than the one that this way belongs to is refused.
     pub async fn call(&self, call: Call) -> Result<Answer, Error> {
         let started = Instant::now();
-        let outcome = self.admit(&call, started).await;
+        let (span, trace) = record::span(&self.ctx, &call.method, &call.url, &self.inner.ambient);
+        let outcome = self.admit(&call, started, trace).instrument(span.clone()).await;
+        record::tell(&span, outcome.as_ref().map(|answer| answer.status));
         record::write(&call, &self.ctx, &outcome, started.elapsed());
         outcome
     }
 
-    async fn admit(&self, call: &Call, started: Instant) -> Result<Answer, Error> {
+    async fn admit(&self, call: &Call, started: Instant, trace: Trace) -> Result<Answer, Error> {
         let Inner { config, own, ambient, clients, lanes, .. } = &*self.inner;
         if call.tenant != self.ctx.tenant() {
             return Err(Error::Misplaced(Misplaced::Ambiguous));
@@ -107,7 +117,7 @@ impl Egress {
         let deadline = started + config.deadline(call.deadline_ms);
         let lane = lanes.of(Key::new(call.tenant, &call.connection, host));
         let turn = lane.turn(config, started).await?;
-        let headers = own.headers(call, &self.ctx, ambient);
+        let headers = own.headers(call, &self.ctx, trace);
         let limit_bytes = config.max_body(call.max_body_bytes);
         let (sent, answer) = clients.send(reach, call, headers, limit_bytes, ambient.now());
         let outcome = match timeout_at(deadline, answer).await {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use misy_core::boundary::{self, BAGGAGE_HEADER, TENANT_HEADER};
-use misy_core::{Ambient, Ctx};
+use misy_core::{Ctx, Trace};
 use url::{Origin, Url};
 
 use crate::Call;
@@ -24,7 +24,7 @@ impl Origins {
 
     /// The headers of a call. Those that name tenant, trace and request are never the caller's: an
     /// own service gets the context's, everybody else none.
-    pub(crate) fn headers(&self, call: &Call, ctx: &Ctx, ambient: &Ambient) -> HeaderMap {
+    pub(crate) fn headers(&self, call: &Call, ctx: &Ctx, trace: Trace) -> HeaderMap {
         let mut headers = call.headers.clone();
         for name in INNER_HEADERS {
             headers.remove(name);
@@ -34,7 +34,7 @@ impl Origins {
         }
         let told = [
             (BAGGAGE_HEADER, boundary::baggage(ctx)),
-            (TRACE_HEADER, ctx.trace().child(ambient).to_string()),
+            (TRACE_HEADER, trace.to_string()),
             ("x-request-id", ctx.request().to_string()),
         ];
         for (name, text) in told {

@@ -3,9 +3,42 @@
 
 use std::time::Duration;
 
-use misy_core::Ctx;
+use http::{Method, StatusCode};
+use misy_core::{Ambient, Ctx, Trace};
+use misy_trace::spans;
+use tracing::Span;
+use url::Url;
 
 use crate::{Answer, Call, Error};
+
+/// Begins the span of a call, below what makes it. It names the host and nothing of the path.
+pub(crate) fn span(ctx: &Ctx, method: &Method, url: &Url, ambient: &Ambient) -> (Span, Trace) {
+    let span = tracing::trace_span!(
+        "call",
+        "otel.name" = %method,
+        tenant = %ctx.tenant(),
+        "http.request.method" = %method,
+        "server.address" = url.host_str(),
+    );
+    let trace = spans::enter(&span, Some(ctx.trace()), ambient);
+    (span, trace)
+}
+
+/// Notes on the span how the call ended.
+pub(crate) fn tell(span: &Span, outcome: Result<StatusCode, &Error>) {
+    match outcome {
+        Ok(status) => {
+            spans::note(span, "http.response.status_code", i64::from(status.as_u16()));
+            if status.is_client_error() || status.is_server_error() {
+                spans::fail(span);
+            }
+        }
+        Err(error) => {
+            spans::note(span, "error.type", error.label());
+            spans::fail(span);
+        }
+    }
+}
 
 /// Writes the record of a call.
 pub(crate) fn write(call: &Call, ctx: &Ctx, outcome: &Result<Answer, Error>, elapsed: Duration) {

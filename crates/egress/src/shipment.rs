@@ -12,12 +12,13 @@ use http::{HeaderMap, Method, StatusCode};
 use misy_core::{Misplaced, Secret, TenantId};
 use reqwest::{Client, Response};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 use url::{Host, Url};
 
 use crate::body::Watched;
 use crate::client::{self, classify, retry_after_ms};
 use crate::guard::{Net, Reach, check_url};
-use crate::{Egress, Error};
+use crate::{Egress, Error, record};
 
 /// One delivery.
 pub struct Shipment {
@@ -114,11 +115,11 @@ impl Egress {
         networks: &[String],
         private_hosts_allowed: bool,
     ) -> Result<Way, Error> {
-        let config = &self.inner.config;
+        let (config, ground) = (&self.inner.config, &self.inner.ground);
         let reach = Reach::of(private_hosts_allowed && config.private_hosts_allowed);
         let nets: Result<Vec<Net>, _> = networks.iter().map(|text| Net::from_str(text)).collect();
         let nets = nets.map_err(|_| Error::Refused("it is no network".to_owned()))?;
-        let client = client::build_apart(config, reach, identity, nets.clone())?;
+        let client = client::build_apart(config, ground, reach, identity, nets.clone())?;
         Ok(Way { client, nets, reach })
     }
 
@@ -131,7 +132,10 @@ impl Egress {
     /// Delivers once. The answer may be of any status; redirects are not followed.
     pub async fn ship(&self, shipment: Shipment) -> Result<Receipt, Error> {
         let started = Instant::now();
-        let outcome = self.carry(shipment, started).await;
+        let url = &shipment.url;
+        let (span, _) = record::span(&self.ctx, &Method::POST, url, &self.inner.ambient);
+        let outcome = self.carry(shipment, started).instrument(span.clone()).await;
+        record::tell(&span, outcome.as_ref().map(|receipt| receipt.status));
         let label = match &outcome {
             Ok(receipt) if receipt.status.is_success() => "ok",
             Ok(receipt) if receipt.status.is_server_error() => "status_5xx",

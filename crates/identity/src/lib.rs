@@ -44,7 +44,7 @@ use misy_core::error::Fault;
 use misy_core::mail::NoMailer;
 use misy_core::{Ambient, Code, MailError, Mailer, PlatformCtx, Public};
 use misy_jobs::Registry;
-use misy_store::Db;
+use misy_store::{Db, Quota, Unlimited};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use accounts::{Email, ensure_operator};
@@ -73,6 +73,7 @@ pub struct Deps {
     pub(crate) by_address: Attempts,
     pub(crate) by_account: Attempts,
     outside: Option<Outside>,
+    pub(crate) quotas: Arc<dyn Quota>,
     pub(crate) mailer: Arc<dyn Mailer>,
     /// Makes the links in mails.
     pub(crate) link_key: Key,
@@ -111,6 +112,7 @@ impl Deps {
             by_address: Attempts::new(config.per_address, ambient.clone()),
             by_account: Attempts::new(config.per_account, ambient.clone()),
             outside: None,
+            quotas: Arc::new(Unlimited),
             mailer: Arc::new(NoMailer),
             link_key: root.derive("links"),
             factor_key: root.derive("second-factors"),
@@ -125,6 +127,12 @@ impl Deps {
     #[must_use]
     pub fn with_outside(self, outside: Outside) -> Self {
         Self { outside: Some(outside), ..self }
+    }
+
+    /// With limits of plans; without this there may be as many people as one likes.
+    #[must_use]
+    pub fn with_quotas(self, quotas: Arc<dyn Quota>) -> Self {
+        Self { quotas, ..self }
     }
 
     pub(crate) fn outside(&self) -> Result<&Outside, sso_connections::Error> {
@@ -198,6 +206,9 @@ pub enum Error {
     /// More rights would be handed out than the actor has.
     #[error(transparent)]
     Beyond(#[from] roles::model::Beyond),
+    /// A limit of the plan.
+    #[error(transparent)]
+    Quota(#[from] misy_store::QuotaError),
     /// About people.
     #[error(transparent)]
     User(#[from] users::Error),
@@ -277,6 +288,7 @@ impl Error {
         Some(match self {
             Self::Denied(error) => error,
             Self::Beyond(error) => error,
+            Self::Quota(error) => error,
             Self::User(error) => error,
             Self::Session(error) => error,
             Self::ApiKey(error) => error,

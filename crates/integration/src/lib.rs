@@ -1,5 +1,6 @@
-//! Room `integration`: what is told to the outside. Events and their catalogue, the endpoints that
-//! want them, deliveries with their attempts, dead letters, replays, signatures.
+//! Room `integration`: what is told to the outside and heard from it. Events and their catalogue, the
+//! endpoints that want them, deliveries with their attempts, dead letters, replays, signatures; and
+//! sources, the other services that tenants hear from.
 //!
 //! Never: a channel, an adapter, another vertical.
 
@@ -10,6 +11,7 @@ pub mod endpoints;
 pub mod events;
 pub mod replays;
 pub mod signatures;
+pub mod sources;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         dead_letters::http::router,
         replays::http::router,
         signatures::http::router,
+        sources::http::router,
     ];
     routers.into_iter().fold(OpenApiRouter::new(), |all, one| all.merge(one(Arc::clone(deps))))
 }
@@ -39,6 +42,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
     registry
         .register::<replays::Replay>(Arc::clone(deps))
+        .register::<sources::Process>(Arc::clone(deps))
         .register_platform::<events::KeepDays>(Arc::clone(deps))
         .every("integration.events.keep_days", events::KEEP_DAYS_EVERY, events::KeepDays {})
 }
@@ -52,6 +56,9 @@ pub enum Below {
     /// The database.
     #[error(transparent)]
     Store(#[from] misy_store::Error),
+    /// A limit of the plan.
+    #[error(transparent)]
+    Quota(#[from] misy_store::QuotaError),
 }
 
 impl Public for Below {
@@ -59,6 +66,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.code(),
             Self::Store(error) => error.code(),
+            Self::Quota(error) => error.code(),
         }
     }
 
@@ -66,6 +74,7 @@ impl Public for Below {
         match self {
             Self::Denied(error) => error.detail(),
             Self::Store(error) => error.detail(),
+            Self::Quota(error) => error.detail(),
         }
     }
 
@@ -73,6 +82,7 @@ impl Public for Below {
         match self {
             Self::Denied(_) => None,
             Self::Store(error) => error.retry_after_s(),
+            Self::Quota(error) => error.retry_after_s(),
         }
     }
 }

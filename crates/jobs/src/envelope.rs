@@ -3,8 +3,10 @@
 use misy_core::{
     Actor, Ambient, Claim, Ctx, Grants, Misplaced, PlatformCtx, RequestId, Role, TenantId, Trace,
 };
+use misy_trace::spans;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::Span;
 
 /// Written by a context, read back into the same one. Short names, because every job carries it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,13 +60,15 @@ impl Envelope {
             .map_or_else(String::new, |trace| format!("{:032x}", trace.trace_id))
     }
 
-    /// One span further in the trace that enqueued the job; a trace of its own if that is
-    /// unreadable.
+    /// Puts the span of an attempt into the trace that enqueued the job, and what the attempt
+    /// causes in turn below that span.
+    pub(crate) fn follow(&mut self, span: &Span, ambient: &Ambient) {
+        self.trace = spans::enter(span, Trace::parse(&self.trace), ambient).to_string();
+    }
+
+    /// Where the attempt is; a trace of its own if that is unreadable.
     fn trace(&self, ambient: &Ambient) -> Trace {
-        match Trace::parse(&self.trace) {
-            Some(trace) => trace.child(ambient),
-            None => Trace::start(ambient),
-        }
+        Trace::parse(&self.trace).unwrap_or_else(|| Trace::start(ambient))
     }
 
     /// The context in which it was written, if that is one of the tenant whose row the job lies in.

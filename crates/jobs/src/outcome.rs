@@ -53,6 +53,16 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// In logs, figures and traces.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry { .. } => "retry",
+            Self::Park { .. } | Self::GiveBack => "parked",
+            Self::Bury { .. } => "buried",
+        }
+    }
+
     /// When it is to run again.
     pub(crate) fn again_at(&self) -> Option<Timestamp> {
         match self {

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use courier::Courier;
-pub use store::{count, is_beyond};
+pub use store::{Waiting, count, is_beyond};
 
 /// How much a process carries at once.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

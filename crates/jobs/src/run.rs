@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use misy_core::{Actor, Ambient, Misplaced, Public, Timestamp};
 use misy_store::meter::Meter;
-use tracing::Instrument;
+use misy_trace::spans;
+use tracing::{Instrument, Span};
 
 use crate::dead_letters::Reason;
 use crate::envelope::Envelope;
@@ -63,9 +64,12 @@ pub(crate) async fn attempt(job: Claimed, registry: &Registry, ambient: &Ambient
     };
     let begun = Instant::now();
     let meter = Arc::new(Meter::default());
-    let envelope: Option<Envelope> = serde_json::from_str(&job.envelope).ok();
+    let mut envelope: Option<Envelope> = serde_json::from_str(&job.envelope).ok();
     let line = Line::new(&job, handler.name, envelope.as_ref(), ambient.now());
     let span = line.span();
+    if let Some(envelope) = &mut envelope {
+        envelope.follow(&span, ambient);
+    }
     let work = async {
         match wait(&job, registry, ambient).await {
             Some(until) => Err(JobError::Park { until }),
@@ -74,8 +78,19 @@ pub(crate) async fn attempt(job: Claimed, registry: &Registry, ambient: &Ambient
     };
     let result = Arc::clone(&meter).measure(work).instrument(span.clone()).await;
     let outcome = outcome(&result, &handler.retry, job.attempts, ambient);
+    tell(&span, handler.name, &outcome);
     span.in_scope(|| line.write(&outcome, result.err(), begun.elapsed(), &meter));
     Settled { hold: job.hold, outcome }
+}
+
+/// What a trace shows of an attempt: which job, and how it ended.
+fn tell(span: &Span, name: &'static str, outcome: &Outcome) {
+    spans::note(span, "messaging.destination.name", name);
+    spans::note(span, "misy.outcome", outcome.label());
+    spans::rename(span, || format!("job {name}"));
+    if matches!(outcome, Outcome::Retry { .. } | Outcome::Bury { .. }) {
+        spans::fail(span);
+    }
 }
 
 /// Until when the job of a tenant that is not active has to wait. It counts no attempt: a tenant
@@ -183,12 +198,7 @@ impl Line {
     }
 
     fn write(self, outcome: &Outcome, error: Option<JobError>, elapsed: Duration, meter: &Meter) {
-        let status = match outcome {
-            Outcome::Done => "done",
-            Outcome::Retry { .. } => "retry",
-            Outcome::Park { .. } | Outcome::GiveBack => "parked",
-            Outcome::Bury { .. } => "buried",
-        };
+        let status = outcome.label();
         metrics::counter!("misy_jobs_total", "name" => self.name, "status" => status).increment(1);
         metrics::histogram!("misy_jobs_elapsed_seconds", "name" => self.name).record(elapsed);
         metrics::histogram!("misy_jobs_delay_seconds", "name" => self.name).record(self.delay);

@@ -108,6 +108,11 @@ pub fn schema_text() -> String {
     text
 }
 
+/// The type of the actions that tenants declare.
+static THEIR_ACTION: LazyLock<EntityTypeName> = LazyLock::new(|| {
+    EntityTypeName::from_str(&format!("{THEIRS}::Action")).expect("a name is well-formed")
+});
+
 /// Why what a tenant declares cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VocabularyError {
@@ -159,6 +164,20 @@ impl Vocabulary {
             .action_entities()
             .map_err(|error| VocabularyError::Schema(crate::check::chain(&error)))?;
         Ok(Self { validator: Validator::new(schema), actions })
+    }
+
+    /// The names of the actions that the tenant declares, without those that only group others, in
+    /// the order of the alphabet.
+    pub fn declared_actions(&self) -> Vec<String> {
+        let all: Vec<EntityUid> = self.actions.iter().map(Entity::uid).collect();
+        let theirs = all.iter().filter(|one| one.type_name() == &*THEIR_ACTION);
+        let groups = |one: &EntityUid| {
+            all.iter().any(|other| other != one && self.actions.is_ancestor_of(one, other))
+        };
+        let single = theirs.filter(|one| !groups(one));
+        let mut names: Vec<String> = single.map(|one| one.id().unescaped().to_owned()).collect();
+        names.sort();
+        names
     }
 
     pub(crate) fn validator(&self) -> &Validator {

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::graph::templates;
 use crate::journal::Journal;
 use crate::model::{Account, Behaviour, Hook, Phone, Status};
+use crate::sinks::Sinks;
 use crate::tasks::Tasks;
 use crate::timeline::{self, Timeline};
 use crate::world::{Record, Room, World};
@@ -32,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) config: Config,
     pub(crate) timeline: Timeline,
     pub(crate) tasks: Tasks,
+    pub(crate) sinks: Sinks,
     pub(crate) http: reqwest::Client,
     /// The address it listens on, for the links it hands out without knowing who asks.
     pub(crate) base: String,
@@ -58,6 +60,7 @@ impl Engine {
             config,
             timeline: Timeline::default(),
             tasks: Tasks::default(),
+            sinks: Sinks::default(),
             http,
             base,
             store: Mutex::new(Store { world, journal }),

@@ -2,10 +2,10 @@
 //! so that anyone can try and test MisyBot without an account there. It is a stranger to the rest
 //! of the house: it speaks only the provider's protocol.
 //!
-//! It has three faces. The **Graph side** (`/{version}/...`) takes what a business sends and
+//! It has four faces. The **Graph side** (`/{version}/...`) takes what a business sends and
 //! reports its statuses. The **webhook side** delivers what customers write, signed, retried and,
 //! if asked, doubled, out of order or in batches. The **script API** (`/sandbox/...`) and the page
-//! at `/` play the customers.
+//! at `/` play the customers. A **sink** (`/sink/{name}`) plays a receiver of our own webhooks.
 //!
 //! Never: our stores, jobs or web kit.
 #![doc = include_str!("../docs.md")]
@@ -23,6 +23,7 @@ mod outbox;
 mod page;
 mod script;
 mod server;
+mod sinks;
 mod tasks;
 mod timeline;
 mod wire;

@@ -13,7 +13,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
-use serde_json::json;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::names;
@@ -75,6 +77,24 @@ impl IntoResponse for ScriptError {
     fn into_response(self) -> Response {
         (self.status, Json(json!({"error": {"message": self.message}}))).into_response()
     }
+}
+
+/// A behaviour with what a patch names changed; `null` gives the default.
+pub(crate) fn merge<T: Serialize + DeserializeOwned>(
+    now: &T,
+    patch: Value,
+) -> Result<T, ScriptError> {
+    let mut merged = serde_json::to_value(now).map_err(ScriptError::wrong)?;
+    let (Some(all), Value::Object(changes)) = (merged.as_object_mut(), patch) else {
+        return Err(ScriptError::wrong("a JSON object is expected"));
+    };
+    for (key, value) in changes {
+        match value {
+            Value::Null => drop(all.remove(&key)),
+            value => drop(all.insert(key, value)),
+        }
+    }
+    serde_json::from_value(merged).map_err(ScriptError::wrong)
 }
 
 /// The name of a chat as a script writes it: a phone number in any spelling, or a user id.

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use crate::engine::Engine;
-use crate::{graph, page, script};
+use crate::{graph, page, script, sinks};
 
 /// Marks a response that must never arrive.
 #[derive(Clone, Copy)]
@@ -33,6 +33,7 @@ pub(crate) fn router(engine: &Arc<Engine>) -> Router {
     Router::new()
         .merge(page::router())
         .merge(script::router())
+        .merge(sinks::router())
         .merge(graph::router(engine))
         .with_state(Arc::clone(engine))
 }

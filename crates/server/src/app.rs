@@ -115,6 +115,7 @@ impl App {
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
         let mailer = misy_egress::mail::mailer(&config.mail, &outbox(&config.server))?;
         let identity = identity.await?.with_mailer(Arc::clone(&mailer));
+        let identity = identity.with_quotas(Arc::new(misy_tenancy::Quotas));
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let gateway = Gateway::new(config.egress.clone(), ambient.clone());
         let vault = Arc::<misy_tenancy::Keys>::clone(&keys);
@@ -128,9 +129,12 @@ impl App {
             ambient: ambient.clone(),
             egress: gateway.clone(),
             vault: Arc::<misy_tenancy::Keys>::clone(&keys),
+            quotas: Arc::new(misy_tenancy::Quotas),
             config: config.webhooks.clone(),
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
+            gate: misy_integration::sources::Gate::default(),
+            public_url: public_url.to_owned(),
         });
         let conversation = Arc::new(misy_conversation::Deps {
             db: db.clone(),
@@ -182,6 +186,7 @@ impl App {
             answer_key(root),
             config.web.clone(),
         );
+        kit.limits = Arc::new(tenancy.rates.beside(config.web.rates));
         kit.readiness = cache::watch(kit.readiness, &cache);
         kit.readiness = watch_documents(kit.readiness, &conversation.documents);
         Ok(Self { installation, identity, tenancy, conversation, integration, kit, metrics, cache })

@@ -43,7 +43,7 @@ impl Installation {
     /// Opens what `place` names; starts nothing.
     pub fn open(place: &Place, file: Option<&Path>) -> anyhow::Result<Self> {
         let config = place.over(file)?;
-        telemetry::start_logs(&config.log)?;
+        telemetry::start(&config.log, &config.telemetry)?;
         let ambient = ambient::machine();
         let root = root_key::load_or_make_in(&config.server.data, &ambient)?;
         let address = config.database.address()?.context(

@@ -28,6 +28,8 @@ pub struct Config {
     pub documents: MongoConfig,
     /// What is logged, and how it looks.
     pub log: telemetry::Config,
+    /// Traces.
+    pub telemetry: misy_trace::Config,
     /// The HTTP kit.
     pub web: misy_web::Config,
     /// Sign-in.
@@ -141,12 +143,15 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         ("web", config.web.validate()),
         ("egress", config.egress.validate()),
         ("mail", config.mail.validate()),
+        ("webhooks", config.webhooks.validate()),
     ];
     for (section, outcome) in sections {
         let text = |fault: misy_core::error::Fault| format!("{}: {}", fault.pointer, fault.detail);
         let found = outcome.err().unwrap_or_default();
         faults.extend(found.into_iter().map(|fault| sentence(section, text(fault))));
     }
+    let traces = config.telemetry.validate();
+    faults.extend(traces.into_iter().map(|fault| sentence("telemetry", fault)));
     let documents = config.documents.validate();
     faults.extend(documents.into_iter().map(|fault| sentence("documents", fault)));
     if !(0.0..=1.0).contains(&config.conversation.answer_threshold) {

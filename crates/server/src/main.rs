@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use misy_server::cli::{Cli, Command};
-use misy_server::commands;
+use misy_server::{commands, telemetry};
 
 /// Many small pieces that one thread makes and another frees: docs/adr/0020.
 #[global_allocator]
@@ -30,7 +30,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        match &cli.command {
+        let outcome = match &cli.command {
             Command::Up(options) => Box::pin(commands::up::run(options, file)).await,
             Command::Serve(place) => Box::pin(commands::serve::run(place, file)).await,
             Command::Work(place) => commands::work::run(place, file).await,
@@ -42,6 +42,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Command::Tenant(options) => Box::pin(commands::tenants::run(options, file)).await,
             Command::Bench(options) => Box::pin(commands::bench::run(options)).await,
             Command::Config(_) | Command::Openapi => Ok(()),
-        }
+        };
+        telemetry::finish().await;
+        outcome
     })
 }

@@ -1,8 +1,13 @@
-//! Room `server`: where logs go.
+//! Room `server`: where logs and traces go.
 
+use std::sync::{Mutex, PoisonError};
+
+use misy_trace::Export;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,15 +47,30 @@ fn filter(wished: &str) -> anyhow::Result<EnvFilter> {
     Ok(EnvFilter::try_new(others.join(","))?.add_directive(quiet))
 }
 
-/// Starts writing logs to standard error.
-pub fn start_logs(config: &Config) -> anyhow::Result<()> {
-    let filter = filter(&config.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match config.format {
-        Format::Text => lines.try_init(),
-        Format::Json => lines.json().flatten_event(true).try_init(),
+/// What exports the traces of this process. A process has one log and one way to its collector.
+static EXPORTING: Mutex<Option<Export>> = Mutex::new(None);
+
+/// Starts writing logs to standard error, and sending traces if they are asked for.
+pub fn start(log: &Config, traces: &misy_trace::Config) -> anyhow::Result<()> {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
     };
-    started.map_err(|error| anyhow::anyhow!(error))
+    let export = Export::start(traces)?;
+    let spans = export.as_ref().map(Export::layer);
+    let lines = lines.with_filter(filter(&log.filter)?);
+    tracing_subscriber::registry().with(lines).with(spans).try_init()?;
+    *EXPORTING.lock().unwrap_or_else(PoisonError::into_inner) = export;
+    Ok(())
+}
+
+/// Sends the last traces, for a moment.
+pub async fn finish() {
+    let export = EXPORTING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(export) = export {
+        export.finish().await;
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Room `store`: tenants into which the door leads nobody, or only those who keep the platform. Each
-//! process is told by what watches the tenants; see `misy_tenancy::Directory`.
+//! Room `store`: tenants into which the door leads nobody, or only those who keep the platform.
+//! Each process is told by what watches the tenants; see `misy_tenancy::Directory`.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};

@@ -285,7 +285,8 @@ impl Db {
     ) -> Result<Session, Error> {
         let tenant = ctx.tenant().uuid();
         let begin = format!("{}; SET LOCAL misy.tenant = '{}'", begin(mode), tenant.hyphenated());
-        Ok(Session::new(self.0.tenant.lend(tenant, hold).await?, begin, mode))
+        let lent = self.0.tenant.lend(tenant, hold).await?;
+        Ok(Session::new(lent, begin, mode).of_tenant(ctx.tenant()))
     }
 
     pub(crate) async fn platform_session(&self, mode: Mode, hold: Hold) -> Result<Session, Error> {

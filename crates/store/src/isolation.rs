@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 35] = [
+pub const CONTROL: [(&str, Option<&str>); 38] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -39,6 +39,8 @@ pub const CONTROL: [(&str, Option<&str>); 35] = [
     ("onboarding_workflows", None),
     ("operators", None),
     ("parcels", Some("tenant_id")),
+    ("plan_changes", None),
+    ("plan_versions", None),
     ("plans", None),
     ("platform_audit_records", None),
     ("platform_idempotency_keys", None),
@@ -58,6 +60,7 @@ pub const CONTROL: [(&str, Option<&str>); 35] = [
     ("sign_in_challenges", None),
     ("signing_keys", None),
     ("signups", None),
+    ("source_routes", Some("tenant_id")),
     ("sso_routes", Some("tenant_id")),
     ("tenants", Some("id")),
     ("tombstones", None),
@@ -110,7 +113,7 @@ pub const DEFINERS: [Definer; 7] = [
         name: "misy_keep_webhook_days",
         owner: "misy_owner",
         caller: "misy_platform",
-        digest: "f24a00799c0468249056fabcb2b7fddb6f5a53d69271dacbf9c9970247621a60",
+        digest: "afb52f7687189b0c1e4f108c5d32b993b4a01d45119209acec75de25cf410431",
     },
 ];
 

@@ -14,8 +14,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 /// So many at once are a burst; fewer are served beside everything else.
 const BURST: usize = 4;
 
-/// For so long after the last moment of a burst it is not over: acknowledgements leave together, and
-/// the next deliveries follow at once.
+/// For so long after the last moment of a burst it is not over: acknowledgements leave together,
+/// and the next deliveries follow at once.
 const LULL: Duration = Duration::from_millis(5);
 
 /// How long a job's transaction waits for the end of a burst.

@@ -21,17 +21,26 @@ pub enum Limited {
     WebhookEndpoints,
     /// Agents that answer.
     Agents,
+    /// Bytes of texts that are kept for good.
+    StorageBytes,
+    /// Requests of all of a tenant's people and programs in a minute.
+    ApiRequestsPerMinute,
+    /// Days for which anything may be kept.
+    RetentionDays,
 }
 
 impl Limited {
     /// Everything that is limited.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::MessagesPerMonth,
         Self::Channels,
         Self::Users,
         Self::Contacts,
         Self::WebhookEndpoints,
         Self::Agents,
+        Self::StorageBytes,
+        Self::ApiRequestsPerMinute,
+        Self::RetentionDays,
     ];
 
     /// Its name in plans.
@@ -43,7 +52,20 @@ impl Limited {
             Self::Contacts => "contacts",
             Self::WebhookEndpoints => "webhook_endpoints",
             Self::Agents => "agents",
+            Self::StorageBytes => "storage_bytes",
+            Self::ApiRequestsPerMinute => "api_requests_per_minute",
+            Self::RetentionDays => "retention_days",
         }
+    }
+
+    /// Whether it begins at nothing with each month.
+    pub const fn renews(self) -> bool {
+        matches!(self, Self::MessagesPerMonth)
+    }
+
+    /// Whether the limit is told and nothing is refused: a customer who writes is never sent away.
+    pub const fn is_soft(self) -> bool {
+        matches!(self, Self::Contacts)
     }
 }
 
@@ -95,13 +117,30 @@ impl Public for QuotaError {
 /// Tells those who work inside a tenant how much they may.
 #[async_trait]
 pub trait Quota: Send + Sync {
-    /// Uses so much of what renews with its period. It counts exactly if the transaction is
-    /// committed.
+    /// Uses so much of what is counted as it is used: messages, contacts, bytes. It counts exactly
+    /// if the transaction is committed.
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError>;
 
-    /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody else
-    /// of the tenant is told, so whoever counts now counts right.
+    /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody
+    /// else of the tenant is told, so whoever counts now counts right.
     async fn ceiling(&self, tx: &mut TenantTx, what: Limited) -> Result<Option<i64>, Error>;
+
+    /// Gives back what was taken and does not renew.
+    async fn give_back(&self, _: &mut TenantTx, _: Limited, _: u32) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Refuses one more if there are `count` by now, counted after [`Quota::ceiling`] was asked, and
+    /// tells when most or all is used.
+    async fn admit(
+        &self,
+        _: &mut TenantTx,
+        what: Limited,
+        ceiling: i64,
+        count: i64,
+    ) -> Result<(), QuotaError> {
+        self.check(what, Some(ceiling), count)
+    }
 
     /// Refuses one more if there are `count` by now, counted after [`Quota::ceiling`] was asked.
     fn check(&self, what: Limited, ceiling: Option<i64>, count: i64) -> Result<(), QuotaError> {

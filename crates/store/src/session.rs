@@ -7,9 +7,11 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::join;
+use misy_core::TenantId;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Level, Span};
 
 use crate::pools::{Lent, Unclean};
 use crate::{Error, meter};
@@ -47,12 +49,39 @@ pub(crate) struct Session {
     /// Something was sent and is not answered yet.
     in_flight: bool,
     prepared: bool,
+    /// From here to where the connection is given back.
+    span: Span,
+}
+
+/// Part of the trace of what the transaction is for. What belongs to none, as the queue's own
+/// turns, has none.
+fn span(mode: Mode) -> Span {
+    if !tracing::span_enabled!(Level::TRACE) || Span::current().is_none() {
+        return Span::none();
+    }
+    let mode = match mode {
+        Mode::Whole => "transaction",
+        Mode::Each => "reads",
+    };
+    tracing::trace_span!(
+        "transaction",
+        "otel.name" = mode,
+        "db.system.name" = "postgresql",
+        tenant = Empty,
+        committed = Empty,
+    )
 }
 
 impl Session {
     pub(crate) fn new(client: Lent, begin: String, mode: Mode) -> Self {
-        let state = State::Fresh;
-        Self { client: Some(client), begin, state, mode, in_flight: false, prepared: false }
+        let (state, span) = (State::Fresh, span(mode));
+        Self { client: Some(client), begin, state, mode, in_flight: false, prepared: false, span }
+    }
+
+    /// Names the tenant in whose trace it is.
+    pub(crate) fn of_tenant(self, tenant: TenantId) -> Self {
+        self.span.record("tenant", tracing::field::display(tenant));
+        self
     }
 
     /// Has a statement run right after `BEGIN`, in the same round trip.
@@ -174,6 +203,7 @@ impl Session {
     pub(crate) async fn commit(mut self, deferred: Vec<Deferred>) -> Result<Vec<u64>, Error> {
         let counts = self.flush(deferred, true).await?;
         self.state = State::Fresh;
+        self.span.record("committed", true);
         drop(self.client.take());
         Ok(counts)
     }

@@ -299,9 +299,9 @@ impl PlatformTx {
         self.pending.jobs.push((tenant, row));
     }
 
-    /// Puts a job of a tenant into the queue unless its lane has one already that nobody has claimed
-    /// yet: whatever is committed by now, that one will see. What this very transaction writes it
-    /// may not see, so a job is announced only after what it is about was committed.
+    /// Puts a job of a tenant into the queue unless its lane has one already that nobody has
+    /// claimed yet: whatever is committed by now, that one will see. What this very transaction
+    /// writes it may not see, so a job is announced only after what it is about was committed.
     pub fn announce_job(&mut self, tenant: TenantId, row: JobRow) {
         self.pending.announced.push((tenant, row));
     }

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod lifecycles;
 pub mod onboarding_workflows;
 pub mod onboardings;
+pub mod plans;
 pub mod provisionings;
 pub mod quotas;
 pub mod signups;
@@ -20,17 +21,17 @@ pub mod tenants;
 use std::sync::Arc;
 use std::time::Duration;
 
-use misy_core::{Ambient, Ctx, PlatformCtx};
+use misy_core::{Ambient, PlatformCtx};
 use misy_jobs::provision::{Provision, TenantSeed};
 use misy_jobs::{PlatformJob, Registry, Saga};
-use misy_store::tenant_data::{self, StoreData};
+use misy_store::tenant_data::StoreData;
 use misy_store::{Cache, Db, Documents, Kind, TenantData};
 use utoipa_axum::router::OpenApiRouter;
 
 pub use directory::Directory;
 pub use keys::Keys;
 pub use provisionings::service::parts::TABLES;
-pub use quotas::Quotas;
+pub use quotas::{Quotas, Rates};
 
 use provisionings::service::parts::{self, CacheUser, Collections, Foundation, Queue};
 
@@ -44,6 +45,8 @@ pub struct Deps {
     pub directory: Arc<Directory>,
     /// Tenants' keys.
     pub keys: Arc<Keys>,
+    /// How fast plans allow requests.
+    pub rates: Arc<Rates>,
     pub(crate) parts: Vec<Arc<dyn Provision>>,
     pub(crate) data: Vec<Arc<dyn TenantData>>,
     pub(crate) making: Saga<TenantSeed>,
@@ -107,6 +110,7 @@ impl Deps {
         data.push(Arc::<Foundation>::clone(&foundation));
         data.push(Arc::new(StoreData));
         let collections = Collections { documents: documents.clone(), kinds };
+        let rates = Arc::new(Rates::new(db.clone(), system.clone()));
         let user = CacheUser { cache, system: system.clone() };
         let queue = Queue { db: db.clone(), system: system.clone() };
         let parts = parts::all(foundation, parts, (collections, user, queue));
@@ -118,6 +122,7 @@ impl Deps {
             ambient,
             directory,
             keys,
+            rates,
             parts,
             data,
             making,
@@ -149,6 +154,7 @@ impl Deps {
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     tenants::http::router(Arc::clone(deps))
         .merge(lifecycles::http::router(Arc::clone(deps)))
+        .merge(plans::http::router(Arc::clone(deps)))
         .merge(provisionings::http::router(Arc::clone(deps)))
         .merge(inventories::http::router(Arc::clone(deps)))
         .merge(quotas::http::router(Arc::clone(deps)))
@@ -170,6 +176,9 @@ pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
         .register_platform::<Attend>(Arc::clone(deps))
         .every(Attend::NAME, Duration::from_secs(30), Attend {})
         .register_platform::<lifecycles::jobs::Purge>(Arc::clone(deps))
+        .register_platform::<lifecycles::jobs::Tell>(Arc::clone(deps))
+        .register_platform::<plans::jobs::ApplyChange>(Arc::clone(deps))
+        .register_platform::<plans::jobs::RollOut>(Arc::clone(deps))
         .register_platform::<Send>(Arc::clone(deps))
         .register_platform::<Sweep>(Arc::clone(deps))
         .every(Sweep::NAME, Duration::from_mins(10), Sweep {})

@@ -6,4 +6,4 @@ pub mod service;
 pub(crate) mod store;
 
 pub use model::Quota;
-pub use service::Quotas;
+pub use service::{PlanRates, Quotas, Rates};

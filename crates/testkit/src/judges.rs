@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The Python environment with `scim2-tester` and `pysaml2`. Panics with advice if it is not there.
+/// The Python environment with `scim2-tester`, `schemathesis` and `pysaml2`.
+/// Panics with advice if it is not there.
 pub fn judges() -> PathBuf {
     folder("judges-venv")
 }

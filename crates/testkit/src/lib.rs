@@ -6,6 +6,7 @@ pub mod contexts;
 pub mod judges;
 pub mod mail;
 pub mod mongo;
+pub mod plan;
 pub mod postgres;
 pub mod providers;
 pub mod redis;
@@ -14,6 +15,7 @@ pub use ambient::{HandClock, Seeded, WallClock, ambient, ambient_with, wall_ambi
 pub use contexts::{ctx, platform_ctx};
 pub use judges::judges;
 pub use mongo::TestMongo;
+pub use plan::Plan;
 pub use postgres::TestDatabase;
 pub use providers::{OidcProvider, SamlProvider};
 pub use redis::TestRedis;

@@ -25,17 +25,10 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// Starts one. Panics with advice if it is not installed.
     pub async fn start() -> Self {
-        let folder = folder("oidc").unwrap_or_else(|| panic!("no OpenID provider: {ADVICE}"));
         let mut command = Command::new("node");
-        command.arg("provider.mjs").current_dir(folder).kill_on_drop(true);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("node does not start ({error}): {ADVICE}"));
+        command.arg("provider.mjs").current_dir(folder("oidc")).stdin(Stdio::piped());
+        let (mut child, mut lines) = spawn(command);
         let stdin = child.stdin.take().expect("is piped");
-        let stdout = child.stdout.take().expect("is piped");
-        let mut lines = BufReader::new(stdout).lines();
         let said = read(&mut lines).await;
         let issuer = said["issuer"].as_str().expect("it says where it is").to_owned();
         Self { issuer, stdin, lines, _child: child }
@@ -62,6 +55,14 @@ impl OidcProvider {
     }
 }
 
+/// Starts it; it ends with what is given back. Panics with advice if it does not start.
+fn spawn(mut command: Command) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let child = command.kill_on_drop(true).stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("it does not start ({error}): {ADVICE}"));
+    let lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+    (child, lines)
+}
+
 /// What it says beside its answers (warnings on loopback addresses) is not JSON.
 async fn read(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
     loop {
@@ -73,10 +74,12 @@ async fn read(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
 }
 
 /// Where `cargo xtask` has put a provider: beside the programs that this test was built with.
-fn folder(name: &str) -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
+/// Panics with advice if it has not.
+fn folder(name: &str) -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
     let mut above = program.ancestors().map(|folder| folder.join("identity-providers").join(name));
-    above.find(|folder| folder.join("whole").is_file())
+    let whole = above.find(|folder| folder.join("whole").is_file());
+    whole.unwrap_or_else(|| panic!("no identity provider `{name}`: {ADVICE}"))
 }
 
 /// A SAML identity provider: `saml-idp` of npm, or `pysaml2` of `PyPI`. It asks for no password.
@@ -91,9 +94,8 @@ pub struct SamlProvider {
 impl SamlProvider {
     /// Starts `saml-idp` with its options. Panics with advice if it is not installed.
     pub async fn node(options: &Value) -> Self {
-        let folder = folder("saml").unwrap_or_else(|| panic!("no SAML provider: {ADVICE}"));
         let mut command = Command::new("node");
-        command.arg("provider.js").arg(options.to_string()).current_dir(folder);
+        command.arg("provider.js").arg(options.to_string()).current_dir(folder("saml"));
         Self::start(command).await
     }
 
@@ -106,10 +108,8 @@ impl SamlProvider {
     }
 
     async fn start(mut command: Command) -> Self {
-        let child = command.kill_on_drop(true).stdout(Stdio::piped()).stdin(Stdio::null()).spawn();
-        let mut child =
-            child.unwrap_or_else(|error| panic!("it does not start ({error}): {ADVICE}"));
-        let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
+        command.stdin(Stdio::null());
+        let (child, mut lines) = spawn(command);
         // Of what it says of its settings some is JSON as well.
         let port = loop {
             if let Some(port) = read(&mut lines).await["port"].as_u64() {

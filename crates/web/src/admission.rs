@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use misy_core::{
-    Actor, Claim, Code, Ctx, Grants, Misplaced, PlatformCtx, Public, Secret, TenantId,
+    Actor, Claim, Code, Ctx, Grants, Misplaced, Permission, PlatformCtx, Proof, Public, Secret,
+    TenantId,
 };
 
 use crate::Problem;
@@ -45,6 +46,8 @@ pub enum Principal {
         actor: Actor,
         /// What they may do.
         grants: Grants,
+        /// What their sign-in has proven.
+        proof: Proof,
     },
     /// A person who runs the platform.
     Operator {
@@ -74,6 +77,10 @@ pub enum AuthError {
 pub trait Authenticator: Send + Sync {
     /// Who holds this credential.
     async fn authenticate(&self, bearer: &Secret, peer: Peer) -> Result<Principal, AuthError>;
+
+    /// Hears that somebody who was let in was refused because no role grants them what they asked
+    /// for.
+    fn lacked(&self, _ctx: &Ctx, _permission: Permission) {}
 }
 
 /// What the kit must know of tenants. Implemented by `tenancy`, which caches.

@@ -16,6 +16,8 @@ use http_body_util::Limited;
 use misy_core::Code;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::admission::Admission;
+use crate::problem::Told;
 use crate::rates::Buckets;
 use crate::routes::{Route, Routes};
 use crate::{Kit, Problem, docs, gate, health, observe, openapi, queries, replay, shield, tags};
@@ -87,21 +89,23 @@ async fn inside(
         Err(problem) => problem.into_response(),
         Ok(()) => match refuse_query(route, &admission, &request) {
             Err(problem) => problem.into_response(),
+            // Nothing is done there that could be done twice: 404 or 405, whatever the key.
+            Ok(()) if !route.described => next.run(request).await,
             Ok(()) => replay::run(shared, &admission, request, next).await,
         },
     };
     crate::rates::tell(&verdicts, &mut response);
+    let lacked = response.extensions().get::<Told>().and_then(|told| told.lacked);
+    if let (Admission::Tenant(ctx), Some(permission)) = (&admission, lacked) {
+        shared.kit.authenticator.lacked(ctx, permission);
+    }
     gate::share(shared, &admission, origin.as_deref(), &mut response).await;
     response.extensions_mut().insert(admission);
     response
 }
 
 /// Unknown parameters are refused before the handler, but after the question who asks.
-fn refuse_query(
-    route: &Route,
-    admission: &crate::admission::Admission,
-    request: &Request,
-) -> Result<(), Problem> {
+fn refuse_query(route: &Route, admission: &Admission, request: &Request) -> Result<(), Problem> {
     let (Some(known), Some(query)) = (&route.query, request.uri().query()) else { return Ok(()) };
     if !route.public && admission.actor().is_none() {
         return Ok(());

@@ -127,8 +127,13 @@ async fn charge(shared: &Shared, class: Class, admission: &Admission, peer: Peer
         .actor()
         .map_or(Subject::Address(peer.network()), |actor| Subject::Credential(tenant, actor));
     let mut verdicts = vec![shared.buckets.take(each, class, allowance.each, now)];
-    if let Some(tenant) = tenant.filter(|_| verdicts[0].allowed) {
-        verdicts.push(shared.buckets.take(Subject::Tenant(tenant), class, allowance.tenant, now));
+    let Some(tenant) = tenant.filter(|_| verdicts[0].allowed) else { return verdicts };
+    verdicts.push(shared.buckets.take(Subject::Tenant(tenant), class, allowance.tenant, now));
+    let is_counted = verdicts[1].allowed && matches!(class, Class::Read | Class::Write);
+    if is_counted && let Some(quota) = shared.kit.limits.of_plan(tenant).await {
+        // One bucket for reads and writes: the plan speaks of requests.
+        let subject = Subject::Plan(tenant, quota.requests);
+        verdicts.push(shared.buckets.take(subject, Class::Read, quota, now));
     }
     verdicts
 }
@@ -230,12 +235,13 @@ async fn enter(
             claim.check_none().map_err(Refusal::Misplaced)?;
             Ok(Admission::Operator(PlatformCtx::mint(actor, grants, request, trace)))
         }
-        Principal::Tenant { tenant, actor, grants } => {
+        Principal::Tenant { tenant, actor, grants, proof } => {
             claim.check(tenant).map_err(Refusal::Misplaced)?;
             if !kit.tenants.is_active(tenant).await.map_err(Refusal::Directory)? {
                 return Err(Refusal::Misplaced(Misplaced::NotActive));
             }
-            Ok(Admission::Tenant(Ctx::mint(tenant, actor, grants, request, trace)))
+            let ctx = Ctx::mint(tenant, actor, grants, request, trace).proven(proof);
+            Ok(Admission::Tenant(ctx))
         }
     }
 }

@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use misy_core::Ambient;
 use misy_store::meter::Meter;
-
-use tracing::field::Empty;
+use misy_trace::spans;
 use tracing::{Instrument, Span};
 
 use crate::admission::Admission;
@@ -42,9 +41,9 @@ pub(crate) struct Seen {
 impl Seen {
     /// Starts the watch; names the request for everything that answers it.
     pub(crate) fn begin(route: Option<MatchedPath>, request: &Request, ambient: &Ambient) -> Self {
-        let origin = Origin::read(request.headers(), ambient);
+        let (origin, span) = Origin::read(request.headers(), ambient);
         Self {
-            span: span(&origin),
+            span,
             origin,
             method: request.method().clone(),
             route,
@@ -71,12 +70,25 @@ impl Seen {
         response
     }
 
+    /// What a trace shows of a request: its template, never its path.
+    fn trace(&self, route: &str, status: StatusCode) {
+        let method = metrics::method_label(&self.method);
+        spans::note(&self.span, "http.request.method", method);
+        spans::note(&self.span, "http.route", route.to_owned());
+        spans::note(&self.span, "http.response.status_code", i64::from(status.as_u16()));
+        spans::rename(&self.span, || format!("{method} {route}"));
+        if status.is_server_error() {
+            spans::fail(&self.span);
+        }
+    }
+
     /// The one place where a failure's cause is written.
     fn report(&self, response: &Response) {
         let elapsed = self.began.elapsed();
         let status = response.status();
         let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
         metrics::count(route, &self.method, status, elapsed);
+        self.trace(route, status);
         let told = response.extensions().get::<Told>();
         let admission = response.extensions().get::<Admission>();
         let text = |value: Option<String>| value.unwrap_or_default();
@@ -100,11 +112,4 @@ impl Seen {
             "request"
         );
     }
-}
-
-/// Enabled wherever anything is: a filter that lets only warnings through must not take the tenant
-/// from them.
-fn span(origin: &Origin) -> Span {
-    let trace_id = format!("{:032x}", origin.trace.trace_id);
-    tracing::error_span!("request", request_id = %origin.id, trace_id, tenant = Empty)
 }

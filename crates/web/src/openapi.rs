@@ -57,6 +57,8 @@ pub fn document(api: &OpenApiRouter) -> Value {
         }
     }
     document["tags"] = tags.into_iter().map(|name| json!({"name": name})).collect();
+    // Extensions of an operation come out of a hash map, each time in another order.
+    document.sort_all_objects();
     document
 }
 
@@ -81,12 +83,17 @@ const RESPONSES: [(&str, u16, &str); 13] = [
     ("Timeout", 504, "It took too long."),
 ];
 
+/// Where the protocol has a form of its own for errors (RFC 7644 section 3.12). The layers around
+/// it keep to theirs.
+const SCIM_PATHS: &str = "/scim/";
+const SCIM_JSON: &str = "application/scim+json";
+
 /// What operations refer to instead of repeating it.
 fn add_components(document: &mut Value) {
     let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
     let responses: Map<_, _> = RESPONSES
         .iter()
-        .map(|(name, status, description)| {
+        .flat_map(|(name, status, description)| {
             let mut headers = json!({"X-Request-Id": header("X-Request-Id")});
             if matches!(status, 429 | 503) {
                 headers["Retry-After"] = header("Retry-After");
@@ -95,7 +102,9 @@ fn add_components(document: &mut Value) {
             content["example"] = example(*status);
             let content = json!({PROBLEM_JSON: content});
             let body = json!({"description": description, "headers": headers, "content": content});
-            ((*name).to_owned(), body)
+            let mut of_scim = body.clone();
+            of_scim["content"][SCIM_JSON] = json!({"schema": {"type": "object"}});
+            [((*name).to_owned(), body), (format!("Scim{name}"), of_scim)]
         })
         .collect();
     let components = &mut document["components"];
@@ -206,7 +215,8 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
     let can = |status: u16| match status {
         400 => query || body || changes,
         401 | 403 => !public,
-        404 => path.contains('{'),
+        // What a body names can be absent as well.
+        404 => path.contains('{') || (body && !public),
         409 => changes && !public,
         412 => patch,
         413 | 415 => body,
@@ -225,7 +235,8 @@ fn complete(method: &str, path: &str, operation: &mut Value) {
                 response["content"] = json!({ PROBLEM_JSON: schema });
             }
         } else if can(status) {
-            let target = format!("#/components/responses/{name}");
+            let dialect = if path.starts_with(SCIM_PATHS) { "Scim" } else { "" };
+            let target = format!("#/components/responses/{dialect}{name}");
             operation["responses"][status.to_string()] = json!({"$ref": target});
         }
     }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use misy_core::error::Fault;
-use misy_core::{Code, Public};
+use misy_core::{Code, Permission, Public};
 use serde::Serialize;
 
 use crate::request;
@@ -189,6 +189,14 @@ pub(crate) struct Told {
     pub(crate) code: Code,
     /// What only the log learns.
     pub(crate) cause: Option<String>,
+    /// What a role would have had to grant.
+    pub(crate) lacked: Option<Permission>,
+}
+
+/// The permission that a refusal of `core::ctx::Denied` names; rooms hand it on as text.
+fn lacked(code: Code, detail: Option<&str>) -> Option<Permission> {
+    let detail = detail.filter(|_| code == Code::PermissionDenied)?;
+    detail.strip_prefix("This needs the permission `")?.strip_suffix("`.")?.parse().ok()
 }
 
 impl IntoResponse for Problem {
@@ -204,7 +212,25 @@ impl IntoResponse for Problem {
         if let Some(seconds) = patience {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(Told { code: self.code, cause: self.cause });
+        let lacked = lacked(self.code, self.detail.as_deref());
+        response.extensions_mut().insert(Told { code: self.code, cause: self.cause, lacked });
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use misy_core::ctx::Denied;
+
+    use super::*;
+
+    #[test]
+    fn what_was_lacking_is_read_from_what_a_refusal_says() {
+        for permission in Permission::ALL.iter().copied() {
+            let detail = Denied { permission }.detail();
+            assert_eq!(lacked(Code::PermissionDenied, detail.as_deref()), Some(permission));
+            assert_eq!(lacked(Code::NotFound, detail.as_deref()), None);
+        }
+        assert_eq!(lacked(Code::PermissionDenied, Some("Forbidden by: `user.manage`.")), None);
     }
 }

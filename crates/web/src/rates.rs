@@ -30,6 +30,9 @@ pub enum Class {
     SignIn,
     /// Providers' deliveries: as fast as they come.
     Hook,
+    /// Events that tenants publish: by the thousand a second. What holds them back is the backlog
+    /// of their deliveries, not this.
+    Publish,
     /// Health and reference pages: not limited.
     Operations,
 }
@@ -70,6 +73,8 @@ pub struct Allowances {
     pub sign_in: Allowance,
     /// Of providers' deliveries.
     pub hook: Allowance,
+    /// Of publishing events.
+    pub publish: Allowance,
     /// Bad credentials from one address, before it is refused unread.
     pub bad_credentials: Quota,
 }
@@ -83,6 +88,7 @@ impl Default for Allowances {
             write: twofold(1_200, 12_000),
             sign_in: twofold(60, 600),
             hook: twofold(6_000_000, 6_000_000),
+            publish: twofold(300_000, 600_000),
             bad_credentials: per_minute(60),
         }
     }
@@ -96,6 +102,7 @@ impl Allowances {
             ("write", self.write),
             ("sign_in", self.sign_in),
             ("hook", self.hook),
+            ("publish", self.publish),
         ];
         let pairs = classes.into_iter().flat_map(|(name, allowance)| {
             [(format!("{name}/each"), allowance.each), (format!("{name}/tenant"), allowance.tenant)]
@@ -110,16 +117,22 @@ impl Allowances {
             Class::Write => Some(self.write),
             Class::SignIn => Some(self.sign_in),
             Class::Hook => Some(self.hook),
+            Class::Publish => Some(self.publish),
             Class::Operations => None,
         }
     }
 }
 
-/// Gives the limits of a tenant's plan. Until plans exist, [`Allowances`] of the configuration.
+/// Gives the limits of the configuration ([`Allowances`]) and, beside them, that of a tenant's plan.
 #[async_trait]
 pub trait RateLimits: Send + Sync {
     /// What is allowed to this tenant, or to callers of none; `None` is without limit.
     async fn allowance(&self, tenant: Option<TenantId>, class: Class) -> Option<Allowance>;
+
+    /// What its plan allows a tenant in all, reads and writes; `None` is without limit.
+    async fn of_plan(&self, _: TenantId) -> Option<Quota> {
+        None
+    }
 }
 
 #[async_trait]
@@ -135,6 +148,8 @@ pub(crate) enum Subject {
     Credential(Option<TenantId>, Actor),
     Address(Peer),
     Tenant(TenantId),
+    /// With the plan's number: another one begins anew.
+    Plan(TenantId, u32),
     BadCredentials(Peer),
 }
 
@@ -144,6 +159,7 @@ impl Subject {
             Self::Credential(..) => "credential",
             Self::Address(_) => "address",
             Self::Tenant(_) => "tenant",
+            Self::Plan(..) => "plan",
             Self::BadCredentials(_) => "bad-credentials",
         }
     }
@@ -241,12 +257,19 @@ impl Buckets {
 /// The answer to one request too many.
 pub(crate) fn refuse(verdict: &Verdict) -> Problem {
     let Quota { requests, window_s } = verdict.quota;
+    let how = match verdict.subject {
+        Subject::Plan(..) => format!(
+            "The plan allows {requests} requests in {window_s} s (`api_requests_per_minute`). An \
+             operator raises it with another plan, or for this tenant alone at \
+             `PUT /v1/tenants/{{tenant}}/quotas`."
+        ),
+        other => format!(
+            "The limit of each {} is {requests} requests in {window_s} s.",
+            other.policy().replace('-', " ")
+        ),
+    };
     Problem::new(Code::RateLimited)
-        .with_detail(format!(
-            "The limit of each {} is {requests} requests in {window_s} s. Wait {} s.",
-            verdict.subject.policy().replace('-', " "),
-            verdict.wait_s
-        ))
+        .with_detail(format!("{how} Wait {} s.", verdict.wait_s))
         .with_retry_after_s(verdict.wait_s)
 }
 

@@ -5,6 +5,9 @@ use std::future::Future;
 use http::HeaderMap;
 use misy_core::boundary::{BAGGAGE_HEADER, TENANT_HEADER};
 use misy_core::{Ambient, Claim, RequestId, Trace};
+use misy_trace::spans;
+use tracing::Span;
+use tracing::field::Empty;
 
 /// The header that carries the request's id, in and out.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -26,21 +29,27 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Takes the caller's id and trace where they are safe, else makes its own.
-    pub(crate) fn read(headers: &HeaderMap, ambient: &Ambient) -> Self {
+    /// Begins the span that names request and tenant on every line that is written meanwhile.
+    pub(crate) fn read(headers: &HeaderMap, ambient: &Ambient) -> (Self, Span) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let id = text(REQUEST_ID).and_then(RequestId::parse);
-        let trace = text("traceparent").and_then(Trace::parse);
-        Self {
-            id: id.unwrap_or_else(|| RequestId::new(ambient)),
-            trace: trace.map_or_else(|| Trace::start(ambient), |trace| trace.child(ambient)),
-            claim: claim(headers),
-        }
+        let id = id.unwrap_or_else(|| RequestId::new(ambient));
+        let span = span(&id);
+        let trace = spans::enter(&span, text("traceparent").and_then(Trace::parse), ambient);
+        span.record("trace_id", format_args!("{:032x}", trace.trace_id));
+        (Self { id, trace, claim: claim(headers) }, span)
     }
 
     /// Runs the work of this request.
     pub(crate) async fn scope<F: Future>(&self, work: F) -> F::Output {
         CURRENT.scope(self.id.clone(), work).await
     }
+}
+
+/// Enabled wherever anything is: a filter that lets only warnings through must not take the tenant
+/// from them.
+fn span(id: &RequestId) -> Span {
+    tracing::error_span!("request", request_id = %id, trace_id = Empty, tenant = Empty)
 }
 
 /// Bytes that are no text make no tenant's id either.

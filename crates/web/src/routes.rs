@@ -103,6 +103,8 @@ pub(crate) struct Route {
     pub(crate) query: Option<Vec<String>>,
     /// Whether it needs no credential.
     pub(crate) public: bool,
+    /// Whether there is a handler.
+    pub(crate) described: bool,
 }
 
 impl Route {
@@ -114,6 +116,7 @@ impl Route {
             timeout_ms: None,
             query: None,
             public: false,
+            described: false,
         }
     }
 
@@ -128,6 +131,7 @@ impl Route {
             timeout_ms: number(TIMEOUT),
             query: operation.get(ANY_QUERY).is_none().then(|| query_parameters(operation)),
             public: is_public(operation),
+            described: true,
         }
     }
 }

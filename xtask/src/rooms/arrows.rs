@@ -6,12 +6,13 @@ use super::tree::{Tree, room_of};
 use super::{Violation, source};
 
 /// The arrows of ARCHITECTURE.md: a room and the rooms it may use.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("core", &[]),
+    ("trace", &["core"]),
     ("store", &["core"]),
-    ("jobs", &["store", "core"]),
-    ("web", &["jobs", "store", "core"]),
-    ("egress", &["core"]),
+    ("jobs", &["trace", "store", "core"]),
+    ("web", &["trace", "jobs", "store", "core"]),
+    ("egress", &["trace", "core"]),
     ("channel", &["egress", "core"]),
     ("adapters", &["channel", "egress", "core"]),
     ("saml", &["core"]),
@@ -45,6 +46,7 @@ const BELOW_SERVER: &[&str] = &[
 
 const ALL: &[&str] = &[
     "core",
+    "trace",
     "store",
     "jobs",
     "web",

@@ -23,7 +23,7 @@ pub async fn connect(deps: &Deps, ctx: &Ctx, new: NewAccount) -> Result<ChannelA
     let mut tx = deps.db.tenant(ctx).await?;
     if let Some(ceiling) = deps.quotas.ceiling(&mut tx, Limited::Channels).await? {
         let count = store::count(&mut tx).await?;
-        deps.quotas.check(Limited::Channels, Some(ceiling), count)?;
+        deps.quotas.admit(&mut tx, Limited::Channels, ceiling, count).await?;
     }
     let sealed = seal(deps, &mut tx, id, &new.credentials).await?;
     let account = store::insert(&mut tx, id, &new, &sealed).await.map_err(taken)?;

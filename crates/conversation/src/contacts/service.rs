@@ -13,11 +13,12 @@ use super::store;
 use crate::Deps;
 
 /// The contacts behind the senders, in their order. Senders that share an identity are one contact;
-/// whoever is not known yet becomes a contact, and new identities of a known one are noted.
+/// whoever is not known yet becomes a contact, and new identities of a known one are noted. Says how
+/// many became one.
 pub(crate) async fn recognise(
     tx: &mut TenantTx,
     senders: &[Sender],
-) -> Result<Vec<ContactId>, Error> {
+) -> Result<(Vec<ContactId>, u32), Error> {
     let (people, of_sender) = model::people(senders);
     let claims: Vec<&IdentityClaim> =
         people.iter().flat_map(|person| person.claims.iter().copied()).collect();
@@ -34,7 +35,8 @@ pub(crate) async fn recognise(
         let data = ContactData { contact_id: *contact_id, channel_id: None };
         tx.emit(&Told::new(EventType::ContactCreated, None, data));
     }
-    Ok(of_sender.into_iter().map(|person| plan.contacts[person]).collect())
+    let contacts = of_sender.into_iter().map(|person| plan.contacts[person]).collect();
+    Ok((contacts, u32::try_from(plan.new.len()).unwrap_or(u32::MAX)))
 }
 
 /// Notes that a person's address or id changed. New identities replace older ones of the same

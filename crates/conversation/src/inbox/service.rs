@@ -7,7 +7,7 @@ mod lanes;
 use misy_channel::{Channel, InboundMessage};
 use misy_core::{ChannelId, ContactId, Ctx, InboxId, Timestamp};
 use misy_jobs::Job;
-use misy_store::TenantTx;
+use misy_store::{Limited, TenantTx};
 
 use super::jobs::{Ingest, Revisit};
 use super::model::{self, Edit, Kept, Pending, Placed, Revoke, Sorted};
@@ -36,7 +36,7 @@ pub(crate) async fn ingest(deps: &Deps, ctx: &Ctx, id: ChannelId) -> Result<(), 
         return Ok(());
     };
     let Some(channel) = deps.channels.find(&kind) else { return Ok(()) };
-    let whole = take_in(&mut tx, channel.as_ref(), id, &pending).await;
+    let whole = take_in(deps, &mut tx, channel.as_ref(), id, &pending).await;
     let outcome = match whole {
         Ok(()) => {
             if pending.len() == usize::from(limit) {
@@ -76,7 +76,7 @@ async fn one_by_one(
     for payload in pending {
         let (payload_id, attempts) = (payload.id, payload.attempts);
         let mut tx = deps.db.tenant(ctx).await?;
-        let taken = match take_in(&mut tx, channel, id, &[payload]).await {
+        let taken = match take_in(deps, &mut tx, channel, id, &[payload]).await {
             Ok(()) => tx.commit().await.map_err(messages::Error::from),
             Err(error) => Err(error),
         };
@@ -115,6 +115,7 @@ async fn put_off(
 }
 
 async fn take_in(
+    deps: &Deps,
     tx: &mut TenantTx,
     channel: &dyn Channel,
     id: ChannelId,
@@ -131,7 +132,11 @@ async fn take_in(
         }
     }
     count(channel.kind(), &sorted);
-    happen(tx, id, sorted).await?;
+    let made = happen(tx, id, sorted).await?;
+    if made > 0 {
+        // Once a transaction, so that two of them never wait for each other crosswise.
+        deps.quotas.take(tx, Limited::Contacts, made).await?;
+    }
     store::mark_done(tx, &done).await?;
     store::mark_unreadable(tx, &unreadable).await?;
     Ok(())
@@ -155,15 +160,15 @@ fn count(kind: &'static str, sorted: &Sorted) {
 }
 
 /// Everything that the payloads tell, in the order in which one thing needs another: people,
-/// conversations, messages, then what is said of messages.
+/// conversations, messages, then what is said of messages. Says how many people are new.
 async fn happen(
     tx: &mut TenantTx,
     id: ChannelId,
     mut sorted: Sorted,
-) -> Result<(), messages::Error> {
-    record_history(tx, id, &sorted.history).await?;
-    record_messages(tx, id, &sorted.messages).await?;
-    record_echoes(tx, id, &sorted).await?;
+) -> Result<u32, messages::Error> {
+    let made = record_history(tx, id, &sorted.history).await?
+        + record_messages(tx, id, &sorted.messages).await?
+        + record_echoes(tx, id, &sorted).await?;
     let arrived = sorted.history.iter().chain(&sorted.messages);
     let arrived: Vec<String> =
         arrived.map(|one| crate::storable_id(&one.what.external_id)).collect();
@@ -178,7 +183,7 @@ async fn happen(
         contacts::service::change_identity(tx, old, new).await?;
     }
     store::insert_events(tx, id, &unknown).await?;
-    Ok(())
+    Ok(made)
 }
 
 /// Applies what customers changed and took back. What is said of messages that are not there comes
@@ -205,17 +210,17 @@ async fn record_messages(
     tx: &mut TenantTx,
     id: ChannelId,
     messages: &[Placed<InboundMessage>],
-) -> Result<(), messages::Error> {
+) -> Result<u32, messages::Error> {
     if messages.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    let times = recognise(tx, messages).await?;
+    let (times, made) = recognise(tx, messages).await?;
     let opened = conversations::service::open_for(tx, id, &times).await?;
     let received = messages::service::receive(tx, id, place(messages, &opened)).await?;
     for message in received.into_iter().filter(|message| message.fresh) {
         Respond { message: message.id, conversation: message.conversation }.enqueue(tx);
     }
-    Ok(())
+    Ok(made)
 }
 
 /// Stores what was written before the account was connected; nobody waits for an answer to it.
@@ -223,21 +228,23 @@ async fn record_history(
     tx: &mut TenantTx,
     id: ChannelId,
     history: &[Placed<InboundMessage>],
-) -> Result<(), messages::Error> {
+) -> Result<u32, messages::Error> {
     if history.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    let times = recognise(tx, history).await?;
+    let (times, made) = recognise(tx, history).await?;
     let opened = conversations::service::open_outbound(tx, id, &times).await?;
-    messages::service::receive(tx, id, place(history, &opened)).await.map(drop)
+    messages::service::receive(tx, id, place(history, &opened)).await?;
+    Ok(made)
 }
 
 async fn recognise(
     tx: &mut TenantTx,
     messages: &[Placed<InboundMessage>],
-) -> Result<Vec<(ContactId, Timestamp)>, messages::Error> {
-    let people = contacts::service::recognise(tx, &model::senders(messages)).await?;
-    Ok(people.into_iter().zip(messages).map(|(contact, one)| (contact, one.at)).collect())
+) -> Result<(Vec<(ContactId, Timestamp)>, u32), messages::Error> {
+    let (people, made) = contacts::service::recognise(tx, &model::senders(messages)).await?;
+    let times = people.into_iter().zip(messages).map(|(contact, one)| (contact, one.at));
+    Ok((times.collect(), made))
 }
 
 fn place(messages: &[Placed<InboundMessage>], opened: &[Opened]) -> Vec<NewInbound> {
@@ -254,12 +261,12 @@ async fn record_echoes(
     tx: &mut TenantTx,
     id: ChannelId,
     sorted: &Sorted,
-) -> Result<(), messages::Error> {
+) -> Result<u32, messages::Error> {
     if sorted.echoes.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let receivers: Vec<_> = sorted.echoes.iter().map(|echo| echo.what.to.clone()).collect();
-    let people = contacts::service::recognise(tx, &receivers).await?;
+    let (people, made) = contacts::service::recognise(tx, &receivers).await?;
     let times: Vec<_> =
         people.iter().zip(&sorted.echoes).map(|(contact, one)| (*contact, one.at)).collect();
     let opened = conversations::service::open_outbound(tx, id, &times).await?;
@@ -273,5 +280,6 @@ async fn record_echoes(
             at: one.at,
         })
         .collect();
-    messages::service::record_echoes(tx, id, &new).await
+    messages::service::record_echoes(tx, id, &new).await?;
+    Ok(made)
 }

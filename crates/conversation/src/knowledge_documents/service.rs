@@ -5,7 +5,7 @@
 
 use misy_core::{Ctx, Cursor, KnowledgeDocumentId, Limit, Page, Permission};
 use misy_jobs::Job;
-use misy_store::Audit;
+use misy_store::{Audit, Limited, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
 use uuid::Uuid;
@@ -24,6 +24,7 @@ pub async fn create(deps: &Deps, ctx: &Ctx, new: NewDocument) -> Result<Knowledg
     let writing = async {
         let mut tx = deps.db.tenant(ctx).await?;
         let made = store::insert(&mut tx, &new, body).await?;
+        count_bytes(deps, &mut tx, 0, made.bytes).await?;
         let detail = json!({ "language": made.language, "bytes": made.bytes });
         let done = Audit::new("knowledge_document.created", "knowledge_document", made.id);
         tx.audit(done.with(detail));
@@ -34,6 +35,18 @@ pub async fn create(deps: &Deps, ctx: &Ctx, new: NewDocument) -> Result<Knowledg
     let written = writing.await;
     unless_written(deps, ctx, body, &written).await;
     written
+}
+
+/// Counts what a text takes now against what it took before.
+async fn count_bytes(deps: &Deps, tx: &mut TenantTx, before: i32, now: i32) -> Result<(), Error> {
+    let more = i64::from(now) - i64::from(before);
+    let bytes = u32::try_from(more.unsigned_abs()).unwrap_or(u32::MAX);
+    match more {
+        0 => {}
+        1.. => deps.quotas.take(tx, Limited::StorageBytes, bytes).await?,
+        _ => deps.quotas.give_back(tx, Limited::StorageBytes, bytes).await?,
+    }
+    Ok(())
 }
 
 /// Removes a text whose row was not written. Should that fail too, the text takes room and nothing
@@ -117,6 +130,7 @@ pub async fn change(
     let writing = async {
         let mut tx = deps.db.tenant(ctx).await?;
         let after = store::update(&mut tx, &before, &new, body).await?.ok_or(Error::Stale)?;
+        count_bytes(deps, &mut tx, before.bytes, after.bytes).await?;
         tx.audit(Audit::new("knowledge_document.updated", "knowledge_document", id));
         Index { document: id, replaced: Some(before.body) }.enqueue(&mut tx);
         tx.commit().await?;
@@ -132,7 +146,8 @@ pub async fn change(
 pub async fn delete(deps: &Deps, ctx: &Ctx, id: KnowledgeDocumentId) -> Result<(), Error> {
     ctx.require(Permission::KnowledgeManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
-    let body = store::delete(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    let (body, bytes) = store::delete(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    count_bytes(deps, &mut tx, bytes, 0).await?;
     tx.audit(Audit::new("knowledge_document.deleted", "knowledge_document", id));
     Index { document: id, replaced: Some(body) }.enqueue(&mut tx);
     tx.commit().await?;

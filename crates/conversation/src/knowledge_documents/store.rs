@@ -30,7 +30,7 @@ const UPDATE: &str = "
     where tenant_id = $1 and id = $2 and version = $3 returning *";
 
 const DELETE: &str = "
-    delete from knowledge_documents where tenant_id = $1 and id = $2 returning body_id";
+    delete from knowledge_documents where tenant_id = $1 and id = $2 returning body_id, bytes";
 
 /// Takes the row, so that two runs for one document write its passages one after the other.
 const MARK_INDEXED: &str = "
@@ -155,9 +155,9 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     tx: &mut TenantTx,
     id: KnowledgeDocumentId,
-) -> Result<Option<Uuid>, Error> {
+) -> Result<Option<(Uuid, i32)>, Error> {
     let row = tx.query_opt(DELETE, &[&tx.tenant(), &id.uuid()]).await?;
-    Ok(row.map(|row| row.get("body_id")))
+    Ok(row.map(|row| (row.get("body_id"), row.get("bytes"))))
 }
 
 /// Whether the passages of this version were still to be made.

@@ -1,6 +1,6 @@
 //! Room `conversation`: a whole house for a test: database, API, worker, tenants with people.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use misy_conversation::responders::KnowledgeResponder;
 use misy_conversation::{Config, Deps};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Proof, Role, Secret, TenantId, UserId};
 use misy_jobs::{Registry, Tally, Worker};
 use misy_store::documents::mongo::{Mongo, MongoConfig};
 use misy_store::{Documents, Limited, TenantKey, TenantTx, Vault};
@@ -42,9 +42,9 @@ pub(crate) struct House {
     worker: Worker,
 }
 
-/// How much everybody may; as much as they like until a test says so.
+/// How much everybody may, as much as they like until a test says so; and what they used of each.
 #[derive(Default)]
-pub(crate) struct Budget(pub(crate) Mutex<Option<i64>>);
+pub(crate) struct Budget(pub(crate) Mutex<Option<i64>>, pub(crate) Mutex<HashMap<Limited, i64>>);
 
 #[async_trait]
 impl misy_store::Quota for Budget {
@@ -54,10 +54,24 @@ impl misy_store::Quota for Budget {
         what: Limited,
         count: u32,
     ) -> Result<(), misy_store::QuotaError> {
+        *self.1.lock().expect("no panic").entry(what).or_default() += i64::from(count);
+        if what != Limited::MessagesPerMonth {
+            return Ok(());
+        }
         let mut left = self.0.lock().expect("no panic");
         let Some(left) = left.as_mut() else { return Ok(()) };
         self.check(what, Some(*left), i64::from(count) - 1)?;
         *left -= i64::from(count);
+        Ok(())
+    }
+
+    async fn give_back(
+        &self,
+        _: &mut TenantTx,
+        what: Limited,
+        count: u32,
+    ) -> Result<(), misy_store::Error> {
+        *self.1.lock().expect("no panic").entry(what).or_default() -= i64::from(count);
         Ok(())
     }
 
@@ -391,7 +405,7 @@ impl Authenticator for Everybody {
         let tenant = tenant.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = role.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(0xace)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 

@@ -4,6 +4,7 @@
 use http::Method;
 use misy_conversation::DOCUMENT_KINDS;
 use misy_core::{Limit, Role};
+use misy_store::Limited;
 use misy_store::documents::Document;
 use misy_testkit::TestMongo;
 use serde_json::{Value, json};
@@ -196,4 +197,36 @@ async fn faults_are_told_at_once_and_an_agent_may_read_but_not_write() {
         let none = house.call(stranger, method, &absent, &[], body).await;
         assert_eq!((foreign.status, none.status.as_u16()), (none.status, 404));
     }
+}
+
+#[tokio::test]
+async fn the_bytes_of_texts_are_counted_and_given_back() {
+    let house = House::new().await;
+    let shop = house.shop("one").await;
+    let used = || {
+        let used = house.budget.1.lock().expect("no panic");
+        used.get(&Limited::StorageBytes).copied().unwrap_or_default()
+    };
+    let text =
+        |length: usize| json!({ "title": "t", "text": "x".repeat(length), "language": "en" });
+    let made = house.post(&shop, PATH, text(1_000)).await.expect(201);
+    assert_eq!(used(), 1_000);
+    let path = format!("{PATH}/{}", made["id"].as_str().expect("an id"));
+    house.patch(&shop, &path, json!({ "text": "y".repeat(400) })).await.expect(200);
+    assert_eq!(used(), 400);
+    house.patch(&shop, &path, json!({ "text": "z".repeat(500) })).await.expect(200);
+    assert_eq!(used(), 500);
+    house.delete(&shop, &path).await.expect(204);
+    assert_eq!(used(), 0);
+}
+
+#[tokio::test]
+async fn a_contact_is_counted_once_however_often_it_writes() {
+    let house = House::new().await;
+    let shop = house.shop("one").await;
+    for (from, id) in [("+4911", "m1"), ("+4911", "m2"), ("+4912", "m3")] {
+        house.customer_writes(&shop, from, id, "Hello").await;
+    }
+    let used = house.budget.1.lock().expect("no panic").get(&Limited::Contacts).copied();
+    assert_eq!(used, Some(2));
 }

@@ -1,7 +1,9 @@
 //! Room `egress`: the resolver that the connectors use; it gives out no address outside the reach.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -13,25 +15,44 @@ use super::{Net, Reach};
 #[error("the name leads to private, loopback or special addresses only")]
 pub struct Refusal;
 
-type Looking = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
+/// Addresses on their way; their ports mean nothing.
+pub type Looking = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Who is asked for the addresses of a name. What it says is not believed: every answer goes
+/// through [`Resolver`], each time a connection is made.
+pub trait LookUp: Send + Sync {
+    /// Every address of a name.
+    fn look_up(&self, name: String) -> Looking;
+}
+
+/// The machine's own resolver.
+#[derive(Debug, Clone, Copy)]
+pub struct OfMachine;
+
+impl LookUp for OfMachine {
+    fn look_up(&self, name: String) -> Looking {
+        Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) })
+    }
+}
+
+impl<F: Fn(String) -> Looking + Send + Sync> LookUp for F {
+    fn look_up(&self, name: String) -> Looking {
+        self(name)
+    }
+}
 
 /// Looks names up and filters what comes back.
 pub struct Resolver {
     reach: Reach,
     /// The only networks that may be reached; empty is all.
     nets: Vec<Net>,
-    look_up: fn(String) -> Looking,
+    asked: Arc<dyn LookUp>,
 }
 
 impl Resolver {
-    /// Asks the machine's own resolver.
-    pub fn new(reach: Reach) -> Self {
-        let look_up = |name: String| -> Looking {
-            Box::pin(
-                async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) },
-            )
-        };
-        Self { reach, nets: Vec::new(), look_up }
+    /// Gives out what `asked` says, as far as it lies within the reach.
+    pub fn new(reach: Reach, asked: Arc<dyn LookUp>) -> Self {
+        Self { reach, nets: Vec::new(), asked }
     }
 
     /// Gives out addresses of these networks only.
@@ -44,7 +65,7 @@ impl Resolver {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let looking = (self.look_up)(name.as_str().to_owned());
+        let looking = self.asked.look_up(name.as_str().to_owned());
         let (reach, nets) = (self.reach, self.nets.clone());
         Box::pin(async move { Ok(permitted(looking.await?, reach, &nets)?) })
     }
@@ -60,7 +81,7 @@ mod tests {
     use super::*;
 
     fn resolver(reach: Reach, look_up: fn(String) -> Looking) -> Resolver {
-        Resolver { reach, nets: Vec::new(), look_up }
+        Resolver::new(reach, Arc::new(look_up))
     }
 
     fn mixed(_: String) -> Looking {

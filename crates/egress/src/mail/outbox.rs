@@ -65,6 +65,7 @@ mod tests {
         let mail = Mail {
             id: Uuid::from_u128(7),
             to: Personal("ana@acme.example".to_owned()),
+            from: misy_core::mail::From::default(),
             subject: "You are invited".to_owned(),
             text: Secret::new("Open mbl_link\n"),
             written_at: Timestamp::UNIX_EPOCH,
@@ -88,6 +89,7 @@ mod tests {
         let mail = Mail {
             id: Uuid::nil(),
             to: Personal("ana@acme.example".to_owned()),
+            from: misy_core::mail::From::default(),
             subject: String::new(),
             text: Secret::new(""),
             written_at: Timestamp::UNIX_EPOCH,

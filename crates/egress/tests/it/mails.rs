@@ -9,6 +9,7 @@ fn mail() -> Mail {
     Mail {
         id: Uuid::from_u128(7),
         to: Personal("ana@acme.example".to_owned()),
+        from: misy_core::mail::From::default(),
         subject: "You are invited".to_owned(),
         text: Secret::new("Open this:\n\n  mbl_link\n.\nThe end\n"),
         written_at: Timestamp::UNIX_EPOCH,

@@ -1,8 +1,8 @@
 //! Room `identity`: the text of an API key, and what a key may do.
 //!
-//! `mb_live_` (or `mb_test_`) + the key's id (26) + a secret of 256 bits (52) + a checksum (6), all in Crockford
-//! base32: one word to select, one pattern for secret scanners, and a mistyped key is told from a
-//! foreign one without the database. The id leads to the tenant through the directory
+//! `mb_live_` (or `mb_test_`) + the key's id (26) + a secret of 256 bits (52) + a checksum (6), all
+//! in Crockford base32: one word to select, one pattern for secret scanners, and a mistyped key is
+//! told from a foreign one without the database. The id leads to the tenant through the directory
 //! (`api_key_routes`) and not through a tenant's id inside the key, so a key tells its finder
 //! nothing.
 

@@ -165,7 +165,8 @@ fn about(key: &ApiKey) -> Resource {
 }
 
 /// Gives a key another secret; the old one works for so many seconds more, and with 0 dies within a
-/// second. Whoever rotates learns the secret, so it takes the rights that making the key would take.
+/// second. Whoever rotates learns the secret, so it takes the rights that making the key would
+/// take.
 pub(super) async fn rotate(
     deps: &Deps,
     ctx: &Ctx,

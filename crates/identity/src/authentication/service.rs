@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Grants, Role, Secret};
+use misy_core::{Actor, Ctx, Grants, Permission, Proof, Role, Secret};
 use misy_web::{AuthError, Authenticator, Peer, Principal};
 
 use crate::tokens::model::{looks_like_token, peek_kid};
@@ -31,6 +31,10 @@ impl Authenticator for Bearers {
             _ => AuthError::Invalid,
         })
     }
+
+    fn lacked(&self, ctx: &Ctx, permission: Permission) {
+        self.0.policies.note_lacked(ctx, permission);
+    }
 }
 
 pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
@@ -50,8 +54,9 @@ pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, 
         Subject::User { tenant, user, role } => {
             let own = deps.notices.grants(tenant, user).await?;
             let grants = granted(role.grants().union(own));
-            let grants = deps.policies.narrow(tenant, Actor::User(user), grants).await?;
-            Principal::Tenant { tenant, actor: Actor::User(user), grants }
+            let (actor, proof) = (Actor::User(user), claims.proof);
+            let grants = deps.policies.narrow(tenant, actor, grants, proof).await?;
+            Principal::Tenant { tenant, actor, grants, proof }
         }
         Subject::Operator(operator) => Principal::Operator {
             actor: Actor::Operator(operator),
@@ -83,6 +88,7 @@ async fn by_key(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
     }
     deps.sightings.saw_key(route.key.uuid(), deps.ambient.now());
     let (tenant, actor) = (route.tenant, Actor::ApiKey(route.key));
-    let grants = deps.policies.narrow(tenant, actor, route.grants).await?;
-    Ok(Principal::Tenant { tenant, actor, grants })
+    let proof = Proof::default();
+    let grants = deps.policies.narrow(tenant, actor, route.grants, proof).await?;
+    Ok(Principal::Tenant { tenant, actor, grants, proof })
 }

@@ -1,4 +1,5 @@
-//! Room `identity`: `/access/v1/evaluation`, `/access/v1/evaluations` and what announces them.
+//! Room `identity`: `/access/v1/evaluation`, `/access/v1/evaluations`, `/access/v1/search/action`
+//! and what announces them.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model;
+use super::model::{self, Reason};
 use super::service::{self, Answer, Decided};
 use crate::Deps;
 
@@ -22,6 +23,7 @@ pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(evaluation))
         .routes(routes!(evaluations))
+        .routes(routes!(search_actions))
         .routes(routes!(metadata))
         .with_state(Arc::clone(deps))
 }
@@ -56,7 +58,21 @@ enum Evaluations {
     One(Evaluation),
 }
 
+/// Whether a body says that it is JSON.
+fn check_json(headers: &HeaderMap) -> Result<(), Reason> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err("the content type has to be `application/json`".to_owned())
+}
+
 /// The specification wants 400 for whatever is wrong with a request.
+fn refuse(reason: &str) -> Problem {
+    Problem::new(Code::MalformedRequest).with_detail(format!("Not understood: {reason}."))
+}
+
 async fn answer(
     deps: &Deps,
     ctx: &misy_core::Ctx,
@@ -64,23 +80,14 @@ async fn answer(
     body: &[u8],
     several: bool,
 ) -> Result<Evaluations, Problem> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    let batch = if essence.eq_ignore_ascii_case("application/json") {
-        model::read(body, several)
-    } else {
-        Err("the content type has to be `application/json`".to_owned())
-    };
+    let batch = check_json(headers).and_then(|()| model::read(body, several));
     match service::evaluate(deps, ctx, batch).await? {
         Answer::One(decided) => Ok(Evaluations::One(decided.into())),
         Answer::Several(all) => {
             let evaluations = all.into_iter().map(Evaluation::from).collect();
             Ok(Evaluations::Several { evaluations })
         }
-        Answer::Refused(reason) => {
-            Err(Problem::new(Code::MalformedRequest)
-                .with_detail(format!("Not understood: {reason}.")))
-        }
+        Answer::Refused(reason) => Err(refuse(&reason)),
     }
 }
 
@@ -114,12 +121,44 @@ async fn evaluations(
     Ok(Json(answer(&deps, &ctx, &headers, &body, true).await?))
 }
 
+/// An action that may be done.
+#[derive(Serialize, ToSchema)]
+struct PermittedAction {
+    name: String,
+}
+
+/// The actions that may be done, of those that the tenant declares.
+#[derive(Serialize, ToSchema)]
+struct PermittedActions {
+    results: Vec<PermittedAction>,
+}
+
+/// Says what a subject may do with a resource: `AuthZEN` Action Search.
+#[utoipa::path(post, path = "/access/v1/search/action", tag = "decisions",
+    request_body(content = Object, content_type = "application/json",
+        description = "`subject` {type, id, properties?}, `resource` {type, id, properties?}, \
+                       `context`?"),
+    responses((status = 200, description = "the actions", body = PermittedActions)))]
+async fn search_actions(
+    State(deps): State<Arc<Deps>>,
+    Tenant(ctx): Tenant,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Result<Json<PermittedActions>, Problem> {
+    let asked = check_json(&headers).and_then(|()| model::read_search(&body));
+    let names = service::search_actions(&deps, &ctx, asked).await?;
+    let results = names.map_err(|reason| refuse(&reason))?;
+    let results = results.into_iter().map(|name| PermittedAction { name }).collect();
+    Ok(Json(PermittedActions { results }))
+}
+
 /// Where decisions are made.
 #[derive(Serialize, ToSchema)]
 struct AuthzenMetadata {
     policy_decision_point: String,
     access_evaluation_endpoint: String,
     access_evaluations_endpoint: String,
+    search_action_endpoint: String,
 }
 
 /// Announces the decision API: `AuthZEN` PDP metadata.
@@ -130,6 +169,7 @@ async fn metadata(State(deps): State<Arc<Deps>>) -> Json<AuthzenMetadata> {
     Json(AuthzenMetadata {
         access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
+        search_action_endpoint: format!("{base}/access/v1/search/action"),
         policy_decision_point: base,
     })
 }

@@ -94,7 +94,18 @@ pub(crate) fn read(body: &[u8], several: bool) -> Result<Batch, Reason> {
     Ok(Batch { shared, each, semantic })
 }
 
+/// Reads the body of a search for actions; an action that it names is passed over.
+pub(crate) fn read_search(body: &[u8]) -> Result<Asked, Reason> {
+    let asked = read(body, false)?.shared;
+    Ok(asked.about(""))
+}
+
 impl Asked {
+    /// The same about another action.
+    pub(crate) fn about(&self, action: &str) -> Self {
+        Self { action: Some(serde_json::json!({ "name": action })), ..self.clone() }
+    }
+
     /// With what it does not say itself taken whole from what is shared.
     pub(crate) fn or(self, shared: &Self) -> Self {
         Self {

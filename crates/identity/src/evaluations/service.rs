@@ -57,6 +57,29 @@ pub(super) async fn evaluate(
     Ok(Answer::Several(all))
 }
 
+/// The names of the tenant's own actions that a subject may do with a resource, in the order of the
+/// alphabet. Like a list, it writes nothing down.
+pub(super) async fn search_actions(
+    deps: &Deps,
+    ctx: &Ctx,
+    asked: Result<Asked, Reason>,
+) -> Result<Result<Vec<String>, Reason>, Error> {
+    ctx.require(Permission::AccessEvaluate)?;
+    let compiled = deps.policies.compiled(ctx.tenant()).await?;
+    let permitted = |asked: &Asked| -> Result<Vec<String>, Reason> {
+        asked.question(compiled.vocabulary())?;
+        let mut names = Vec::new();
+        for name in compiled.vocabulary().declared_actions() {
+            let question = asked.about(&name).question(compiled.vocabulary())?;
+            if compiled.decide(question).allowed {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    };
+    Ok(asked.and_then(|asked| permitted(&asked)))
+}
+
 fn decide(
     deps: &Deps,
     ctx: &Ctx,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use misy_core::id::TypedId;
 use misy_core::{
-    Actor, Ctx, Cursor, ImpersonationId, Limit, OperatorId, Page, Permission, PlatformCtx, Role,
-    Secret, TenantId, Timestamp, UserId,
+    Actor, Ctx, Cursor, ImpersonationId, Limit, OperatorId, Page, Permission, PlatformCtx, Proof,
+    Role, Secret, TenantId, Timestamp, UserId,
 };
 use misy_store::Audit;
 use misy_web::Principal;
@@ -102,8 +102,9 @@ pub(crate) async fn admit(deps: &Deps, bearer: &Secret) -> Result<Principal, Fai
         Some(user) => Actor::Impersonator { operator, user },
         None => Actor::Operator(operator),
     };
-    let grants = deps.policies.narrow(wire.tid, actor, wire.grants()).await?;
-    Ok(Principal::Tenant { tenant: wire.tid, actor, grants })
+    let proof = Proof::default();
+    let grants = deps.policies.narrow(wire.tid, actor, wire.grants(), proof).await?;
+    Ok(Principal::Tenant { tenant: wire.tid, actor, grants, proof })
 }
 
 /// The version of every visit's token; its end raises the least one that is believed.

@@ -5,7 +5,9 @@
 //! new nonce makes every earlier link void.
 
 use misy_core::crypto::{self, Key};
+use misy_core::mail::From;
 use misy_core::{Code, Mail, Personal, Public, Secret, TenantId, Timestamp, UserId};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::Links;
@@ -92,8 +94,48 @@ pub(crate) struct Found {
     pub(crate) email: Option<Personal<String>>,
     /// The tenant's name at sign-in.
     pub(crate) slug: Option<String>,
+    /// How its tenant looks.
+    pub(crate) look: Look,
     /// Whether its link was used.
     pub(crate) used: bool,
+}
+
+/// How a tenant looks in mails: what it says of itself, as far as it has shown that it may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) name: Option<String>,
+    pub(crate) from: From,
+    /// Where links lead.
+    pub(crate) app_url: Option<String>,
+}
+
+impl Look {
+    /// From a tenant's brand and the domains that it has shown to be its own: an address or a page of
+    /// any other is left out, and the installation's own is used.
+    pub(crate) fn of(brand: &Value, domains: &[String]) -> Self {
+        let text = |name: &str| brand[name].as_str().map(str::to_owned);
+        let is_own = |host: &str| {
+            let host = host.to_ascii_lowercase();
+            domains.iter().any(|domain| {
+                host.strip_suffix(domain.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            })
+        };
+        let name = text("name");
+        let address = text("mail_sender_address")
+            .filter(|address| address.rsplit_once('@').is_some_and(|(_, host)| is_own(host)));
+        let app_url = text("app_url").filter(|url| host_of(url).is_some_and(is_own));
+        let from = From { name: text("mail_sender_name").or_else(|| name.clone()), address };
+        Self { name, from, app_url }
+    }
+}
+
+/// The host of an `https` address that names no user.
+fn host_of(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    (!authority.contains(['@', '\\'])).then_some(host)
 }
 
 impl Found {
@@ -173,7 +215,11 @@ pub(crate) fn compose(
     now: Timestamp,
 ) -> Option<Mail> {
     let to = found.email.clone()?;
-    let house = found.slug.as_deref().unwrap_or("MisyBot");
+    let house = found.look.name.as_deref().or(found.slug.as_deref()).unwrap_or("MisyBot");
+    let links = &Links {
+        app_url: found.look.app_url.clone().or_else(|| links.app_url.clone()),
+        ..links.clone()
+    };
     let link = link(key, &found.letter);
     let call = |place: &str, endpoint: &str| call_to(links, public_url, place, endpoint, &link);
     let until = format!(
@@ -209,7 +255,8 @@ pub(crate) fn compose(
         Kind::FactorRemoved => note(house, "second factor was removed", not_you),
         Kind::RecoveryCodeUsed => note(house, "recovery code was used to sign in", not_you),
     };
-    Some(Mail { id: found.letter.id, to, subject, text: Secret::new(text), written_at: now })
+    let from = found.look.from.clone();
+    Some(Mail { id: found.letter.id, to, from, subject, text: Secret::new(text), written_at: now })
 }
 
 fn note(house: &str, what: &str, then: &str) -> (String, String) {

@@ -3,9 +3,10 @@
 use misy_core::id::TypedId;
 use misy_core::{Personal, TenantId, Timestamp, UserId};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::model::{Found, Kind, Letter};
+use super::model::{Found, Kind, Letter, Look};
 
 const INSERT: &str = "
     insert into letters
@@ -51,9 +52,12 @@ pub(super) async fn insert_to(
 }
 
 const FIND: &str = "
-    select l.*, a.email, r.slug from letters l
+    select l.*, a.email, r.slug, t.brand, array(
+        select d.name from domain_routes d where d.tenant_id = l.tenant_id) as domains
+    from letters l
     left join accounts a on a.id = l.account_id
     left join realms r on r.tenant_id = l.tenant_id
+    left join tenants t on t.id = l.tenant_id
     where l.id = $1";
 
 /// A letter, its receiver and its tenant.
@@ -61,10 +65,12 @@ pub(super) async fn find(tx: &mut PlatformTx, id: Uuid) -> Result<Option<Found>,
     let Some(row) = tx.query_opt(FIND, &[&id]).await? else { return Ok(None) };
     let used: Option<Timestamp> = row.get("used_at");
     let email: Option<String> = row.get("email");
+    let (brand, domains): (Option<Value>, Vec<String>) = (row.get("brand"), row.get("domains"));
     Ok(Some(Found {
         letter: read(&row)?,
         email: email.map(Personal),
         slug: row.get("slug"),
+        look: Look::of(&brand.unwrap_or_default(), &domains),
         used: used.is_some(),
     }))
 }

@@ -26,8 +26,8 @@ impl Kind {
     }
 }
 
-/// What a role comes to: a built-in role, which may learn to do more with a new program, and what is
-/// granted on top of it.
+/// What a role comes to: a built-in role, which may learn to do more with a new program, and what
+/// is granted on top of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Effect {
     pub(crate) base: Option<Role>,

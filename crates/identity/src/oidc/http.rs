@@ -68,7 +68,8 @@ async fn start(
 /// `sso_code` in the fragment, or with `sso_error` and a reference for the administrator.
 #[utoipa::path(get, path = "/v1/auth/oidc/{connection}/callback", tag = "single sign-on",
     security(()), params(("connection" = SsoConnectionId, Path)),
-    responses((status = 303, description = "to the page that began the login")))]
+    responses((status = 303, description = "to the page that began the login"),
+        (status = 400, description = "no login of this browser is under way")))]
 async fn callback(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,

@@ -54,8 +54,8 @@ fn taken(error: misy_store::Error) -> Error {
     if error.unique_violation().is_some() { OperatorError::EmailTaken.into() } else { error.into() }
 }
 
-/// Changes name, role or status. With another role or status tokens from before die within a second;
-/// whoever is disabled is signed out for good.
+/// Changes name, role or status. With another role or status tokens from before die within a
+/// second; whoever is disabled is signed out for good.
 pub(super) async fn update(
     deps: &Deps,
     ctx: &PlatformCtx,

@@ -71,7 +71,8 @@ pub(super) async fn insert(
 }
 
 const UPDATE: &str = "
-    update operators set name = $2, role = $3, status = case when $4 then 'active' else 'disabled' end,
+    update operators set name = $2, role = $3,
+        status = case when $4 then 'active' else 'disabled' end,
         version = version + 1, uv = uv + case when $5 then 1 else 0 end,
         era = era + case when $4 then 0 else 1 end
     where id = $1 returning version, uv";

@@ -168,7 +168,8 @@ async fn acs(
 /// Ends the sessions that a provider's signed request names.
 #[utoipa::path(get, path = "/v1/auth/saml/{connection}/slo", tag = "single sign-on",
     security(()), params(("connection" = SsoConnectionId, Path)),
-    responses((status = 303, description = "back to the provider, with our answer")))]
+    responses((status = 303, description = "back to the provider, with our answer"),
+        (status = 400, description = "it is no signed request of the provider")))]
 async fn slo_by_redirect(
     State(deps): State<Arc<Deps>>,
     Anyone(ctx): Anyone,

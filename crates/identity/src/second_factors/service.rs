@@ -308,8 +308,8 @@ pub(super) async fn needing(deps: &Deps, ctx: &Ctx) -> Result<Vec<String>, Error
 }
 
 /// Says which built-in roles need a second factor; whoever has a role of the tenant's own needs one
-/// if the built-in role that it inherits from does. Everybody who has one of the new ones gets tokens that
-/// are judged anew within a second, also in sessions that run.
+/// if the built-in role that it inherits from does. Everybody who has one of the new ones gets
+/// tokens that are judged anew within a second, also in sessions that run.
 pub(super) async fn demand(
     deps: &Deps,
     ctx: &Ctx,

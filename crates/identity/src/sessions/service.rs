@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use misy_core::id::TypedId;
 use misy_core::{
-    Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Secret, SessionId, TenantId, Timestamp, UserId,
-    crypto,
+    Actor, Ctx, Cursor, Limit, Page, PlatformCtx, Proof, Secret, SessionId, TenantId, Timestamp,
+    UserId, crypto,
 };
 use misy_store::{Audit, PlatformTx};
 use misy_web::Peer;
@@ -149,14 +149,19 @@ async fn hand_out(
         Person::Operator(operator) => Subject::Operator(operator),
         Person::Staff { operator, role } => Subject::Staff { operator, role },
     };
-    let limited = session.origin.second_factor_at.is_none()
-        && second_factors::service::is_needed(deps, tx, session.standing.person).await?;
+    let proof = Proof {
+        second_factor_needed: second_factors::service::is_needed(deps, tx, session.standing.person)
+            .await?,
+        second_factor_at: session.origin.second_factor_at,
+    };
+    let limited = proof.second_factor_needed && proof.second_factor_at.is_none();
     let claims = Claims {
         subject,
         session: session.id,
         sv: session.sv,
         uv: session.standing.uv,
         limited,
+        proof,
         id: access_id,
         issued_at: now,
         expires_at: lifetimes.token_until(now),

@@ -223,7 +223,7 @@ async fn enter(
         Ok(found) => found,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let (user, raised) = settle(&mut tx, found.who.clone(), found.role, now).await?;
+    let (user, raised) = settle(deps, &mut tx, found.who.clone(), found.role, now).await?;
     store::save_identity(&mut tx, connection.id, &assertion.subject, user, now).await?;
     let secret = deps.ambient.bytes::<32>();
     let sealed = match id_token {
@@ -302,13 +302,14 @@ async fn known(
 
 /// Makes it so. A new role ends the validity of the person's access tokens.
 async fn settle(
+    deps: &Deps,
     tx: &mut TenantTx,
     who: Who,
     role: Role,
     now: Timestamp,
 ) -> Result<(UserId, Option<i64>), Failure> {
     let before = match who {
-        Who::New { email, name } => return add(tx, &email, name, role, now).await,
+        Who::New { email, name } => return add(deps, tx, &email, name, role, now).await,
         Who::Linked(user) | Who::Found(user) => user,
     };
     let after = User { role, status: UserStatus::Active, ..before.clone() };
@@ -326,6 +327,7 @@ async fn settle(
 }
 
 async fn add(
+    deps: &Deps,
     tx: &mut TenantTx,
     email: &accounts::Email,
     name: String,
@@ -344,6 +346,7 @@ async fn add(
         created_at: now,
         updated_at: now,
     };
+    users::service::make_room(deps, tx).await?;
     users::store::insert(tx, &user).await?;
     let detail = json!({"role": role, "by": "sso"});
     tx.audit(Audit::new("user.created", "user", user.id).with(detail));

@@ -6,7 +6,7 @@
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use misy_core::id::TypedId;
 use misy_core::{
-    Code, OperatorId, Public, Role, SessionId, TenantId, Timestamp, UserId, crypto, id,
+    Code, OperatorId, Proof, Public, Role, SessionId, TenantId, Timestamp, UserId, crypto, id,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -94,6 +94,8 @@ pub struct Claims {
     pub uv: i64,
     /// Whether it lets do nothing but show or set up a second factor, which its role needs.
     pub limited: bool,
+    /// What the sign-in has proven beside a password.
+    pub proof: Proof,
     /// Its own id (`jti`).
     pub id: Uuid,
     /// When it was issued, in whole seconds.
@@ -128,6 +130,12 @@ struct Wire {
     uv: i64,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     lim: bool,
+    /// Whether the role has to show a second factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mfn: bool,
+    /// When it was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mfa: Option<i64>,
     jti: String,
     iat: i64,
     nbf: i64,
@@ -218,6 +226,8 @@ impl Wire {
             sv: claims.sv,
             uv: claims.uv,
             lim: claims.limited,
+            mfn: claims.proof.second_factor_needed,
+            mfa: claims.proof.second_factor_at.map(Timestamp::as_second),
             jti: id::encode(claims.id),
             iat,
             nbf: iat,
@@ -245,6 +255,10 @@ impl Wire {
             sv: self.sv,
             uv: self.uv,
             limited: self.lim,
+            proof: Proof {
+                second_factor_needed: self.mfn,
+                second_factor_at: self.mfa.and_then(|at| Timestamp::from_second(at).ok()),
+            },
             id: id::decode(&self.jti)?,
             issued_at: Timestamp::from_second(self.iat).ok()?,
             expires_at: Timestamp::from_second(self.exp).ok()?,

@@ -12,6 +12,7 @@ use crate::roles::model::{Assigned, Beyond, RoleBook, within};
     Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schema(as = UserStatus)]
 pub(crate) enum Status {
     /// Has no password yet.
     Invited,

@@ -5,7 +5,7 @@ mod provision;
 use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Page, Permission, Personal, Role, Timestamp, UserId};
-use misy_store::{Audit, TenantTx};
+use misy_store::{Audit, Limited, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
 
@@ -45,6 +45,7 @@ pub(crate) async fn add(
     let mut tx = deps.db.tenant(ctx).await?;
     let (role, book) = find_role(&mut tx, &new.role).await?;
     within(ctx.grants(), role.grants(&book))?;
+    make_room(deps, &mut tx).await?;
     let user = insert(&mut tx, &email, new.name, role, hash.as_deref()).await?;
     tell(&mut tx, &user, &book, user.own_role.is_some()).await?;
     let detail = json!({"role": user.role_slug(), "status": user.status});
@@ -55,6 +56,16 @@ pub(crate) async fn add(
     }
     tx.commit().await?;
     Ok((user, letter))
+}
+
+/// Refuses one more person than the plan allows; those who are invited or disabled count. From here to
+/// the end of the transaction nobody else adds one.
+pub(crate) async fn make_room(deps: &Deps, tx: &mut TenantTx) -> Result<(), Error> {
+    if let Some(ceiling) = deps.quotas.ceiling(tx, Limited::Users).await? {
+        let count = store::count(tx).await?;
+        deps.quotas.admit(tx, Limited::Users, ceiling, count).await?;
+    }
+    Ok(())
 }
 
 /// What the slug of a role means, and the tenant's own roles if it is none of the built-in ones.

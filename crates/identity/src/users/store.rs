@@ -54,6 +54,14 @@ pub(crate) async fn insert(tx: &mut TenantTx, user: &User) -> Result<(), Error> 
     .map(drop)
 }
 
+const COUNT: &str = "select count(*) as people from users where tenant_id = $1";
+
+/// All people of the tenant, whether or not they can come in.
+pub(super) async fn count(tx: &mut TenantTx) -> Result<i64, Error> {
+    let row = tx.query_opt(COUNT, &[&tx.tenant()]).await?;
+    Ok(row.map_or(0, |row| row.get("people")))
+}
+
 const FIND: &str = "select * from users where tenant_id = $1 and id = $2";
 
 /// A person by id.

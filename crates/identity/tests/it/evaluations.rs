@@ -1,4 +1,5 @@
-//! Room `identity`: the decision API against the scenario and the vectors of `OpenID` `AuthZEN` 1.0.
+//! Room `identity`: the decision API against the scenario and the vectors of `OpenID` `AuthZEN`
+//! 1.0.
 
 use std::path::PathBuf;
 
@@ -280,4 +281,30 @@ async fn every_vector_of_the_gateways_is_decided_as_expected() {
         assert_eq!(json!(decided), vector["expected"], "{vector}");
     }
     assert_eq!(all.len(), 25);
+}
+
+#[tokio::test]
+async fn a_search_gives_the_declared_actions_that_are_permitted_and_no_others() {
+    let (house, key) = decision_point(RECORDS, &SCENARIO).await;
+    let path = "/access/v1/search/action";
+    let search = async |mut request: Value| {
+        request.as_object_mut().expect("an object").remove("action");
+        let answer = house.post(path, &key, request).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.json()["results"].clone()
+    };
+    let names = |all: &[&str]| all.iter().map(|name| json!({ "name": name })).collect::<Value>();
+    let alice = ask("alice", "read", "record-1");
+    assert_eq!(search(alice.clone()).await, names(&["read", "write"]));
+    let archived = with(alice, "resource", json!({"status": "archived"}));
+    assert_eq!(search(archived).await, names(&["read"]));
+    let admin = with(ask("carol", "x", "record-1"), "subject", json!({"role": "admin"}));
+    assert_eq!(search(admin).await, names(&["write"]));
+    assert_eq!(search(ask("mallory", "x", "record-1")).await, names(&[]));
+    let without = house.post(path, &key, json!({"subject": {"type": "user", "id": "a"}})).await;
+    assert_eq!(without.refusal(), (400, "request.malformed".to_owned()), "{}", without.body);
+    let told = house.get("/.well-known/authzen-configuration", &key).await.json();
+    let address = told["search_action_endpoint"].as_str().expect("announced");
+    assert!(address.ends_with(path), "{address}");
+    assert!(told.get("search_subject_endpoint").is_none(), "who there is, is not known here");
 }

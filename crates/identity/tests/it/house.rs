@@ -19,7 +19,7 @@ use misy_jobs::sagas::take_alone;
 use misy_jobs::{Registry, Tally, Worker};
 use misy_store::{Db, DbRole, TenantKey, TenantTx, Vault};
 use misy_testkit::mail::Mailbox;
-use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
+use misy_testkit::{HandClock, Plan, TestDatabase, ambient_with, ctx, platform_ctx};
 use misy_web::{Kit, TenantDirectory};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -96,6 +96,8 @@ pub(crate) struct House {
     pub(crate) names: Names,
     /// Where mails end.
     pub(crate) mailbox: Arc<Mailbox>,
+    /// How many people there may be.
+    pub(crate) plan: Arc<Plan>,
     router: Router,
 }
 
@@ -165,7 +167,8 @@ impl House {
         let names = Names::default();
         let deps = Deps::open(db.clone(), &root, platform_ctx(), config).await.expect("opens");
         let mailbox = Arc::new(Mailbox::default());
-        let deps = deps.with_mailer(Arc::<Mailbox>::clone(&mailbox));
+        let plan = Arc::<Plan>::default();
+        let deps = deps.with_mailer(Arc::<Mailbox>::clone(&mailbox)).with_quotas(plan.clone());
         let deps = Arc::new(deps.with_outside(outside(&db, &names, &root)));
         let kit = Kit::new(
             db.clone(),
@@ -175,7 +178,7 @@ impl House {
             misy_web::Config::default(),
         );
         let router = misy_web::app(misy_identity::router(&deps), kit);
-        Self { database, clock, db, deps, names, mailbox, router }
+        Self { database, clock, db, deps, names, mailbox, plan, router }
     }
 
     /// Every route, to be served on a socket.

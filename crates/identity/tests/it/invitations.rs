@@ -209,3 +209,49 @@ async fn what_a_person_belongs_to_is_told_once_the_address_is_proved_to_be_their
     let me = house.get("/v1/auth/me", &bolt.access).await.json();
     assert_eq!(me["memberships"], json!([]), "whoever set that password is not told");
 }
+
+#[tokio::test]
+async fn a_mail_carries_its_tenants_sender_and_page_once_the_domain_is_verified() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    let owner = house.owner("acme").await;
+    let brand = json!({
+        "name": "Acme", "mail_sender_name": "Acme Desk",
+        "mail_sender_address": "desk@acme.example", "app_url": "https://chat.acme.example",
+    });
+    let mut tx = house.db.platform(&misy_testkit::platform_ctx()).await.expect("a connection");
+    let row = "
+        insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone, brand)
+        values ($1, 'acme', 'site_acme', 'Acme', 'active', 'standard', 'en', 'UTC', $2)";
+    let id = misy_core::id::TypedId::uuid(tenant);
+    tx.execute(row, &[&id, &brand]).await.expect("the tenant");
+    tx.commit().await.expect("commits");
+    let invite = async |email: &str| {
+        let new = json!({"email": email, "name": "x", "role": "agent"});
+        house.post("/v1/invitations", &owner, new).await;
+        house.link_to(email).await;
+        house.mailbox.taken().pop().expect("a mail")
+    };
+    let before = invite("a@people.example").await;
+    assert_eq!((before.from.address, before.from.name.as_deref()), (None, Some("Acme Desk")));
+    assert!(!before.text.expose().contains("chat.acme.example"));
+    let domain = house.post("/v1/domains", &owner, json!({"name": "acme.example"})).await;
+    let record = domain.json()["record"].clone();
+    let text = |field: &str| record[field].as_str().expect("text").to_owned();
+    house.names.publish(&text("name"), &text("value"));
+    let path = format!("/v1/domains/{}/verify", domain.text("id"));
+    let verified = house.send("POST", &path, Some(&owner), None).await;
+    assert_eq!(verified.status, StatusCode::OK, "{}", verified.body);
+    let after = invite("b@people.example").await;
+    assert_eq!(after.from.address.as_deref(), Some("desk@acme.example"));
+    let page = "https://chat.acme.example/invitation#token=mbl_";
+    assert!(after.text.expose().contains(page), "{}", after.text.expose());
+    let other = house.tenant("bolt").await;
+    assert_ne!(other, tenant);
+    let theirs = house.owner("bolt").await;
+    let new = json!({"email": "c@people.example", "name": "x", "role": "agent"});
+    house.post("/v1/invitations", &theirs, new).await;
+    house.link_to("c@people.example").await;
+    let theirs = house.mailbox.taken().pop().expect("a mail");
+    assert_eq!(theirs.from, misy_core::mail::From::default(), "each in its own name");
+}

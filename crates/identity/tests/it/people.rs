@@ -187,3 +187,32 @@ async fn each_role_may_do_what_it_says_and_no_more() {
         assert_eq!(seen, expected, "{role}");
     }
 }
+
+#[tokio::test]
+async fn a_plan_allows_so_many_people_also_if_many_are_added_at_once() {
+    let house = House::build().await;
+    house.tenant("acme").await;
+    let owner = house.owner("acme").await;
+    house.plan.allow(4);
+    let add = |number: i32| {
+        let (house, owner) = (&house, &owner);
+        async move {
+            let new = body(&format!("p{number}@acme.example"), "agent");
+            house.post("/v1/users", owner, new).await
+        }
+    };
+    let answers = futures_util::future::join_all((0..9).map(add)).await;
+    let made = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    assert_eq!(made, 3, "the owner is one of the four");
+    for answer in answers.iter().filter(|answer| answer.status != StatusCode::CREATED) {
+        assert_eq!(answer.refusal(), (403, "quota.exceeded".to_owned()));
+        let detail = answer.text("detail");
+        assert!(detail.contains("`users`") && detail.contains("allows 4"), "{detail}");
+    }
+    house.plan.allow(5);
+    let invited = json!({"email": "x@acme.example", "name": "x", "role": "agent"});
+    assert_eq!(house.post("/v1/invitations", &owner, invited).await.status.as_u16(), 201);
+    let invited = json!({"email": "y@acme.example", "name": "y", "role": "agent"});
+    let refused = house.post("/v1/invitations", &owner, invited).await;
+    assert_eq!(refused.refusal().0, 403, "who is invited counts");
+}

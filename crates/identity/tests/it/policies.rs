@@ -125,6 +125,25 @@ async fn a_forbid_about_one_thing_names_itself_and_is_written_down() {
 }
 
 #[tokio::test]
+async fn what_no_role_grants_is_written_down_once_a_minute() {
+    let (house, owner) = house().await;
+    let (viewer, access) = house.person("acme", "viewer").await;
+    for _ in 0..3 {
+        assert_eq!(house.get("/v1/decisions", &access).await.refusal().0, 403);
+    }
+    assert_eq!(house.get("/v1/roles?limit=0", &access).await.refusal().0, 422);
+    let denials = house.get("/v1/decisions?allowed=false", &owner).await.json();
+    let all = denials["data"].as_array().expect("a list");
+    assert_eq!(all.len(), 1, "{denials}");
+    assert_eq!(
+        (&all[0]["principal"], &all[0]["action"]),
+        (&json!(viewer), &json!("audit.read")),
+        "{denials}"
+    );
+    assert_eq!((&all[0]["policies"], &all[0]["allowed"]), (&json!([]), &json!(false)));
+}
+
+#[tokio::test]
 async fn an_owner_cannot_be_locked_out_of_policies_by_a_policy() {
     let (house, owner) = house().await;
     let all = "forbid (principal, action, resource is MisyBot::Tenant);";

@@ -329,6 +329,44 @@ async fn a_running_session_shows_its_second_factor_and_goes_on_with_all_rights()
 }
 
 #[tokio::test]
+async fn what_is_sensitive_asks_for_a_second_factor_of_the_last_quarter_of_an_hour() {
+    let (house, owner) = house().await;
+    let (_, admin) = house.person("acme", "admin").await;
+    let made = async |access: &str| {
+        let body = json!({"name": "app", "role": "agent"});
+        house.post("/v1/api-keys", access, body).await.text("id")
+    };
+    let keys = [made(&admin).await, made(&admin).await, made(&admin).await];
+    let session = house.sign_in("admin@acme.example", PASSWORD).await;
+    let (generator, _) = set_up(&house, &session.access).await;
+    let body = Some(json!({"roles": ["admin"]}));
+    house.send("PUT", "/v1/auth/mfa/policy", Some(&owner.access), body).await;
+    let fresh = house.refresh(&session.refresh).await;
+    let gone = house.delete(&format!("/v1/api-keys/{}", keys[0]), &fresh.access).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+
+    house.clock.advance_ms(16 * 60_000);
+    let old = house.refresh(&fresh.refresh).await;
+    let second = format!("/v1/api-keys/{}", keys[1]);
+    let refused = house.delete(&second, &old.access).await;
+    assert_eq!(refused.refusal().0, 403);
+    assert!(refused.body.contains("last 15 minutes"), "{}", refused.body);
+    assert_eq!(house.get("/v1/users", &old.access).await.status, StatusCode::OK, "to look is not");
+    let right = code(&generator.next(&house));
+    let shown = house.post("/v1/auth/mfa/verify", &old.access, right).await;
+    assert_eq!(shown.status, StatusCode::NO_CONTENT, "{}", shown.body);
+    let new = house.refresh(&old.refresh).await;
+    let gone = house.delete(&second, &new.access).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+
+    house.clock.advance_ms(16 * 60_000);
+    let owners = house.refresh(&owner.refresh).await;
+    let third = format!("/v1/api-keys/{}", keys[2]);
+    let gone = house.delete(&third, &owners.access).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "of an owner none is demanded: {}", gone.body);
+}
+
+#[tokio::test]
 async fn a_disabled_persons_challenge_opens_nothing() {
     let (house, owner) = house().await;
     let (id, agent) = house.person("acme", "agent").await;

@@ -77,6 +77,7 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("GET", "/v1/decisions", None, Some(Role::Admin)),
         ("POST", "/access/v1/evaluation", Some(json!({})), Some(Role::Admin)),
         ("POST", "/access/v1/evaluations", Some(json!({})), Some(Role::Admin)),
+        ("POST", "/access/v1/search/action", Some(json!({})), Some(Role::Admin)),
         ("GET", "/v1/operators", None, Some(Role::Operator)),
         ("POST", "/v1/operators", Some(operator), Some(Role::Operator)),
         ("PATCH", "/v1/operators/{operator}", Some(json!({})), Some(Role::Operator)),

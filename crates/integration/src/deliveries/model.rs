@@ -7,11 +7,12 @@ use misy_core::{DeliveryId, EndpointId, EventId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) use body::write;
+pub(crate) use body::{fill, write};
 
 /// How far a delivery has come. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryStatus)]
 pub enum Status {
     /// It waits for its first or next try.
     Pending,

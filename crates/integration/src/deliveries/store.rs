@@ -290,9 +290,9 @@ pub(crate) async fn list_attempts(
     Ok(rows.iter().map(attempt).collect())
 }
 
-/// Makes deliveries anew, each with the event and thus the `webhook-id` of the one it repeats; their
-/// dead letters are gone. Gives the new ids; an endpoint that is off, or an event that was dropped,
-/// has none.
+/// Makes deliveries anew, each with the event and thus the `webhook-id` of the one it repeats;
+/// their dead letters are gone. Gives the new ids; an endpoint that is off, or an event that was
+/// dropped, has none.
 pub(crate) async fn repeat(
     tx: &mut TenantTx,
     ids: &[DeliveryId],

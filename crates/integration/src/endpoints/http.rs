@@ -170,6 +170,9 @@ struct CreateBody {
     secret_headers: SecretHeaders,
     #[garde(dive)]
     client_certificate: Option<CertificateBody>,
+    /// By which tokens are got, if `settings.oauth` is given. Not shown again.
+    #[garde(skip)]
+    oauth_client_secret: Option<Secret>,
 }
 
 impl From<CreateBody> for Change {
@@ -186,6 +189,7 @@ impl From<CreateBody> for Change {
             settings: Some(body.settings),
             secret_headers: Some(body.secret_headers),
             certificate: Some(body.client_certificate.map(Into::into)),
+            oauth: Some(body.oauth_client_secret),
         }
     }
 }
@@ -230,6 +234,11 @@ struct ChangeBody {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<CertificateBody>)]
     client_certificate: Option<Option<CertificateBody>>,
+    /// By which tokens are got.
+    #[garde(skip)]
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Secret>)]
+    oauth_client_secret: Option<Option<Secret>>,
 }
 
 impl From<ChangeBody> for Change {
@@ -246,6 +255,7 @@ impl From<ChangeBody> for Change {
             settings: body.settings,
             secret_headers: body.secret_headers,
             certificate: body.client_certificate.map(|it| it.map(Into::into)),
+            oauth: body.oauth_client_secret,
         }
     }
 }

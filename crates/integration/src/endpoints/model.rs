@@ -2,6 +2,7 @@
 
 mod conditions;
 mod faults;
+mod oauth;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use crate::signatures::model::Scheme;
 
 pub use conditions::{Condition, Operator, predicate};
 pub(crate) use faults::{faults, wants};
+pub use oauth::{ClientAuthentication, OAuth};
 
 /// When a failed delivery is tried again, in seconds after the try before: 5 s, 5 min, 30 min, 2 h,
 /// 5 h, 10 h, 10 h (the schedule of Standard Webhooks).
@@ -30,6 +32,7 @@ pub const SECRETS_MAX: usize = 5;
 /// Where an endpoint stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EndpointStatus)]
 pub enum Status {
     /// Its owner has not shown yet that it is theirs; it gets nothing but the challenge.
     Unverified,
@@ -119,6 +122,9 @@ pub struct Settings {
     /// The only networks that are connected to, like `192.0.2.0/24`; all if empty.
     #[schema(max_items = 50)]
     pub allowed_networks: Vec<String>,
+    /// The token that is sent along as `authorization: Bearer`; its secret is
+    /// `oauth_client_secret`.
+    pub oauth: Option<OAuth>,
 }
 
 impl Default for Settings {
@@ -131,6 +137,7 @@ impl Default for Settings {
             format: Format::Standard,
             template: None,
             allowed_networks: Vec::new(),
+            oauth: None,
         }
     }
 }
@@ -162,6 +169,8 @@ pub struct Secrets {
     pub headers: BTreeMap<String, Secret>,
     /// For mutual TLS.
     pub certificate: Option<ClientCertificate>,
+    /// By which tokens are got.
+    pub oauth: Option<Secret>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,6 +178,8 @@ struct Sealed {
     keys: Vec<(String, Option<Timestamp>)>,
     headers: BTreeMap<String, String>,
     certificate: Option<(String, String)>,
+    #[serde(default)]
+    oauth: Option<String>,
 }
 
 impl Secrets {
@@ -184,6 +195,7 @@ impl Secrets {
                 .collect(),
             certificate: certificate
                 .map(|it| (it.certificates.clone(), it.key.expose().to_owned())),
+            oauth: self.oauth.as_ref().map(|secret| secret.expose().to_owned()),
         };
         serde_json::to_vec(&sealed).expect("texts and times serialise")
     }
@@ -203,6 +215,7 @@ impl Secrets {
                 certificates,
                 key: Secret::new(key),
             }),
+            oauth: sealed.oauth.map(Secret::new),
         })
     }
 
@@ -281,6 +294,8 @@ pub struct Change {
     pub secret_headers: Option<BTreeMap<String, Secret>>,
     /// For mutual TLS.
     pub certificate: Option<Option<ClientCertificate>>,
+    /// By which tokens are got.
+    pub oauth: Option<Option<Secret>>,
 }
 
 impl Change {
@@ -340,6 +355,12 @@ pub enum Error {
 
 impl From<misy_store::Error> for Error {
     fn from(error: misy_store::Error) -> Self {
+        Self::Below(error.into())
+    }
+}
+
+impl From<misy_store::QuotaError> for Error {
+    fn from(error: misy_store::QuotaError) -> Self {
         Self::Below(error.into())
     }
 }

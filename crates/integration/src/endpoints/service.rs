@@ -2,11 +2,12 @@
 
 mod opened;
 pub(crate) mod provision;
+mod tokens;
 
 use misy_core::crypto::{self, Place};
 use misy_core::event::{EndpointData, EventType, envelope};
 use misy_core::{Ctx, Cursor, EndpointId, EventId, Limit, Page, Permission, Timestamp};
-use misy_store::{Audit, TenantTx};
+use misy_store::{Audit, Limited, TenantTx};
 use misy_web::IfMatch;
 use serde_json::json;
 
@@ -21,6 +22,7 @@ use crate::signatures::model::Scheme;
 
 pub use opened::Opened;
 pub(crate) use opened::{OpenEndpoint, find_open, open};
+pub(crate) use tokens::millis;
 
 const TABLE: &str = "webhook_endpoints";
 
@@ -90,10 +92,14 @@ fn check(deps: &Deps, ctx: &Ctx, endpoint: &Endpoint, secrets: &Secrets) -> Resu
         faults.push(misy_core::error::Fault { pointer: pointer.to_owned(), detail });
     };
     let egress = deps.egress.of(ctx);
-    if let Ok(url) = url::Url::parse(&endpoint.url)
-        && let Err(error) = egress.check_target(&url, deps.config.private_hosts_allowed)
-    {
-        say("/url", error.to_string());
+    let token_url = endpoint.settings.oauth.as_ref().map(|oauth| oauth.token_url.as_str());
+    let targets = [("/url", Some(endpoint.url.as_str())), ("/settings/oauth/token_url", token_url)];
+    for (pointer, target) in targets {
+        if let Some(Ok(url)) = target.map(url::Url::parse)
+            && let Err(error) = egress.check_target(&url, deps.config.private_hosts_allowed)
+        {
+            say(pointer, error.to_string());
+        }
     }
     if let Err(error) = opened::way(deps, ctx, endpoint, secrets) {
         say("/client_certificate", error.to_string());
@@ -128,9 +134,14 @@ pub(crate) async fn create(deps: &Deps, ctx: &Ctx, new: Change) -> Result<Shown,
         keys: new_keys(deps, &endpoint.settings),
         headers: new.secret_headers.unwrap_or_default(),
         certificate: new.certificate.flatten(),
+        oauth: new.oauth.flatten(),
     };
     check(deps, ctx, &endpoint, &secrets)?;
     let mut tx = deps.db.tenant(ctx).await?;
+    if let Some(ceiling) = deps.quotas.ceiling(&mut tx, Limited::WebhookEndpoints).await? {
+        let count = store::count(&mut tx).await?;
+        deps.quotas.admit(&mut tx, Limited::WebhookEndpoints, ceiling, count).await?;
+    }
     let sealed = seal(deps, &mut tx, endpoint.id, &secrets).await?;
     let most = deps.config.endpoints_max;
     let made = store::insert(&mut tx, &endpoint, &sealed, most).await?;
@@ -175,6 +186,7 @@ pub(crate) async fn change(
     let endpoint = change.apply(endpoint);
     secrets.headers = change.secret_headers.unwrap_or(secrets.headers);
     secrets.certificate = change.certificate.unwrap_or(secrets.certificate);
+    secrets.oauth = change.oauth.unwrap_or(secrets.oauth);
     let asymmetric = |it: &LiveKey| matches!(it.key, SigningKey::Asymmetric(_));
     if endpoint.settings.signature == Scheme::V1a && !secrets.keys.iter().any(asymmetric) {
         let key = SigningKey::asymmetric(deps.ambient.bytes());
@@ -225,7 +237,7 @@ pub(crate) async fn rotate(
     shown(saved, &secrets)
 }
 
-fn later_s(now: Timestamp, seconds: u32) -> Timestamp {
+pub(crate) fn later_s(now: Timestamp, seconds: u32) -> Timestamp {
     now.checked_add(jiff::SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
 }
 

@@ -26,6 +26,9 @@ const LIST: &str = "
 
 const LIST_ALL: &str = "select * from webhook_endpoints where tenant_id = $1 order by id";
 
+const COUNT: &str = "
+    select count(*) as endpoints from webhook_endpoints where tenant_id = $1";
+
 const UPDATE: &str = "
     update webhook_endpoints set url = $4, description = $5, status = $6, disabled_reason = $7,
         event_types = $8, channel_ids = $9, conditions = $10, filter = $11, in_flight = $12,
@@ -54,6 +57,12 @@ const SWITCH_ON: &str = "
 pub(crate) struct Stored {
     pub(crate) endpoint: Endpoint,
     pub(crate) sealed: Vec<u8>,
+}
+
+/// How many the tenant has.
+pub(crate) async fn count(tx: &mut TenantTx) -> Result<i64, Error> {
+    let row = tx.query_opt(COUNT, &[&tx.tenant()]).await?;
+    Ok(row.map_or(0, |row| row.get("endpoints")))
 }
 
 /// Writes a new one; `None` if the tenant has as many as it may.

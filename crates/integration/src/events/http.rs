@@ -9,7 +9,7 @@ use garde::Validate;
 use misy_core::error::Fault;
 use misy_core::event::EventType;
 use misy_core::{ChannelId, Code, EndpointId, EventId, Page, Timestamp};
-use misy_web::{Paging, Params, PathId, Problem, Tenant, Traits, Valid, with};
+use misy_web::{Class, Paging, Params, PathId, Problem, Tenant, Traits, Valid, with};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -22,10 +22,11 @@ use crate::Deps;
 
 /// The routes of events.
 pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
-    let large = Traits::new().body_limit_bytes(8 << 20);
+    let large = Traits::new().body_limit_bytes(8 << 20).class(Class::Publish);
     OpenApiRouter::new()
         .routes(routes!(list_types))
-        .routes(with(routes!(list, publish), large))
+        .routes(routes!(list))
+        .routes(with(routes!(publish), large))
         .routes(routes!(get))
         .routes(routes!(simulate))
         .with_state(deps)

@@ -33,7 +33,8 @@ impl std::fmt::Debug for Backlogs {
     }
 }
 
-async fn is_full(deps: &Deps, ctx: &Ctx) -> Result<bool, Error> {
+/// Whether more waits for the tenant's endpoints than may.
+pub(crate) async fn is_full(deps: &Deps, ctx: &Ctx) -> Result<bool, Error> {
     if let Some(known) = deps.backlogs.0.get(&ctx.tenant()) {
         return Ok(known);
     }

@@ -36,6 +36,7 @@ pub struct Wish {
 /// Where a replay stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReplayStatus)]
 pub enum Status {
     /// It goes on.
     Running,

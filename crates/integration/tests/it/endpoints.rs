@@ -1,5 +1,7 @@
 //! Room `integration`: making, changing and proving endpoints, and who may.
 
+use std::sync::Arc;
+
 use http::Method;
 use misy_core::Role;
 use misy_integration::Config;
@@ -210,4 +212,22 @@ async fn only_administrators_change_endpoints_and_nobody_sees_anothers() {
         house.call((own, Role::Agent), Method::GET, path, None).await.expect(403);
         assert_eq!(house.get(other, path).await.expect(200)["data"], json!([]));
     }
+}
+
+#[tokio::test]
+async fn a_plan_allows_so_many_endpoints_also_if_many_are_made_at_once() {
+    let config = Config { private_hosts_allowed: true, ..Config::default() };
+    let database = misy_testkit::TestDatabase::create().await;
+    let plan = Arc::<misy_testkit::Plan>::default();
+    plan.allow(2);
+    let (house, sink) = (House::limited(database, config, plan), Sink::kind().await);
+    let tenant = house.tenant();
+    let new = json!({ "url": sink.url() });
+    let make = |_| house.post(tenant, "/v1/webhook-endpoints", new.clone());
+    let answers = futures_util::future::join_all((0..12).map(make)).await;
+    let made = answers.iter().filter(|answer| answer.status == 201).count();
+    let refused = answers.iter().filter(|answer| answer.status == 403).count();
+    assert_eq!((made, refused), (2, 10));
+    let detail = answers.iter().find(|answer| answer.status == 403).expect("one");
+    assert_eq!(detail.body["code"], "quota.exceeded");
 }

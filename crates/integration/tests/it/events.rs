@@ -5,7 +5,7 @@ use misy_core::Role;
 use misy_core::event::{ContactData, EventType, Told};
 use serde_json::{Value, json};
 
-use crate::house::{House, text};
+use crate::house::{House, ctx, text};
 use crate::sink::Sink;
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn of_an_event_that_nobody_wants_nothing_is_written() {
     let (silent, deaf) = (house.tenant(), house.tenant());
     house.endpoint(deaf, &sink, json!({"event_types": ["order.created"]})).await;
     for tenant in [silent, deaf] {
-        let mut tx = house.deps.db.tenant(&house.ctx(tenant)).await.expect("a connection");
+        let mut tx = house.deps.db.tenant(&ctx(tenant)).await.expect("a connection");
         let data = ContactData { contact_id: house.deps.ambient.id(), channel_id: None };
         tx.emit(&Told::new(EventType::ContactCreated, None, data));
         tx.commit().await.expect("committed");
@@ -106,7 +106,7 @@ async fn what_was_rolled_back_is_never_told() {
     let (house, sink) = (House::new().await, Sink::kind().await);
     let tenant = house.tenant();
     house.endpoint(tenant, &sink, json!({})).await;
-    let mut tx = house.deps.db.tenant(&house.ctx(tenant)).await.expect("a connection");
+    let mut tx = house.deps.db.tenant(&ctx(tenant)).await.expect("a connection");
     let data = ContactData { contact_id: house.deps.ambient.id(), channel_id: None };
     tx.emit(&Told::new(EventType::ContactCreated, None, data));
     drop(tx);
@@ -155,6 +155,21 @@ async fn every_type_is_described_with_a_schema_and_an_example_that_fits_it() {
         let example = one["example"]["data"].as_object().expect("an object");
         assert!(members.keys().eq(example.keys()), "{one}");
     }
+}
+
+#[tokio::test]
+async fn publishing_has_a_limit_of_its_own_by_the_thousand_a_second() {
+    let (house, sink) = (House::new().await, Sink::kind().await);
+    let tenant = house.tenant();
+    let event = json!({"type": "order.created", "data": {}});
+    let published = house.post(tenant, "/v1/events", event).await;
+    let endpoint = json!({ "url": sink.url() });
+    let made = house.post(tenant, "/v1/webhook-endpoints", endpoint).await;
+    let policy = |answer: &crate::house::Answer| {
+        answer.headers["ratelimit-policy"].to_str().expect("text").to_owned()
+    };
+    assert!(policy(&published).contains("q=300000;w=60"), "{}", policy(&published));
+    assert!(policy(&made).contains("q=1200;w=60"), "{}", policy(&made));
 }
 
 #[tokio::test]

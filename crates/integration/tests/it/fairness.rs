@@ -65,6 +65,30 @@ async fn retries_leave_room_for_what_goes_out_for_the_first_time() {
 }
 
 #[tokio::test]
+async fn it_is_known_how_long_the_oldest_waits() {
+    let (house, sink) = (House::new().await, Sink::new(Manner::Each(vec![500])).await);
+    let tenant = house.tenant();
+    house.endpoint(tenant, &sink, json!({})).await;
+    let waiting = async || {
+        let ctx = misy_testkit::platform_ctx();
+        let waiting = misy_jobs::parcels::count(&house.deps.db, &ctx, 100).await;
+        waiting.expect("the database answers")
+    };
+    assert_eq!(waiting().await, misy_jobs::parcels::Waiting::default());
+    let begun = house.deps.ambient.now();
+    house.post(tenant, "/v1/events", batch(3)).await.expect(202);
+    house.carry().await;
+    house.later(2);
+    let second = house.deps.ambient.now();
+    house.post(tenant, "/v1/events", batch(2)).await.expect(202);
+    let now = waiting().await;
+    assert_eq!((now.ready, now.later), (2, 3));
+    let of_a_second = |at: Option<misy_core::Timestamp>| at.map(misy_core::Timestamp::as_second);
+    let wanted = (Some(begun.as_second()), Some(second.as_second()));
+    assert_eq!((of_a_second(now.oldest), of_a_second(now.oldest_first)), wanted);
+}
+
+#[tokio::test]
 async fn a_courier_that_dies_loses_nothing_and_another_takes_over() {
     let (house, sink) = (House::new().await, Sink::new(Manner::Silence).await);
     let tenant = house.tenant();

@@ -9,8 +9,9 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Ctx, Proof, Role, Secret, TenantId, UserId};
 use misy_egress::Gateway;
+use misy_egress::guard::{LookUp, OfMachine};
 use misy_integration::{Config, Deps, Postman};
 use misy_jobs::parcels::Courier;
 use misy_jobs::{Registry, Worker};
@@ -61,19 +62,50 @@ impl House {
 
     /// Another process on the same database.
     pub(crate) fn on(database: TestDatabase, config: Config) -> Self {
+        Self::limited(database, config, Arc::new(misy_store::Unlimited))
+    }
+
+    /// The same with limits of a plan.
+    pub(crate) fn limited(
+        database: TestDatabase,
+        config: Config,
+        quotas: Arc<dyn misy_store::Quota>,
+    ) -> Self {
+        let private_hosts_allowed = config.private_hosts_allowed;
+        let reach = misy_egress::Config { private_hosts_allowed, ..misy_egress::Config::default() };
+        Self::built(database, config, (reach, Arc::new(OfMachine)), quotas)
+    }
+
+    /// One that goes out as it is told and asks somebody else for addresses.
+    pub(crate) fn reaching(
+        database: TestDatabase,
+        config: Config,
+        reach: misy_egress::Config,
+        names: Arc<dyn LookUp>,
+    ) -> Self {
+        Self::built(database, config, (reach, names), Arc::new(misy_store::Unlimited))
+    }
+
+    fn built(
+        database: TestDatabase,
+        config: Config,
+        (reach, names): (misy_egress::Config, Arc<dyn LookUp>),
+        quotas: Arc<dyn misy_store::Quota>,
+    ) -> Self {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 11);
         let db = database.db(ambient.clone());
-        let reach = json!({ "private_hosts_allowed": config.private_hosts_allowed });
-        let reach = serde_json::from_value(reach).expect("the rest are defaults");
         let deps = Arc::new(Deps {
             db: db.clone(),
             ambient: ambient.clone(),
-            egress: Gateway::new(reach, ambient.clone()),
+            egress: Gateway::asking(reach, ambient.clone(), names),
             vault: Arc::new(OneKey),
+            quotas,
             config,
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
+            gate: misy_integration::sources::Gate::default(),
+            public_url: "https://bot.example".to_owned(),
         });
         let kit = Kit::new(
             db.clone(),
@@ -117,6 +149,23 @@ impl House {
         let bytes = body.collect().await.expect("a whole body").to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// Sends as another service does, without any credential of ours.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: &str,
+    ) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned()));
+        let mut request = request.expect("a test writes a request");
+        *request.headers_mut() = headers;
+        let response = self.app.clone().oneshot(request).await.expect("the router never fails");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole body").to_bytes();
+        (parts.status, String::from_utf8_lossy(&bytes).into_owned())
     }
 
     pub(crate) async fn get(&self, tenant: TenantId, path: &str) -> Answer {
@@ -174,15 +223,16 @@ impl House {
         listed["data"].as_array().expect("a list").clone()
     }
 
-    pub(crate) fn ctx(&self, tenant: TenantId) -> Ctx {
-        misy_testkit::ctx(tenant, Role::Admin)
-    }
-
     /// A number that a statement of the superuser gives.
     pub(crate) async fn count(&self, sql: &str) -> i64 {
         let rows = misy_testkit::postgres::query(self.database.superuser(), sql).await;
         rows.expect("a statement")[0].get(0)
     }
+}
+
+/// An administrator of a tenant.
+pub(crate) fn ctx(tenant: TenantId) -> Ctx {
+    misy_testkit::ctx(tenant, Role::Admin)
 }
 
 /// A JSON text.
@@ -201,7 +251,7 @@ impl Authenticator for Everybody {
         let tenant = tenant.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = role.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(0xace)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 

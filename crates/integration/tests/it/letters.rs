@@ -3,7 +3,7 @@
 use misy_core::TenantId;
 use serde_json::{Value, json};
 
-use crate::house::{House, text};
+use crate::house::{House, ctx, text};
 use crate::sink::{Manner, Sink};
 
 /// A tenant whose endpoint gives up at once, with so many dead letters.
@@ -170,14 +170,14 @@ async fn a_tenant_reaches_no_partition_and_no_parcel_of_another() {
     for table in ["parcels", "webhook_deliveries", "webhook_events"] {
         let sql = format!("select count(*) as number from {table}");
         for (tenant, wanted) in [(own, 1), (other, 0)] {
-            let mut tx = db.read(&house.ctx(tenant)).await.expect("a connection");
+            let mut tx = db.read(&ctx(tenant)).await.expect("a connection");
             let row = tx.query_opt(&sql, &[]).await.expect("granted").expect("one row");
             assert_eq!(row.get::<_, i64>("number"), wanted, "{table}");
         }
     }
-    let mut tx = db.read(&house.ctx(own)).await.expect("a connection");
+    let mut tx = db.read(&ctx(own)).await.expect("a connection");
     assert!(tx.query_opt("select * from webhook_events_rest", &[]).await.is_err());
-    let mut tx = db.read(&house.ctx(own)).await.expect("a connection");
+    let mut tx = db.read(&ctx(own)).await.expect("a connection");
     let sweep = "select misy_keep_webhook_days(now(), 1, 1)";
     assert!(tx.query_opt(sweep, &[]).await.is_err(), "days are the platform's to keep");
 }

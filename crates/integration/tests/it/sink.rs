@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 /// How a receiver answers.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub(crate) enum Manner {
     Status(u16, &'static str, Duration),
     /// 200 with what `data.challenge` says.
     Echo,
+    /// A status with headers as text lines and a body.
+    Text(u16, &'static str, String),
     /// These statuses one after another, the last for ever.
     Each(Vec<u16>),
     /// A body without end, as fast as it goes.
@@ -66,12 +69,19 @@ struct Inside {
 #[derive(Debug)]
 pub(crate) struct Sink {
     inside: Arc<Inside>,
+    scheme: &'static str,
     address: SocketAddr,
     _serving: JoinSet<()>,
 }
 
 impl Sink {
     pub(crate) async fn new(manner: Manner) -> Self {
+        Self::behind(manner, None).await
+    }
+
+    /// One that speaks TLS, if it is told how.
+    pub(crate) async fn behind(manner: Manner, tls: Option<TlsAcceptor>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let inside = Arc::new(Inside {
@@ -88,10 +98,16 @@ impl Sink {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                connections.spawn(serve(stream, Arc::clone(&shared)));
+                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                connections.spawn(async move {
+                    let Some(tls) = tls else { return serve(stream, shared).await };
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, shared).await;
+                    }
+                });
             }
         });
-        Self { inside, address, _serving: serving }
+        Self { inside, scheme, address, _serving: serving }
     }
 
     /// One that answers 200 at once.
@@ -100,11 +116,16 @@ impl Sink {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/hook", self.address)
+        format!("{}://{}/hook", self.scheme, self.address)
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Where it is by a name.
+    pub(crate) fn named(&self, name: &str) -> String {
+        format!("{}://{name}:{}/hook", self.scheme, self.port())
     }
 
     pub(crate) fn set(&self, manner: Manner) {
@@ -129,7 +150,7 @@ impl Sink {
     }
 }
 
-async fn serve(mut stream: TcpStream, inside: Arc<Inside>) {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, inside: Arc<Inside>) {
     while let Some(heard) = read(&mut stream).await {
         let challenge = heard.body.clone();
         inside.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
@@ -144,7 +165,7 @@ async fn serve(mut stream: TcpStream, inside: Arc<Inside>) {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Heard> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Heard> {
     let mut bytes = Vec::new();
     let end = loop {
         let mut part = [0; 4096];
@@ -166,7 +187,7 @@ async fn read(stream: &mut TcpStream) -> Option<Heard> {
 }
 
 async fn answer(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncWrite + Unpin),
     manner: Manner,
     inside: &Inside,
     request: &[u8],
@@ -176,6 +197,11 @@ async fn answer(
             tokio::time::sleep(pause).await;
             let text = format!("HTTP/1.1 {status} X\r\n{lines}content-length: 2\r\n\r\nok");
             stream.write_all(text.as_bytes()).await
+        }
+        Manner::Text(status, lines, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status} X\r\n{lines}content-length: {length}\r\n\r\n");
+            stream.write_all((head + &body).as_bytes()).await
         }
         Manner::Echo => {
             let body: serde_json::Value = serde_json::from_slice(request).unwrap_or_default();

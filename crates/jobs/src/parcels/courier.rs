@@ -119,7 +119,7 @@ impl<C: Carrier> Courier<C> {
             let catch = self.claim(&mut turn).await?;
             turn.commit().await?;
             let number = catch.parcels.len();
-            self.take(catch).await;
+            self.take(catch);
             while self.carrying.join_next().await.is_some() {}
             self.note_all();
             carried += number;
@@ -223,7 +223,7 @@ impl<C: Carrier> Courier<C> {
             self.upkeep = clock + UPKEEP;
             self.tell().await;
         }
-        self.take(catch).await;
+        self.take(catch);
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl<C: Carrier> Courier<C> {
     }
 
     /// Hands what was claimed to the carrier, a tenant at a time.
-    async fn take(&mut self, catch: Catch) {
+    fn take(&mut self, catch: Catch) {
         self.saw_more = catch.any_ready;
         self.hungry = catch.any_ready && !catch.parcels.is_empty();
         self.after = catch.after.unwrap_or(self.after);
@@ -281,13 +281,20 @@ impl<C: Carrier> Courier<C> {
     }
 
     async fn tell(&self) {
-        if let Ok((ready, later)) = super::count(&self.db, &self.ctx, COUNTED).await {
+        if let Ok(waiting) = super::count(&self.db, &self.ctx, COUNTED).await {
             let gauge = |state: &'static str, number: i64| {
                 let number = u32::try_from(number).unwrap_or(u32::MAX);
                 metrics::gauge!("misy_parcels", "state" => state).set(number);
             };
-            gauge("ready", ready);
-            gauge("later", later);
+            gauge("ready", waiting.ready);
+            gauge("later", waiting.later);
+            let now = self.ambient.now();
+            let age = |of: &'static str, since: Option<Timestamp>| {
+                let age = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+                metrics::gauge!("misy_parcels_oldest_seconds", "of" => of).set(age.max(0.0));
+            };
+            age("all", waiting.oldest);
+            age("first_tries", waiting.oldest_first);
         }
         let under_way = u32::try_from(self.total).unwrap_or(u32::MAX);
         metrics::gauge!("misy_parcels", "state" => "out").set(under_way);

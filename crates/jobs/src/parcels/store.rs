@@ -134,10 +134,14 @@ const COUNT: &str = "
     select count(*) as number
     from (select from parcels where tenant_id = $1 limit $2) as counted";
 
+/// The oldest is told of those that are counted. Ids begin with their time, so the least is it.
 const COUNT_ALL: &str = "
     select count(*) filter (where state = 'ready') as ready,
-        count(*) filter (where state = 'later') as later
-    from (select state from parcels limit $1) as counted";
+        count(*) filter (where state = 'later') as later,
+        min(id::text collate \"C\")::uuid as oldest,
+        (min(id::text collate \"C\") filter (where state = 'ready' and not again))::uuid
+            as oldest_first
+    from (select id, state, again from parcels limit $1) as counted";
 
 /// How far round a walk has come.
 pub(super) type Place = (Uuid, Uuid, bool);
@@ -252,8 +256,31 @@ pub async fn is_beyond(tx: &mut TenantTx, limit: i64) -> Result<bool, Error> {
     Ok(row.is_some_and(|row| row.get::<_, i64>("number") >= limit))
 }
 
-/// Parcels that are ready, and those that wait for their time, counted up to a limit.
-pub async fn count(db: &Db, ctx: &PlatformCtx, limit: i64) -> Result<(i64, i64), Error> {
+/// What waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// May be claimed now.
+    pub ready: i64,
+    /// Waits for its time.
+    pub later: i64,
+    /// When the oldest of all came, those under way too.
+    pub oldest: Option<Timestamp>,
+    /// When the oldest came that is ready and was never tried.
+    pub oldest_first: Option<Timestamp>,
+}
+
+/// What waits, counted up to a limit.
+pub async fn count(db: &Db, ctx: &PlatformCtx, limit: i64) -> Result<Waiting, Error> {
     let row = db.platform_read(ctx).await?.query_opt(COUNT_ALL, &[&limit]).await?;
-    Ok(row.map_or((0, 0), |row| (row.get("ready"), row.get("later"))))
+    let Some(row) = row else { return Ok(Waiting::default()) };
+    let came = |id: Option<Uuid>| {
+        let ms = i64::try_from(id?.as_u128() >> 80).ok()?;
+        Timestamp::from_millisecond(ms).ok()
+    };
+    Ok(Waiting {
+        ready: row.get("ready"),
+        later: row.get("later"),
+        oldest: came(row.get("oldest")),
+        oldest_first: came(row.get("oldest_first")),
+    })
 }

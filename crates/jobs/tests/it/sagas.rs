@@ -251,7 +251,7 @@ async fn a_step_that_fails_too_often_is_impossible() {
 #[tokio::test]
 async fn a_step_that_takes_too_long_has_an_unknown_outcome_and_is_tried_again() {
     let (stage, book) = (Stage::new().await, Arc::<Book>::default());
-    let slow = Note { sleeps: Duration::from_secs(600), ..note(&book, "a", true) };
+    let slow = Note { sleeps: Duration::from_mins(10), ..note(&book, "a", true) };
     let saga = saga([slow]);
     let mut held = begin(&stage, &saga, tenant(1)).await.expect("it is new");
     let halt = run(&stage, &saga, &mut held).await;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ScriptError;
+use super::{ScriptError, merge};
 use crate::courier::{self, CONNECTIONS_MAX};
 use crate::engine::{Engine, NewAccount};
 use crate::handshake;
@@ -121,17 +121,7 @@ pub(crate) async fn set_behaviour(
     Json(patch): Json<Value>,
 ) -> Result<Json<Behaviour>, ScriptError> {
     let now = look(&engine, &account, |room| room.account.behaviour.clone())?;
-    let mut merged = serde_json::to_value(now).map_err(ScriptError::wrong)?;
-    let (Some(all), Value::Object(changes)) = (merged.as_object_mut(), patch) else {
-        return Err(ScriptError::wrong("a JSON object is expected"));
-    };
-    for (key, value) in changes {
-        match value {
-            Value::Null => drop(all.remove(&key)),
-            value => drop(all.insert(key, value)),
-        }
-    }
-    let wanted: Behaviour = serde_json::from_value(merged).map_err(ScriptError::wrong)?;
+    let wanted: Behaviour = merge(&now, patch)?;
     if !(1..=CONNECTIONS_MAX).contains(&wanted.connections) {
         let message = format!("connections must be between 1 and {CONNECTIONS_MAX}");
         return Err(ScriptError::wrong(message));

@@ -11,4 +11,5 @@ mod objects;
 mod outbound;
 mod rates;
 mod scripts;
+mod sinks;
 mod webhooks;

@@ -9,7 +9,7 @@ use crate::{ambient, cli, config, telemetry};
 /// Runs the emulator until it is stopped.
 pub async fn run(options: &cli::Sandbox, file: Option<&Path>) -> anyhow::Result<()> {
     let config = config::load(file)?;
-    telemetry::start_logs(&config.log)?;
+    telemetry::start(&config.log, &config.telemetry)?;
     let settings = misy_sandbox::Config {
         listen: options.listen,
         data: options.data.clone().or(config.sandbox.data),

@@ -20,7 +20,7 @@ use crate::{ambient, root_key, telemetry};
 /// Starts database, sandbox, API and workers, and stops them all in reverse order.
 pub async fn run(options: &Up, file: Option<&Path>) -> anyhow::Result<()> {
     let config = configure(options, file)?;
-    telemetry::start_logs(&config.log)?;
+    telemetry::start(&config.log, &config.telemetry)?;
     let ambient = ambient::machine();
     let root = root_key::load_or_make_in(&config.server.data, &ambient)?;
     let (postgres, admin) = database(&config, &ambient).await?;

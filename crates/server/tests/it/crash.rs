@@ -11,7 +11,7 @@ use crate::program::{Program, Shop, call, folder, free_port, postmaster, read_lo
 
 /// What is killed, in turn.
 #[derive(Clone, Copy)]
-enum Victim {
+pub(crate) enum Victim {
     Program,
     Postgres,
 }
@@ -51,11 +51,7 @@ async fn storm(count: usize, victims: &[Victim]) {
                 program.kill();
                 program = start(folder.path(), &address).await;
             }
-            Victim::Postgres => {
-                let pid = postmaster(folder.path()).expect("a postmaster").to_string();
-                let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
-                assert!(killed.expect("asked").success());
-            }
+            Victim::Postgres => kill_postgres(folder.path()),
         }
     }
     let wanted = count as u64;
@@ -71,7 +67,14 @@ async fn storm(count: usize, victims: &[Victim]) {
     sandbox.stop();
 }
 
-async fn start(folder: &Path, address: &str) -> Program {
+/// SIGKILL for the postmaster of a folder.
+pub(crate) fn kill_postgres(folder: &Path) {
+    let pid = postmaster(folder).expect("a postmaster").to_string();
+    let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+    assert!(killed.expect("asked").success());
+}
+
+pub(crate) async fn start(folder: &Path, address: &str) -> Program {
     let data = folder.join("data");
     let data = data.to_str().expect("UTF-8");
     let arguments = [

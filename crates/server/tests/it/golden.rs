@@ -99,3 +99,43 @@ async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
         ]
     );
 }
+
+/// Every source below a folder.
+fn sources(folder: &std::path::Path, all: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            all.push(std::fs::read_to_string(&path).expect("text"));
+        }
+    }
+}
+
+/// Two types of one name would be one schema in the reference, the last one's.
+#[test]
+fn no_two_types_of_the_reference_have_one_name() {
+    let mut all = Vec::new();
+    let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    for room in std::fs::read_dir(crates).expect("crates") {
+        let folder = room.expect("a room").path().join("src");
+        if folder.is_dir() {
+            sources(&folder, &mut all);
+        }
+    }
+    let described = regex::Regex::new(
+        r"(?x) derive\([^)]*ToSchema[^)]*\)\] ((?:\s*(?:\#\[[^\n]*\]|///[^\n]*))*)
+            \s*pub(?:\(\w+\))?\ (?:struct|enum)\ (\w+)",
+    )
+    .expect("a pattern");
+    let renamed = regex::Regex::new(r"schema\(as = (\w+)").expect("a pattern");
+    let mut names = std::collections::BTreeSet::new();
+    for text in &all {
+        for found in described.captures_iter(text) {
+            let other = renamed.captures(&found[1]).map(|other| other[1].to_owned());
+            let name = other.unwrap_or_else(|| found[2].to_owned());
+            assert!(names.insert(name.clone()), "`{name}` twice: give one `#[schema(as = ..)]`");
+        }
+    }
+    assert!(names.len() > 60, "{}", names.len());
+}

@@ -7,5 +7,6 @@ mod canaries;
 mod echo;
 mod estate;
 mod matrix;
+mod names;
 mod operations;
 mod stage;

@@ -7,9 +7,10 @@ use misy_store::tenant_data::StoreData;
 use misy_testkit::{TestDatabase, platform_ctx};
 
 /// Control tables that name tenants and are removed by the part that keeps them, or stay.
-const BY_HAND: [&str; 8] = [
+const BY_HAND: [&str; 9] = [
     "dead_letters",
     "jobs",
+    "plan_changes",
     "platform_audit_records",
     "provisionings",
     "session_reaches",

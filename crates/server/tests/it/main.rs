@@ -3,7 +3,9 @@
 
 mod apart;
 mod crash;
+mod deliveries;
 mod documents;
+mod fuzz;
 mod golden;
 mod isolation;
 mod leftovers;
@@ -12,3 +14,4 @@ mod program;
 mod refusals;
 mod story;
 mod sweep;
+mod traces;

@@ -71,6 +71,15 @@ impl Program {
         url.trim_start_matches("http://").to_owned()
     }
 
+    /// What the process has in memory now, in MiB.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib / 1_024.0
+    }
+
     /// SIGKILL, then waits for the process to be gone.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");

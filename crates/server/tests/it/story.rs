@@ -163,7 +163,7 @@ fn link_in(outbox: &std::path::Path) -> Result<String, String> {
     let texts = mails.filter(|mail| mail.path().extension().is_some_and(|it| it == "eml"));
     let texts: Vec<_> = texts.filter_map(|it| std::fs::read_to_string(it.path()).ok()).collect();
     let words = texts.iter().flat_map(|text| text.split_whitespace());
-    let link = words.filter(|word| word.starts_with("mbl_")).last();
+    let link = words.rev().find(|word| word.starts_with("mbl_"));
     link.map(str::to_owned).ok_or_else(|| format!("{} mails, no link", texts.len()))
 }
 

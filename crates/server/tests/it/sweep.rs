@@ -43,6 +43,8 @@ fn body(method: &str, path: &str) -> Value {
             json!({ "slug": "admin", "name": "x", "owner": owner })
         }
         ("post", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+        ("post", "/v1/plans") => json!({ "id": "x", "name": "x", "limits": {} }),
+        ("post", "/v1/tenants/{tenant}/plan-changes") => json!({ "plan": "standard" }),
         ("put", "/v1/tenants/{tenant}/quotas") => json!({ "name": "users", "max_count": 1 }),
         ("post", "/v1/signup") => json!({
             "slug": "admin", "name": "x", "email": "x@x.example", "owner_name": "x"
@@ -65,8 +67,9 @@ fn body(method: &str, path: &str) -> Value {
             "email": "nobody", "name": "x", "role": "support", "password": "a-Long-enough-1-word"
         }),
         ("post", "/v1/policies") => json!({ "name": "x", "text": "x" }),
-        ("post", "/v1/policies/validate") => json!({ "text": "x" }),
-        ("put", "/v1/policies/schema") => json!({ "text": "x" }),
+        ("post", "/v1/policies/validate") | ("put", "/v1/policies/schema") => {
+            json!({ "text": "x" })
+        }
         ("post", "/v1/policies/explain" | "/v1/policies/who-can") => {
             json!({ "action": "user.read", "resource": { "type": "tenant" } })
         }
@@ -86,6 +89,10 @@ fn body(method: &str, path: &str) -> Value {
         ("post", "/v1/events" | "/v1/events/simulate") => {
             json!({ "type": "order.created", "data": {} })
         }
+        ("post", "/v1/sources") => {
+            json!({ "name": "x", "settings": { "preset": "telegram" }, "secret": "x" })
+        }
+        ("post", "/v1/sources/{source}/secret/rotate") => json!({ "secret": "y" }),
         ("post", "/v1/webhook-signatures") => {
             json!({ "secret": SIGNING_SECRET, "id": "x", "body": "{}" })
         }
@@ -159,6 +166,8 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     let lists = [
         ("endpoint", "/v1/webhook-endpoints"),
         ("event", "/v1/events"),
+        ("source", "/v1/sources"),
+        ("receipt", "/v1/source-receipts"),
         ("id", "/v1/domains"),
         ("id", "/v1/impersonations"),
         ("id", "/v1/invitations"),
@@ -198,6 +207,7 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     ids.insert("operator", vec![format!("opr_{ABSENT}")]);
     ids.insert("signup", vec![format!("sgn_{ABSENT}")]);
     ids.insert("workflow", vec![format!("owf_{ABSENT}")]);
+    ids.insert("plan", vec![format!("pln_{ABSENT}0")]);
     ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
     ids
 }
@@ -213,6 +223,10 @@ async fn connect(api: &str, shop: &Shop, operator: &str) {
     ] {
         call(api, Method::POST, path, Some(&shop.bearer), body("post", path)).await;
     }
+    let path = "/v1/sources";
+    let source = call(api, Method::POST, path, Some(&shop.bearer), body("post", path)).await;
+    let hook = format!("/hooks/sources/{}", source["id"].as_str().expect("an id"));
+    call(api, Method::POST, &hook, None, json!({})).await;
     let kind = "urn:ietf:params:oauth:token-type:access_token";
     let visit = json!({
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -338,6 +352,7 @@ fn prefix(name: &str, path: &str) -> &'static str {
         "account" => "sva",
         "policy" => "pol",
         "operator" => "opr",
+        "plan" => "pln",
         "endpoint" => "whe",
         "delivery" => "dlv",
         "event" => "evt",

@@ -73,6 +73,7 @@ mod tests {
 
     #[test]
     fn every_status_judges_what_is_there_and_what_is_not() {
+        use Verdict::{Fine, LeftOver, Missing, Retained, Underway};
         for status in Status::ALL {
             let verdicts = [
                 judge(status, 1, true, false),
@@ -80,7 +81,6 @@ mod tests {
                 judge(status, 0, false, false),
                 judge(status, 1, false, true),
             ];
-            use Verdict::{Fine, LeftOver, Missing, Retained, Underway};
             let expected = match status {
                 Status::Active | Status::Suspended | Status::Closing => [Fine, Missing, Fine, Fine],
                 Status::Purged | Status::Failed => [LeftOver, Fine, Fine, Retained],

@@ -4,10 +4,13 @@ mod exports;
 mod removals;
 
 use jiff::SignedDuration;
-use misy_core::{Permission, PlatformCtx, TenantId};
+use misy_core::event::{EventType, TenantData, Told};
+use misy_core::{Permission, PlatformCtx, Role, TenantId};
+use misy_jobs::PlatformJob;
 use misy_store::{Audit, PlatformTx};
 use serde_json::{Value, json};
 
+use super::jobs::Tell;
 use super::model::Lifecycle;
 use super::store;
 use crate::tenants::model::{Error, Event, Reason, Status, Tenant};
@@ -18,10 +21,49 @@ pub use exports::{ExportError, export};
 pub(crate) use removals::{finish_removal, sweep};
 pub use removals::{purge, purge_now};
 
-/// Records an event in the life of a tenant. What is told to webhooks is told here, in the same
-/// transaction.
-pub(crate) fn announce(tx: &mut PlatformTx, event: Event, id: TenantId, detail: Option<Value>) {
-    tx.audit(Audit::new(event.action(), "tenant", id).with(detail.unwrap_or_default()));
+/// Records an event in the life of a tenant, now as `now`. What its webhooks are told is put on its
+/// way in the same transaction.
+pub(crate) fn announce(tx: &mut PlatformTx, event: Event, now: &Tenant, detail: Option<Value>) {
+    tx.audit(Audit::new(event.action(), "tenant", now.id).with(detail.unwrap_or_default()));
+    if let Some(what) = EventType::parse(event.action()) {
+        tell(tx, what, now, None);
+    }
+}
+
+/// Records that a tenant has another plan now.
+pub(crate) fn tell_plan(tx: &mut PlatformTx, now: &Tenant, before: &str) {
+    let what = EventType::TenantPlanChanged;
+    let detail = json!({ "plan": now.plan, "plan_before": before });
+    tx.audit(Audit::new(what.slug(), "tenant", now.id).with(detail));
+    tell(tx, what, now, Some(before.to_owned()));
+}
+
+/// Endpoints are the tenant's own, which this transaction cannot see; the job that follows it can.
+fn tell(tx: &mut PlatformTx, what: EventType, now: &Tenant, plan_before: Option<String>) {
+    let job = Tell {
+        tenant: now.id,
+        what: what.slug().to_owned(),
+        status: now.status,
+        reason: now.status_reason.clone(),
+        plan: now.plan.clone(),
+        plan_before,
+        at: tx.ambient().now(),
+    };
+    job.enqueue(tx);
+}
+
+/// Tells those of a tenant's webhooks that want it what became of the tenant.
+pub(crate) async fn deliver(deps: &Deps, ctx: &PlatformCtx, news: Tell) -> Result<(), Error> {
+    let Some(what) = EventType::parse(&news.what) else { return Ok(()) };
+    if tenants::service::load(deps, ctx, news.tenant).await?.status.is_gone() {
+        return Ok(());
+    }
+    let mut tx = deps.db.tenant(&ctx.enter(news.tenant, Role::Viewer.grants())).await?;
+    let Tell { tenant: tenant_id, status, reason, plan, plan_before, at, .. } = news;
+    let status = status.slug();
+    let data = TenantData { tenant_id, status, reason, plan, plan_before, at };
+    tx.emit(&Told::new(what, None, data));
+    Ok(tx.commit().await?)
 }
 
 /// Moves a tenant along the table, and lets every process of this machine know at once.
@@ -40,7 +82,7 @@ async fn take(
     let new = standing(&before);
     let saved = tenants::store::set_status(&mut tx, &before, next, &new).await?;
     let saved = saved.ok_or(Error::Stale)?;
-    announce(&mut tx, event, id, Some(json!({ "from": before.status, "reason": new.reason })));
+    announce(&mut tx, event, &saved, Some(json!({ "from": before.status, "reason": new.reason })));
     tx.commit().await?;
     deps.directory.note(id, saved.status).await;
     Ok(saved)

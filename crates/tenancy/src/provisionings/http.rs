@@ -1,11 +1,17 @@
 //! Room `tenancy`: `/v1/tenants/{tenant}/provisioning`.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use misy_core::{TenantId, Timestamp};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event as SentEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use misy_core::{PlatformCtx, TenantId, Timestamp};
 use misy_web::{Operator, Params, PathId, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -80,16 +86,67 @@ struct Provisionings {
     data: Vec<ProvisioningView>,
 }
 
-/// Read how far the making or the removal of a tenant is, step by step.
+impl From<Vec<Provisioning>> for Provisionings {
+    fn from(found: Vec<Provisioning>) -> Self {
+        Self { data: found.into_iter().map(ProvisioningView::from).collect() }
+    }
+}
+
+/// Read how far the making or the removal of a tenant is, step by step. Who accepts
+/// `text/event-stream` is sent an event `provisioning`, with the same as its data, at each change,
+/// until it is over.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/provisioning", tag = "tenants",
-    params(("tenant" = TenantId, Path)), responses((status = 200, body = Provisionings)))]
+    params(("tenant" = TenantId, Path)), responses((status = 200, content(
+        (Provisionings = "application/json"), (String = "text/event-stream")))))]
 async fn get(
     State(deps): State<Arc<Deps>>,
     Operator(ctx): Operator,
     PathId(id): PathId<TenantId>,
-) -> Result<Json<Provisionings>, Problem> {
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let found = service::progress(&deps, &ctx, id).await?;
-    Ok(Json(Provisionings { data: found.into_iter().map(ProvisioningView::from).collect() }))
+    let accepts = headers.get(ACCEPT).and_then(|accepts| accepts.to_str().ok());
+    if !accepts.is_some_and(|accepts| accepts.contains("text/event-stream")) {
+        return Ok(Json(Provisionings::from(found)).into_response());
+    }
+    let watch = Watch { deps, ctx, id, shown: String::new(), looks_left: LOOKS_MAX };
+    let changes = stream::unfold(Some(watch), |watch| async move { watch?.next().await });
+    Ok(Sse::new(changes).keep_alive(KeepAlive::default()).into_response())
+}
+
+/// How often a watched tenant is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Whoever still watches after ten minutes asks again, as clients of such streams do.
+const LOOKS_MAX: u32 = 1_200;
+
+/// Somebody who watches.
+struct Watch {
+    deps: Arc<Deps>,
+    ctx: PlatformCtx,
+    id: TenantId,
+    /// What they were shown last.
+    shown: String,
+    looks_left: u32,
+}
+
+impl Watch {
+    /// The next change, and whoever goes on watching after it. An error ends the stream; the next
+    /// request is told which.
+    async fn next(mut self) -> Option<(Result<SentEvent, Infallible>, Option<Self>)> {
+        loop {
+            self.looks_left = self.looks_left.checked_sub(1)?;
+            let found = service::progress(&self.deps, &self.ctx, self.id).await.ok()?;
+            let is_over = found.iter().all(|one| !matches!(one.state, "doing" | "undoing"));
+            let text = serde_json::to_string(&Provisionings::from(found)).ok()?;
+            if text != self.shown {
+                let event = SentEvent::default().event("provisioning").data(&text);
+                self.shown = text;
+                return Some((Ok(event), (!is_over).then_some(self)));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
 }
 
 /// Have a step tried again that could not be undone, once what kept it is mended.

@@ -13,11 +13,12 @@ use misy_store::{Audit, PlatformTx};
 use serde_json::json;
 
 use super::jobs::Attend;
-use super::model::{MAKING, Plan, Provisioning, REMOVAL, StepShown};
+use super::model::{MAKING, Plan as Preview, Provisioning, REMOVAL, StepShown};
 use super::store;
+use crate::plans::Plan;
 use crate::tenants::model::{Error, Event, NewOwner, Status, Tenant};
 use crate::tenants::store::Standing;
-use crate::{Deps, lifecycles, quotas, tenants};
+use crate::{Deps, lifecycles, plans, tenants};
 
 /// A request that makes a tenant waits so long; then the rest goes on without it.
 const INLINE: Duration = Duration::from_secs(10);
@@ -92,7 +93,7 @@ async fn finish(
     let settled = tenants::store::set_status(&mut tx, tenant, next, &standing).await?;
     let settled = settled.ok_or(Error::Underway)?;
     store::delete_seed(&mut tx, tenant.id).await?;
-    lifecycles::service::announce(&mut tx, event, tenant.id, None);
+    lifecycles::service::announce(&mut tx, event, &settled, None);
     tx.commit().await?;
     deps.directory.forget(tenant.id).await;
     Ok(settled)
@@ -121,7 +122,7 @@ pub(crate) async fn enter(
 }
 
 /// What a saga starts from.
-pub(crate) fn seed(tenant: &Tenant, owner: NewOwner, plan: tenants::store::Plan) -> TenantSeed {
+pub(crate) fn seed(tenant: &Tenant, owner: NewOwner, plan: Plan) -> TenantSeed {
     TenantSeed {
         id: tenant.id,
         slug: tenant.slug.clone(),
@@ -129,8 +130,8 @@ pub(crate) fn seed(tenant: &Tenant, owner: NewOwner, plan: tenants::store::Plan)
         locale: tenant.locale.clone(),
         time_zone: tenant.time_zone.clone(),
         plan: tenant.plan.clone(),
-        limits: plan.limits,
-        starter: plan.starter,
+        limits: json!(plan.limits),
+        starter: plan.starter.into(),
         owner: Owner { email: owner.email, name: owner.name, password: owner.password },
     }
 }
@@ -153,9 +154,10 @@ pub(crate) async fn resume(
     }
     let mut tx = deps.db.platform_read(ctx).await?;
     let sealed = store::find_seed(&mut tx, id).await?;
-    let plan = tenants::store::find_plan(&mut tx, &tenant.plan).await?.unwrap_or_default();
+    let plan = plans::store::find(&mut tx, &tenant.plan).await?;
     drop(tx);
     let corrupt = || Error::Store(misy_store::Error::Corrupt { column: "seed" });
+    let plan = plan.ok_or_else(corrupt)?;
     let opened = deps.keys.open_seed(id, &sealed.ok_or_else(corrupt)?)?;
     let owner = NewOwner::from_seed(&opened).ok_or_else(corrupt)?;
     let seed = seed(&tenant, owner, plan);
@@ -213,14 +215,12 @@ fn show(kind: &'static str, progress: sagas::Progress) -> Provisioning {
 }
 
 /// What would be made for a plan.
-pub async fn plan(deps: &Deps, ctx: &PlatformCtx, plan: &str) -> Result<Plan, Error> {
+pub async fn plan(deps: &Deps, ctx: &PlatformCtx, plan: &str) -> Result<Preview, Error> {
     ctx.require(Permission::PlatformTenantManage)?;
     let mut tx = deps.db.platform_read(ctx).await?;
-    let found = tenants::store::find_plan(&mut tx, plan).await?;
-    let found = found.ok_or_else(|| Error::Invalid(vec![tenants::service::unknown_plan()]))?;
-    let (names, counts) = quotas::model::of_plan(&found.limits);
+    let found = plans::service::find_open(&mut tx, plan).await?;
     let steps = deps.parts.iter().map(|part| part.name()).collect();
-    Ok(Plan { steps, limits: names.into_iter().zip(counts).collect() })
+    Ok(Preview { steps, limits: found.limits.into_iter().collect() })
 }
 
 /// Has what was stuck tried again, by an operator who has mended why.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use garde::Validate;
-use misy_core::TenantId;
-use misy_web::{Operator, PathId, Problem, Valid};
+use misy_core::{TenantId, Timestamp};
+use misy_web::{Operator, Params, PathId, Problem, Valid};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -50,15 +50,24 @@ struct OverridesBody {
     overrides: BTreeMap<String, i64>,
 }
 
-/// Read the limits in force for a tenant.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AtParams {
+    /// At which time; now if it is absent.
+    #[param(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+}
+
+/// Read the limits in force for a tenant, now or, as far as it is decided, at another time.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/quotas", tag = "tenants",
-    params(("tenant" = TenantId, Path)), responses((status = 200, body = Quotas)))]
+    params(("tenant" = TenantId, Path), AtParams), responses((status = 200, body = Quotas)))]
 async fn list(
     State(deps): State<Arc<Deps>>,
     Operator(ctx): Operator,
     PathId(id): PathId<TenantId>,
+    Params(params): Params<AtParams>,
 ) -> Result<Json<Quotas>, Problem> {
-    Ok(shown(service::list(&deps, &ctx, id).await?))
+    Ok(shown(service::list(&deps, &ctx, id, params.at).await?))
 }
 
 /// Set limits of a tenant's own, in place of those set before. All others follow its plan.
@@ -89,8 +98,10 @@ struct UsageView {
     /// What is limited.
     #[schema(example = "messages_per_month")]
     name: String,
-    /// How much is used now.
-    used: i64,
+    /// How much is used now; null of a rate or a ceiling, which is not counted.
+    used: Option<i64>,
+    /// From where on it is told, as `quota.warning`. All of it is `quota.reached`.
+    warned_at: Option<i64>,
     /// How much may be; null if as much as one likes.
     max_count: Option<i64>,
     /// How much it will be at the end of the month if it goes on like this.
@@ -127,6 +138,7 @@ fn used(usages: Vec<model::Usage>) -> Json<Usages> {
     let view = |one: model::Usage| UsageView {
         name: one.name,
         used: one.used,
+        warned_at: one.warned_at,
         max_count: one.max_count,
         forecast: one.forecast,
     };

@@ -1,18 +1,23 @@
 //! Room `tenancy`: taking over a plan's limits, an operator's exceptions, reading those in force.
 
+mod rates;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use misy_core::event::{EventType, QuotaData, Told};
 use misy_core::{Ctx, Permission, PlatformCtx, Role, TenantId, Timestamp};
-use misy_store::{Audit, Limited, QuotaError, TenantTx};
+use misy_store::{Audit, Limited, QuotaError, TenantTable, TenantTx};
 use serde_json::{Value, json};
 
-use super::model::{self, Quota, Spread, Usage};
+use super::model::{self, Ceiling, Quota, Spread, Usage};
 use super::store;
 use crate::Deps;
 use crate::tenants::{self, Error};
+
+pub use rates::{PlanRates, Rates};
 
 /// The limits of tenants, for those who make what is limited.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,32 +27,58 @@ pub struct Quotas;
 impl misy_store::Quota for Quotas {
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
         let (name, count, now) = (what.name(), i64::from(count), tx.ambient().now());
-        let period = Period::of(now);
-        if store::take(tx, name, &period.name, count).await? {
+        let month = Period::of(now);
+        let period = if what.renews() { month.name.as_str() } else { FOR_GOOD };
+        if store::take(tx, name, period, count).await? {
             return Ok(());
         }
-        let mut slots = store::lock_slots(tx, name, &period.name).await?;
+        let mut slots = store::lock_slots(tx, name, period).await?;
         if slots.is_empty() {
-            store::insert_slots(tx, name, &period.name).await?;
-            slots = store::lock_slots(tx, name, &period.name).await?;
+            store::insert_slots(tx, name, period).await?;
+            slots = store::lock_slots(tx, name, period).await?;
         }
         let max_count = store::find_max(tx, name).await?;
-        match model::spread(&slots, max_count, count) {
-            Spread::Taken { slots, is_warning } => {
-                store::allot(tx, name, &period.name, &slots).await?;
-                if is_warning {
-                    let audit = Audit::new("quota.warned", "quota", name);
-                    tx.audit(audit.with(json!({"max_count": max_count})));
-                }
-                Ok(())
+        let ceiling = Ceiling { max_count, is_soft: what.is_soft() };
+        match (model::spread(&slots, ceiling, count), max_count) {
+            (Spread::Taken { slots, is_warning, is_last, used }, max_count) => {
+                store::allot(tx, name, period, &slots).await?;
+                let Some(max_count) = max_count else { return Ok(()) };
+                let passed = Passed { what, used, max_count };
+                Ok(tell(tx, &month.name, passed, is_warning, is_last).await?)
             }
-            Spread::Full => {
-                metrics::counter!("misy_quota_refused_total", "quota" => name).increment(1);
-                let max_count = max_count.unwrap_or_default();
-                let renews_in_s = u32::try_from(period.left_s(now)).ok();
-                Err(QuotaError::Exceeded { what, max_count, renews_in_s })
+            (Spread::Full, max_count) => {
+                let renews_in_s = u32::try_from(month.left_s(now)).ok();
+                Err(refused(what, max_count.unwrap_or_default(), renews_in_s))
             }
         }
+    }
+
+    async fn give_back(
+        &self,
+        tx: &mut TenantTx,
+        what: Limited,
+        count: u32,
+    ) -> Result<(), misy_store::Error> {
+        let slots = store::lock_slots(tx, what.name(), FOR_GOOD).await?;
+        let slots = model::give_back(&slots, i64::from(count));
+        store::allot(tx, what.name(), FOR_GOOD, &slots).await
+    }
+
+    async fn admit(
+        &self,
+        tx: &mut TenantTx,
+        what: Limited,
+        max_count: i64,
+        count: i64,
+    ) -> Result<(), QuotaError> {
+        if count >= max_count {
+            return Err(refused(what, max_count, None));
+        }
+        let passed = Passed { what, used: count + 1, max_count };
+        let mark = model::mark(max_count);
+        let is_warning = count <= mark && passed.used > mark;
+        let month = Period::of(tx.ambient().now());
+        Ok(tell(tx, &month.name, passed, is_warning, passed.used == max_count).await?)
     }
 
     async fn ceiling(
@@ -58,6 +89,48 @@ impl misy_store::Quota for Quotas {
         store::lock_ceiling(tx, what.name()).await?;
         store::find_max(tx, what.name()).await
     }
+}
+
+/// The period of what does not renew.
+const FOR_GOOD: &str = "all";
+
+/// A use that may be worth telling.
+#[derive(Clone, Copy)]
+struct Passed {
+    what: Limited,
+    used: i64,
+    max_count: i64,
+}
+
+fn refused(what: Limited, max_count: i64, month_left_s: Option<u32>) -> QuotaError {
+    metrics::counter!("misy_quota_refused_total", "quota" => what.name()).increment(1);
+    let renews_in_s = month_left_s.filter(|_| what.renews());
+    QuotaError::Exceeded { what, max_count, renews_in_s }
+}
+
+/// Tells, once a month each, that most of a limit or all of it is used.
+async fn tell(
+    tx: &mut TenantTx,
+    month: &str,
+    passed: Passed,
+    is_warning: bool,
+    is_last: bool,
+) -> Result<(), misy_store::Error> {
+    let Passed { what, used, max_count } = passed;
+    let levels = [
+        (is_warning, "warning", EventType::QuotaWarning, "quota.warned"),
+        (is_last, "reached", EventType::QuotaReached, "quota.reached"),
+    ];
+    for (_, level, kind, action) in levels.into_iter().filter(|(is_passed, ..)| *is_passed) {
+        if !store::note(tx, what.name(), month, level).await? {
+            continue;
+        }
+        let data = QuotaData { name: what.name(), used, max_count, period: month.to_owned() };
+        tx.emit(&Told::new(kind, None, data));
+        let audit = Audit::new(action, "quota", what.name());
+        tx.audit(audit.with(json!({"max_count": max_count, "used": used})));
+    }
+    Ok(())
 }
 
 /// A calendar month in UTC.
@@ -105,18 +178,23 @@ async fn usage(deps: &Deps, ctx: &Ctx) -> Result<Vec<Usage>, Error> {
     let period = Period::of(now);
     let mut tx = deps.db.read(ctx).await?;
     let limits = store::list(&mut tx).await?;
-    let used = store::list_used(&mut tx, &period.name).await?;
-    let rows = deps.count_rows(ctx).await?;
+    let mut counted = store::list_used(&mut tx, &[&period.name, FOR_GOOD]).await?;
+    let tables = deps.tables();
+    let limited = |table: &TenantTable| Limited::ALL.iter().any(|one| one.name() == table.name());
+    let tables: Vec<_> = tables.into_iter().filter(limited).collect();
+    let rows = misy_store::tenant_data::count(&deps.db, ctx, &tables).await?;
+    counted.extend(rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)));
     let one = |what: Limited| {
         let name = what.name();
-        let renews = what == Limited::MessagesPerMonth;
-        let source = if renews { &used } else { &rows };
-        let used = source.iter().find(|(one, _)| one == name).map_or(0, |(_, count)| *count);
+        let is_counted = !matches!(what, Limited::ApiRequestsPerMinute | Limited::RetentionDays);
+        let found = counted.iter().find(|(one, _)| one == name).map_or(0, |(_, count)| *count);
+        let max_count = limits.iter().find(|one| one.name == name).map(|one| one.max_count);
         Usage {
             name: name.to_owned(),
-            used,
-            max_count: limits.iter().find(|one| one.name == name).map(|one| one.max_count),
-            forecast: renews.then(|| period.forecast(used, now)),
+            used: is_counted.then_some(found),
+            warned_at: max_count.filter(|_| is_counted).map(model::mark),
+            max_count,
+            forecast: what.renews().then(|| period.forecast(found, now)),
         }
     };
     Ok(Limited::ALL.into_iter().map(one).collect())
@@ -137,11 +215,27 @@ pub(crate) async fn change_plan(
     store::take_back(tx).await
 }
 
-/// The limits in force for a tenant, as an operator sees them.
-pub async fn list(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<Vec<Quota>, Error> {
+/// The limits in force for a tenant, now or, as far as it is decided, at another time: those of the
+/// plan it has then, and an operator's own.
+pub async fn list(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    id: TenantId,
+    at: Option<Timestamp>,
+) -> Result<Vec<Quota>, Error> {
     let tenant = tenants::service::get(deps, ctx, id).await?;
     let inside = ctx.enter(tenant.id, Role::Viewer.grants());
-    Ok(store::list(&mut deps.db.read(&inside).await?).await?)
+    let now = store::list(&mut deps.db.read(&inside).await?).await?;
+    let Some(at) = at else { return Ok(now) };
+    let limits = tenants::service::plan_limits_at(deps, ctx, id, at).await?;
+    let (names, counts) = model::of_plan(&limits);
+    let own = now.into_iter().filter(|quota| quota.source == "operator");
+    let mut then: BTreeMap<String, Quota> = own.map(|quota| (quota.name.clone(), quota)).collect();
+    for (name, max_count) in names.into_iter().zip(counts) {
+        let source = "plan".to_owned();
+        then.entry(name.clone()).or_insert(Quota { name, max_count, source });
+    }
+    Ok(then.into_values().collect())
 }
 
 /// Sets an operator's limits in place of those set before; all others are the plan's.
@@ -160,5 +254,6 @@ pub async fn set(
     let quotas = store::list(&mut tx).await?;
     tx.audit(Audit::new("quotas.updated", "tenant", id).with(json!({"overrides": names})));
     tx.commit().await?;
+    deps.rates.forget(id).await;
     Ok(quotas)
 }

@@ -94,7 +94,11 @@ const LOCK_CEILING: &str = "
 
 const USED: &str = "
     select name, sum(used)::int8 as used from quota_slots
-    where tenant_id = $1 and period = $2 group by name";
+    where tenant_id = $1 and period = any($2) group by name";
+
+const NOTE: &str = "
+    insert into quota_notices (tenant_id, name, period, level, created_at)
+    values ($1, $2, $3, $4, $5) on conflict (tenant_id, name, period, level) do nothing";
 
 const TAKE_BACK: &str = "
     with held as (
@@ -169,12 +173,23 @@ pub(crate) async fn lock_ceiling(tx: &mut TenantTx, name: &str) -> Result<(), Er
     tx.query(LOCK_CEILING, &[&tenant, &name]).await.map(drop)
 }
 
-/// What was used in a period, by limit.
+/// Notes that a mark of a limit was passed in a period; `false` if that is known.
+pub(crate) async fn note(
+    tx: &mut TenantTx,
+    name: &str,
+    period: &str,
+    level: &str,
+) -> Result<bool, Error> {
+    let (tenant, now) = (tx.tenant(), tx.ambient().now());
+    Ok(tx.execute(NOTE, &[&tenant, &name, &period, &level, &now]).await? == 1)
+}
+
+/// What was used in these periods, by limit.
 pub(crate) async fn list_used(
     tx: &mut TenantTx,
-    period: &str,
+    periods: &[&str],
 ) -> Result<Vec<(String, i64)>, Error> {
     let tenant = tx.tenant();
-    let rows = tx.query(USED, &[&tenant, &period]).await?;
+    let rows = tx.query(USED, &[&tenant, &periods]).await?;
     Ok(rows.iter().map(|row| (row.get("name"), row.get("used"))).collect())
 }

@@ -78,10 +78,14 @@ pub struct Brand {
     /// Where its logo is: an `https` address.
     #[schema(max_length = 2000)]
     pub logo_url: Option<String>,
+    /// Where its people work: links in mails lead there once a domain of it is verified, which
+    /// `/v1/domains` does. An `https` address.
+    #[schema(max_length = 2000)]
+    pub app_url: Option<String>,
     /// The name that mail comes from.
     #[schema(max_length = 200)]
     pub mail_sender_name: Option<String>,
-    /// The address that mail comes from.
+    /// The address that mail comes from, once its domain is verified.
     #[schema(max_length = 254)]
     pub mail_sender_address: Option<String>,
 }

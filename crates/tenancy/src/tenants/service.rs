@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use misy_core::error::Fault;
 use misy_core::id::TypedId;
-use misy_core::{Ctx, Cursor, Limit, Page, Permission, PlatformCtx, Role, TenantId};
+use misy_core::{Ctx, Cursor, Limit, Page, Permission, PlatformCtx, Role, TenantId, Timestamp};
 use misy_jobs::PlatformJob;
 use misy_jobs::provision::TenantSeed;
 use misy_jobs::sagas::Held;
@@ -16,7 +16,7 @@ use super::model::{self, Change, Error, NewTenant, Tenant};
 use super::store;
 pub use super::store::Filter;
 use crate::provisionings::jobs::ProvisionTenant;
-use crate::{Deps, provisionings, quotas};
+use crate::{Deps, lifecycles, plans, provisionings, quotas};
 
 /// Makes a tenant and everything it needs. The row, what provisioning needs and a job that finishes
 /// the work are committed first; the work is then done at once, so that the caller has a tenant
@@ -52,7 +52,8 @@ pub(crate) async fn begin(
     new: NewTenant,
 ) -> Result<Begun, Error> {
     let mut faults = model::check_new(&new);
-    let plan = store::find_plan(tx, &new.plan).await?;
+    let plan = plans::store::find(tx, &new.plan).await?;
+    let plan = plan.filter(|plan| plan.retired_at.is_none());
     if plan.is_none() {
         faults.push(unknown_plan());
     }
@@ -61,6 +62,7 @@ pub(crate) async fn begin(
     };
     let site_id = format!("site_{}", misy_core::crypto::to_hex(&deps.ambient.bytes::<12>()));
     let tenant = store::insert(tx, id, &site_id, &new).await.map_err(taken)?;
+    plans::store::decide(tx, id, &new.plan, deps.ambient.now(), true).await?;
     let held = provisionings::service::enter(deps, tx, id, &new.owner).await?;
     ProvisionTenant { tenant: id }.enqueue_at(tx, deps.ambient.now() + GRACE);
     tx.audit(Audit::new("tenant.created", "tenant", id));
@@ -69,7 +71,7 @@ pub(crate) async fn begin(
 }
 
 /// The request provisions at once; the job looks after it only when that has surely ended.
-const GRACE: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const GRACE: SignedDuration = SignedDuration::from_secs(60);
 
 pub(crate) fn unknown_plan() -> Fault {
     Fault { pointer: "/plan".to_owned(), detail: "there is no such plan".to_owned() }
@@ -87,7 +89,9 @@ pub(crate) async fn adopt_plan(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> 
     let limits = plan_limits(deps, ctx, id).await?;
     let mut tx = deps.db.tenant(&ctx.enter(id, Role::Owner.grants())).await?;
     quotas::service::change_plan(&mut tx, &limits).await?;
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    deps.rates.forget(id).await;
+    Ok(())
 }
 
 /// The limits of the plan a tenant has; not found if there is no such tenant.
@@ -96,9 +100,20 @@ pub(crate) async fn plan_limits(
     ctx: &PlatformCtx,
     id: TenantId,
 ) -> Result<Value, Error> {
+    plan_limits_at(deps, ctx, id, deps.ambient.now()).await
+}
+
+/// The same at another time, as far as it is decided by now.
+pub(crate) async fn plan_limits_at(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    id: TenantId,
+    at: Timestamp,
+) -> Result<Value, Error> {
     let mut tx = deps.db.platform_read(ctx).await?;
-    let tenant = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
-    Ok(store::find_plan(&mut tx, &tenant.plan).await?.unwrap_or_default().limits)
+    let plan = plans::store::plan_at(&mut tx, id, at).await?.ok_or(Error::NotFound)?;
+    let found = plans::store::find_at(&mut tx, &plan, at).await?;
+    Ok(found.map_or(Value::Null, |plan| json!(plan.limits)))
 }
 
 /// One page of all tenants, oldest first.
@@ -172,11 +187,15 @@ pub async fn update(
     let after = changed(before, change, expected)?;
     let another_plan = after.plan != plan_before;
     if another_plan {
-        let known = store::find_plan(&mut tx, &after.plan).await?;
-        known.ok_or_else(|| Error::Invalid(vec![unknown_plan()]))?;
-        AdoptPlan { tenant: id }.enqueue_at(&mut tx, deps.ambient.now() + GRACE);
+        let now = deps.ambient.now();
+        plans::service::find_open(&mut tx, &after.plan).await?;
+        plans::store::decide(&mut tx, id, &after.plan, now, true).await?;
+        AdoptPlan { tenant: id }.enqueue_at(&mut tx, now + GRACE);
     }
     let saved = store::update(&mut tx, &after).await?.ok_or(Error::Stale)?;
+    if another_plan {
+        lifecycles::service::tell_plan(&mut tx, &saved, &plan_before);
+    }
     tx.audit(Audit::new("tenant.updated", "tenant", id).with(json!({"fields": fields})));
     commit(deps, tx, id).await?;
     if another_plan {

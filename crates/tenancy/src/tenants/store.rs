@@ -49,8 +49,6 @@ const ALLOWS_ORIGIN: &str = "
     select exists (
         select from tenants where status = 'active' and $1 = any(allowed_origins)) as found";
 
-const FIND_PLAN: &str = "select limits, starter from plans where id = $1";
-
 pub(crate) async fn insert(
     tx: &mut PlatformTx,
     id: TenantId,
@@ -239,21 +237,6 @@ fn changed(row: &Row) -> Result<Changed, Error> {
 pub(crate) async fn allows_origin(tx: &mut PlatformTx, origin: &str) -> Result<bool, Error> {
     let row = tx.query_opt(ALLOWS_ORIGIN, &[&origin]).await?;
     Ok(row.is_some_and(|row| row.get("found")))
-}
-
-/// What a plan holds.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Plan {
-    /// A number by name.
-    pub(crate) limits: Value,
-    /// What a new tenant begins with.
-    pub(crate) starter: Value,
-}
-
-/// A plan by its id.
-pub(crate) async fn find_plan(tx: &mut PlatformTx, id: &str) -> Result<Option<Plan>, Error> {
-    let row = tx.query_opt(FIND_PLAN, &[&id]).await?;
-    Ok(row.map(|row| Plan { limits: row.get("limits"), starter: row.get("starter") }))
 }
 
 fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, Error> {

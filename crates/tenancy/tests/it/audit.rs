@@ -28,6 +28,7 @@ async fn what_operators_do_is_in_the_platforms_log() {
             "tenant.provisioned",
             "tenant.suspended",
             "tenant.activated",
+            "tenant.plan_changed",
             "tenant.updated"
         ]
     );

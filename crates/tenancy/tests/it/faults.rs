@@ -1,6 +1,6 @@
-//! Room `tenancy`: whatever fails while a tenant is made or removed, afterwards all of it is there or
-//! nothing. Every kind of fault at every step, with the tenant's rows in PostgreSQL, its collections
-//! in MongoDB and its user in Redis.
+//! Room `tenancy`: whatever fails while a tenant is made or removed, afterwards all of it is there
+//! or nothing. Every kind of fault at every step, with the tenant's rows in PostgreSQL, its
+//! collections in MongoDB and its user in Redis.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -11,7 +11,9 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Mail, Mailer, OperatorId, Role, Secret, TenantId, Timestamp, UserId};
+use misy_core::{
+    Actor, Ctx, Mail, Mailer, OperatorId, Proof, Role, Secret, TenantId, Timestamp, UserId,
+};
 use misy_jobs::provision::{Found, Provision, Step as SagaStep, StepError, TenantSeed};
 use misy_jobs::{Registry, Worker};
 use misy_store::{Cache, CacheConfig, Db, Documents, Kind};
@@ -82,7 +84,7 @@ impl Authenticator for Credentials {
         let tenant = of.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = who.parse().map_err(|_| AuthError::Invalid)?;
         let actor = Actor::User(UserId::from_uuid(Uuid::from_u128(role as u128)));
-        Ok(Principal::Tenant { tenant, actor, grants: role.grants() })
+        Ok(Principal::Tenant { tenant, actor, grants: role.grants(), proof: Proof::default() })
     }
 }
 
@@ -245,13 +247,14 @@ impl House {
             front,
             facts: Arc::<Facts>::clone(&facts),
         }));
-        let kit = Kit::new(
+        let mut kit = Kit::new(
             db.clone(),
             Arc::new(Credentials),
             deps.directory.clone(),
             root.derive("answers"),
             misy_web::Config::default(),
         );
+        kit.limits = Arc::new(deps.rates.beside(misy_web::rates::Allowances::default()));
         let router = misy_web::app(misy_tenancy::router(&deps), kit);
         Self { database, clock, db, deps, first, second, documents, letters, facts, router }
     }
@@ -287,6 +290,18 @@ impl House {
         let empty = bytes.is_empty();
         let body = if empty { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
         Answer { status: parts.status, etag, replayed, body }
+    }
+
+    /// What is sent to one who watches, until it ends.
+    pub(crate) async fn watch(&self, user: &impl User, path: &str) -> String {
+        let request = Request::get(path)
+            .header("authorization", format!("Bearer {}", user.bearer()))
+            .header("accept", "text/event-stream");
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("all of it");
+        String::from_utf8(bytes.to_vec()).expect("text")
     }
 
     pub(crate) async fn get(&self, user: &impl User, path: &str) -> Answer {

@@ -9,6 +9,7 @@ mod house;
 mod keys;
 mod lifecycles;
 mod onboarding;
+mod plans;
 mod provisioning;
 mod quotas;
 mod removals;

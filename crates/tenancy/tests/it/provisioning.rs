@@ -57,7 +57,7 @@ async fn the_job_of_a_finished_tenant_does_nothing() {
     let house = House::build().await;
     let tenant = house.tenant("acme").await;
     house.suspend(tenant).await;
-    assert_eq!(house.run_jobs_after_s(61).await, 1);
+    assert_eq!(house.run_jobs_after_s(61).await, 2, "that, and the news of its suspension");
     assert_eq!(status(&house, tenant).await, "suspended");
     assert_eq!(house.first.seeds.lock().expect("no panic").len(), 1);
 }
@@ -196,4 +196,29 @@ async fn what_a_plan_would_make_is_told_without_making_it() {
     let tenant = house.tenant("acme").await;
     let denied = house.get(&Admin(tenant), "/v1/tenant-provisioning?plan=trial").await;
     assert_eq!(denied.refusal(), (403, "auth.permission_denied"));
+}
+
+#[tokio::test]
+async fn who_watches_a_tenant_being_made_is_sent_each_change_until_it_is_over() {
+    let house = House::build().await;
+    house.second.fails_for_now.store(1, Ordering::SeqCst);
+    house.post(&Operator, "/v1/tenants", wanted("acme")).await;
+    let tenant = only_tenant(&house).await;
+    let path = format!("/v1/tenants/{tenant}/provisioning");
+    let finish = async {
+        // The first look is on its way before the rest is made.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        house.activate(tenant).await;
+    };
+    let (seen, ()) = tokio::join!(house.watch(&Operator, &path), finish);
+    let events: Vec<serde_json::Value> = seen
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).expect("JSON"))
+        .collect();
+    assert!(seen.starts_with("event: provisioning\n"), "{seen}");
+    let last = events.last().expect("at least one");
+    assert_eq!(last["data"][0]["state"], "done", "{seen}");
+    let again = house.watch(&Operator, &path).await;
+    assert_eq!(again.matches("event: provisioning").count(), 1, "over: told once, and the end");
 }

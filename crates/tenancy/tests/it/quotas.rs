@@ -79,7 +79,7 @@ async fn a_plan_that_changed_without_its_limits_is_made_good_by_the_job() {
         values ($1, 'users', 3, 'plan')";
     tx.execute(undo, &[&misy_core::id::TypedId::uuid(tenant)]).await.expect("as before a crash");
     tx.commit().await.expect("commits");
-    assert_eq!(house.run_jobs_after_s(61).await, 2, "provisioning and the plan");
+    assert_eq!(house.run_jobs_after_s(61).await, 3, "provisioning, the plan, the news of it");
     assert_eq!(in_force(&house, tenant).await, []);
 }
 
@@ -114,10 +114,13 @@ async fn send(house: &House, tenant: TenantId, count: u32) -> Result<(), QuotaEr
 }
 
 async fn used(house: &House, tenant: TenantId) -> Value {
+    of_usage(house, tenant, "messages_per_month").await
+}
+
+async fn of_usage(house: &House, tenant: TenantId, name: &str) -> Value {
     let answer = house.get(&Admin(tenant), "/v1/tenant/usage").await;
     let data = answer.body["data"].as_array().expect("a list").clone();
-    let of_month = data.into_iter().find(|one| one["name"] == "messages_per_month");
-    of_month.expect("it is listed")
+    data.into_iter().find(|one| one["name"] == name).expect("it is listed")
 }
 
 #[tokio::test]
@@ -136,6 +139,7 @@ async fn of_a_thousand_sends_at_once_a_limit_of_a_hundred_lets_a_hundred_through
     assert_eq!((&shown["used"], &shown["max_count"]), (&json!(100), &json!(100)));
     let warned = house.get(&Admin(tenant), "/v1/audit/records?action=quota.warned").await;
     assert_eq!(warned.column("action").len(), 1, "once, when most of it was used");
+    assert_eq!(told(&house, tenant, "quota.reached").await, 1, "by whoever took the last");
 }
 
 #[tokio::test]
@@ -195,4 +199,122 @@ async fn usage_is_a_tenants_own_and_an_operators() {
     assert_eq!(foreign.refusal(), (403, "auth.permission_denied"));
     let absent = "/v1/tenants/ten_00000000000000000000000001/usage";
     assert_eq!(house.get(&Operator, absent).await.refusal(), (404, "request.not_found"));
+}
+
+/// A person, a channel, an endpoint: counted by the rows that are there, under the tenant's lock.
+async fn make(house: &House, tenant: TenantId, what: Limited) -> Result<(), QuotaError> {
+    const COUNT: &str = "select count(*) from tenant_secrets where tenant_id = $1";
+    const MAKE: &str = "
+        insert into tenant_secrets (tenant_id, name, sealed)
+        select $1, 'x' || translate(gen_random_uuid()::text, '0123456789-', 'ghijklmnop_'), ''";
+    loop {
+        let made = async {
+            let mut tx = house.db.tenant(&owner(tenant)).await?;
+            if let Some(max_count) = Quotas.ceiling(&mut tx, what).await? {
+                let id = tx.tenant();
+                let count = tx.query_opt(COUNT, &[&id]).await?.expect("a row").get(0);
+                Quotas.admit(&mut tx, what, max_count, count).await?;
+            }
+            let id = tx.tenant();
+            tx.execute(MAKE, &[&id]).await?;
+            Ok(tx.commit().await?)
+        };
+        match made.await {
+            Err(QuotaError::Store(misy_store::Error::Busy { .. })) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn told(house: &House, tenant: TenantId, action: &str) -> usize {
+    let path = format!("/v1/audit/records?action={action}");
+    house.get(&Admin(tenant), &path).await.column("action").len()
+}
+
+#[tokio::test]
+async fn of_many_made_at_once_as_many_are_let_through_as_the_plan_allows() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    for what in [Limited::Users, Limited::WebhookEndpoints] {
+        let there = house.count("select count(*) from tenants").await;
+        assert_eq!(there, 1);
+        let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
+        let id = tx.tenant();
+        let empty = "delete from tenant_secrets where tenant_id = $1";
+        tx.execute(empty, &[&id]).await.expect("deletes");
+        tx.commit().await.expect("commits");
+        set(&house, tenant, json!({"users": 20, "webhook_endpoints": 20})).await;
+        let makers = stream::iter(0..60).map(|_| make(&house, tenant, what));
+        let outcomes: Vec<_> = makers.buffer_unordered(60).collect().await;
+        let through = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!((through, outcomes.len()), (20, 60), "{what:?}");
+    }
+    assert_eq!(told(&house, tenant, "quota.warned").await, 2, "once for each");
+    assert_eq!(told(&house, tenant, "quota.reached").await, 2);
+}
+
+#[tokio::test]
+async fn contacts_are_counted_exactly_and_a_customer_who_writes_is_never_sent_away() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    set(&house, tenant, json!({"contacts": 50})).await;
+    let take = async |_| loop {
+        let taken = async {
+            let mut tx = house.db.tenant(&owner(tenant)).await?;
+            Quotas.take(&mut tx, Limited::Contacts, 1).await?;
+            Ok::<_, QuotaError>(tx.commit().await?)
+        };
+        match taken.await {
+            Err(QuotaError::Store(misy_store::Error::Busy { .. })) => {}
+            outcome => break outcome,
+        }
+    };
+    let outcomes: Vec<_> = stream::iter(0..120).map(take).buffer_unordered(120).collect().await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    let shown = of_usage(&house, tenant, "contacts").await;
+    assert_eq!((&shown["used"], &shown["max_count"]), (&json!(120), &json!(50)));
+    assert_eq!(shown["warned_at"], json!(40));
+    assert_eq!(told(&house, tenant, "quota.warned").await, 1);
+    assert_eq!(told(&house, tenant, "quota.reached").await, 1);
+}
+
+#[tokio::test]
+async fn bytes_are_refused_above_the_limit_and_can_be_given_back() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    set(&house, tenant, json!({"storage_bytes": 1_000})).await;
+    let take = async |count| {
+        let mut tx = house.db.tenant(&owner(tenant)).await?;
+        Quotas.take(&mut tx, Limited::StorageBytes, count).await?;
+        Ok::<_, QuotaError>(tx.commit().await?)
+    };
+    take(900).await.expect("there is room");
+    let refused = take(101).await.expect_err("one too many");
+    assert!(matches!(refused, QuotaError::Exceeded { renews_in_s: None, .. }), "{refused:?}");
+    let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
+    Quotas.give_back(&mut tx, Limited::StorageBytes, 500).await.expect("given back");
+    tx.commit().await.expect("commits");
+    assert_eq!(of_usage(&house, tenant, "storage_bytes").await["used"], json!(400));
+    take(600).await.expect("room again");
+}
+
+#[tokio::test]
+async fn a_plan_says_how_many_requests_a_minute_and_the_refusal_says_how_to_get_more() {
+    let house = House::build().await;
+    let (tenant, other) = (house.tenant("acme").await, house.tenant("bolt").await);
+    set(&house, tenant, json!({"api_requests_per_minute": 5})).await;
+    for _ in 0..5 {
+        assert_eq!(house.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK);
+    }
+    let refused = house.get(&Admin(tenant), "/v1/tenant").await;
+    assert_eq!(refused.refusal(), (429, "request.rate_limited"));
+    let detail = refused.text("detail");
+    assert!(detail.contains("api_requests_per_minute") && detail.contains("/quotas"), "{detail}");
+    assert_eq!(house.get(&Admin(other), "/v1/tenant").await.status, StatusCode::OK);
+    house.clock.advance_ms(13_000);
+    assert_eq!(house.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK, "one is free");
+    set(&house, tenant, json!({"api_requests_per_minute": 100})).await;
+    for _ in 0..20 {
+        assert_eq!(house.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK);
+    }
 }

@@ -67,6 +67,17 @@ async fn the_same_request_again_gives_the_first_answer_and_does_nothing() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_there_is_405_whatever_its_key_was_used_for() {
+    let keyed = Keyed::new().await;
+    assert_eq!(keyed.post::<Admin>("k1", NOTE).await.status.as_u16(), 201);
+    let headers = [JSON, ("idempotency-key", "k1")];
+    for body in [NOTE, "{}"] {
+        let put = keyed.app.send::<Admin>(Method::PUT, "/v1/notes", &headers, body.to_owned());
+        assert_eq!(put.await.status.as_u16(), 405);
+    }
+}
+
+#[tokio::test]
 async fn another_body_under_the_same_key_is_422() {
     let keyed = Keyed::new().await;
     keyed.post::<Admin>("k1", NOTE).await;

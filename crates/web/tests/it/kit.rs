@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ambient, OperatorId, Role, Secret, TenantId, UserId};
+use misy_core::{Actor, Ambient, OperatorId, Proof, Role, Secret, TenantId, UserId};
 use misy_store::{Db, RolePasswords};
 use misy_testkit::{HandClock, Seeded};
 use misy_web::{AuthError, Authenticator, Config, Kit, Peer, Principal, TenantDirectory};
@@ -75,7 +75,12 @@ struct Credentials;
 
 fn person(of: u128, role: Role) -> Principal {
     let user = UserId::from_uuid(Uuid::from_u128(of << 8 | role as u128));
-    Principal::Tenant { tenant: tenant(of), actor: Actor::User(user), grants: role.grants() }
+    Principal::Tenant {
+        tenant: tenant(of),
+        actor: Actor::User(user),
+        grants: role.grants(),
+        proof: Proof::default(),
+    }
 }
 
 #[async_trait]
@@ -93,7 +98,7 @@ impl Authenticator for Credentials {
             "twin" => {
                 let user = UserId::from_uuid(Uuid::from_u128(1 << 8 | Role::Admin as u128));
                 let (actor, grants) = (Actor::User(user), Role::Admin.grants());
-                Ok(Principal::Tenant { tenant: tenant(2), actor, grants })
+                Ok(Principal::Tenant { tenant: tenant(2), actor, grants, proof: Proof::default() })
             }
             "expired" => Err(AuthError::Expired),
             "broken" => Err(misy_store::Error::Unavailable("secret-host refused".into()).into()),

@@ -41,7 +41,7 @@ async fn every_operation_has_a_name_of_its_own_and_its_problems() {
     get /v1/auth/me = auth_me: 200 401 403 429 500 503 504
     get /v1/fail/{how} = notes_fail: 200 404 429 500 503 504
     get /v1/notes = notes_list: 200 400 401 403 422 429 500 503 504
-    post /v1/notes = notes_create: 201 400 401 403 409 413 415 422 429 500 503 504
+    post /v1/notes = notes_create: 201 400 401 403 404 409 413 415 422 429 500 503 504
     post /v1/notes/twice = notes_create_twice: 200 400 401 403 409 422 429 500 503 504
     get /v1/notes/{id} = notes_get: 200 401 403 404 429 500 503 504
     patch /v1/notes/{id} = notes_update: 200 400 401 403 404 409 412 413 415 422 429 500 503 504

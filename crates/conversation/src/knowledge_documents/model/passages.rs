@@ -24,7 +24,7 @@ pub(crate) fn cut(title: &str, text: &str) -> Vec<Passage> {
     for paragraph in paragraphs(text) {
         if let Some(next) = as_heading(&paragraph) {
             close(&mut passages, &heading, &mut open);
-            heading = next.to_owned();
+            next.clone_into(&mut heading);
             continue;
         }
         for piece in pieces(&paragraph) {

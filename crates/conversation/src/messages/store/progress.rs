@@ -11,7 +11,8 @@ use crate::messages::model::{Progress, Report};
 
 /// In the order of ids, so that two transactions never wait for each other.
 const LOCK: &str = "
-    select id, conversation_id, status, status_at, external_id, failure, coalesce(extra -> 'report', '{}') as report
+    select id, conversation_id, status, status_at, external_id, failure,
+        coalesce(extra -> 'report', '{}') as report
     from messages
     where tenant_id = $1 and channel_id = $2 and direction = 'outbound'
         and (external_id = any($3) or id = any($4))

@@ -23,6 +23,7 @@ fn found(kind: Kind) -> Found {
         letter: letter(kind),
         email: Some(Personal("ana@acme.example".to_owned())),
         slug: Some("acme".to_owned()),
+        look: Look::default(),
         used: false,
     }
 }
@@ -72,6 +73,53 @@ fn the_link_is_in_the_text_alone_and_behind_the_fragment_of_the_page() {
     assert!(mail.text.expose().contains(&page), "{}", mail.text.expose());
     assert!(mail.text.expose().contains("https://api.example/v1/auth/invitation"));
     assert!(!mail.subject.contains(made.expose()));
+}
+
+fn brand() -> Value {
+    serde_json::json!({
+        "name": "Acme", "mail_sender_name": "Acme's desk",
+        "mail_sender_address": "desk@mail.acme.example", "app_url": "https://chat.acme.example/in",
+    })
+}
+
+#[test]
+fn a_mail_looks_like_its_tenant_once_the_domain_is_shown_to_be_the_tenants() {
+    let links = Links { app_url: Some("https://app.example".to_owned()), ..Links::default() };
+    let write = |domains: &[&str]| {
+        let domains: Vec<String> = domains.iter().map(|one| (*one).to_owned()).collect();
+        let look = Look::of(&brand(), &domains);
+        let found = Found { look, ..found(Kind::Invitation) };
+        compose(&found, &key(), &links, PUBLIC_URL, Timestamp::UNIX_EPOCH).expect("a receiver")
+    };
+    let own = write(&["other.example", "acme.example"]);
+    assert_eq!(own.from.address.as_deref(), Some("desk@mail.acme.example"));
+    assert!(own.text.expose().contains("https://chat.acme.example/in/invitation#token=mbl_"));
+    assert_eq!(own.subject, "You are invited to Acme");
+    for others in [&[][..], &["other.example"], &["cme.example"], &["chat.acme.example.evil"]] {
+        let mail = write(others);
+        assert_eq!(mail.from.address, None, "{others:?}");
+        assert_eq!(mail.from.name.as_deref(), Some("Acme's desk"), "a name proves nothing");
+        assert!(mail.text.expose().contains("https://app.example/invitation#"), "{others:?}");
+    }
+}
+
+#[test]
+fn a_page_that_only_seems_to_be_the_tenants_is_none() {
+    let domains = ["acme.example".to_owned()];
+    for url in [
+        "https://acme.example@evil.example/",
+        "http://acme.example/",
+        "https://evil.example/acme.example",
+        "https://evil.example?acme.example",
+        "https://evil.example#.acme.example",
+        "https://notacme.example",
+        "https://evil.example\\.acme.example",
+    ] {
+        let brand = serde_json::json!({ "app_url": url });
+        assert_eq!(Look::of(&brand, &domains).app_url, None, "{url}");
+    }
+    let brand = serde_json::json!({ "app_url": "https://ACME.example:8443/x" });
+    assert!(Look::of(&brand, &domains).app_url.is_some());
 }
 
 #[test]

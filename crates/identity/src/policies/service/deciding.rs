@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use misy_core::access::{Forbidden, Kind, Resource};
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ambient, Ctx, Grants, Permission, PlatformCtx, TenantId};
+use misy_core::{Actor, Ambient, Ctx, Grants, Permission, PlatformCtx, Proof, TenantId, Timestamp};
 use misy_policy::compiled::Panel;
 use misy_policy::vocabulary::SENSITIVE;
 use misy_policy::{Compiled, Situation, Stored, Thing, Verdict};
@@ -26,9 +26,15 @@ use crate::{Error, roles};
 
 /// What somebody's roles are is believed this long.
 const BELIEVED_FOR: Duration = Duration::from_millis(900);
+/// Somebody who asks again and again for what no role grants is written down once in this time.
+const NOTED_AGAIN: Duration = Duration::from_mins(1);
 const PEOPLE_MAX: u64 = 50_000;
 /// Tenants whose compiled policies are kept in memory.
 const COMPILED_MAX: u64 = 2_000;
+
+/// What the grants of somebody were narrowed for: the policies' version, who exactly they are, what
+/// they had and what their sign-in has proven.
+type Asked = (i64, Actor, Grants, Proof);
 
 /// Decides by the policies of all tenants.
 pub struct Engine {
@@ -39,7 +45,8 @@ pub struct Engine {
     log: Arc<Log>,
     compiled: Cache<TenantId, Arc<Compiled>>,
     roles: Cache<(TenantId, Uuid), Arc<Vec<String>>>,
-    narrowed: Cache<(TenantId, Uuid), (i64, Grants, Grants)>,
+    narrowed: Cache<(TenantId, Uuid), (Asked, Grants)>,
+    lacked: Cache<(TenantId, Actor, Permission), ()>,
 }
 
 /// The slugs of roles and of all that they inherit from, up to and with the built-in ones.
@@ -63,6 +70,17 @@ fn id_of(actor: Actor) -> Option<Uuid> {
     }
 }
 
+/// In which circumstances somebody asks who was let in: by an active tenant, that is.
+fn situation(actor: Actor, granted: bool, proof: Proof, now: Timestamp) -> Situation {
+    let age_s = |at: Timestamp| now.as_second().saturating_sub(at.as_second()).max(0);
+    Situation {
+        impersonated: matches!(actor, Actor::Impersonator { .. }),
+        mfa_required: proof.second_factor_needed,
+        mfa_age_s: proof.second_factor_at.map(age_s),
+        ..Situation::plain(granted)
+    }
+}
+
 impl Engine {
     /// Knows no tenant's policies yet.
     pub(crate) fn new(db: Db, system: PlatformCtx, notices: Arc<Notices>, log: Arc<Log>) -> Self {
@@ -78,6 +96,7 @@ impl Engine {
             compiled: Cache::new(COMPILED_MAX),
             roles: believed(),
             narrowed: Cache::builder().max_capacity(PEOPLE_MAX).time_to_live(BELIEVED_FOR).build(),
+            lacked: Cache::builder().max_capacity(PEOPLE_MAX).time_to_live(NOTED_AGAIN).build(),
         }
     }
 
@@ -131,6 +150,7 @@ impl Engine {
         tenant: TenantId,
         actor: Actor,
         grants: Grants,
+        proof: Proof,
     ) -> Result<Grants, Error> {
         let compiled = match self.compiled(tenant).await {
             Err(Error::Policy(error)) => {
@@ -142,22 +162,24 @@ impl Engine {
         };
         let Some(id) = id_of(actor).filter(|_| compiled.version() > 0) else { return Ok(grants) };
         let known = self.narrowed.get(&(tenant, id));
-        if let Some((version, before, after)) = known
-            && (version, before) == (compiled.version(), grants)
+        let asked = (compiled.version(), actor, grants, proof);
+        if let Some((known, after)) = known
+            && known == asked
         {
             return Ok(after);
         }
         let Some(principal) = self.principal(tenant, actor).await? else { return Ok(grants) };
         let whole = model::thing(&Resource::new(Kind::Tenant, tenant), &tenant.to_string());
+        let now = self.ambient.now();
         let keeps = |permission: &Permission| {
             let safe = grants.has(Permission::OwnerManage) && NEVER_LOST.contains(permission);
             let action = compiled.vocabulary().action(*permission);
-            let context = Situation::plain(true).context();
+            let context = situation(actor, true, proof, now).context();
             let panel = compiled.panel(principal.clone(), action, &whole, context);
             safe || !panel.has_own_policies() || panel.decide(whole.clone()).allowed
         };
         let after: Grants = grants.iter().filter(keeps).collect();
-        self.narrowed.insert((tenant, id), (compiled.version(), grants, after));
+        self.narrowed.insert((tenant, id), (asked, after));
         Ok(after)
     }
 
@@ -174,7 +196,12 @@ impl Engine {
         };
         let Some(principal) = principal else { return Ok(Box::new(Unrestricted)) };
         Ok(Box::new(Bench {
-            situation: Situation::plain(ctx.grants().has(permission)),
+            situation: situation(
+                actor,
+                ctx.grants().has(permission),
+                ctx.proof(),
+                self.ambient.now(),
+            ),
             ctx: ctx.clone(),
             ambient: self.ambient.clone(),
             log: Arc::clone(&self.log),
@@ -193,6 +220,18 @@ impl Engine {
         resource: &Resource,
     ) -> Result<(), Error> {
         Ok(self.seat(ctx, permission).await?.require(resource)?)
+    }
+
+    /// Writes down that a role grants somebody too little, once a minute for each permission.
+    pub(crate) fn note_lacked(&self, ctx: &Ctx, permission: Permission) {
+        let (tenant, actor) = (ctx.tenant(), ctx.actor());
+        if !self.lacked.entry((tenant, actor, permission)).or_insert(()).is_fresh() {
+            return;
+        }
+        let version = self.compiled.get(&tenant).map_or(0, |compiled| compiled.version());
+        let verdict = Verdict { allowed: false, policies: Vec::new(), errors: Vec::new(), version };
+        let told = (&*actor.to_string(), permission.slug(), &*tenant.to_string());
+        self.note(ctx, told, &verdict, "No role of theirs grants it.");
     }
 
     /// Writes down a decision that somebody else made.
@@ -298,5 +337,24 @@ impl Judging for Bench {
             return Ok(());
         }
         Err(Forbidden { permission: self.permission, reason })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use misy_core::{OperatorId, UserId};
+
+    use super::*;
+
+    #[test]
+    fn circumstances_are_those_of_the_sign_in() {
+        let (operator, user) = (OperatorId::from_uuid(Uuid::nil()), UserId::from_uuid(Uuid::nil()));
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let proof = Proof { second_factor_needed: true, second_factor_at: Some(at(1_000)) };
+        let own = situation(Actor::User(user), true, proof, at(1_901));
+        assert_eq!((own.mfa_required, own.mfa_age_s, own.impersonated), (true, Some(901), false));
+        let visit = Actor::Impersonator { operator, user };
+        let visit = situation(visit, false, Proof::default(), at(0));
+        assert_eq!((visit.mfa_required, visit.mfa_age_s, visit.impersonated), (false, None, true));
     }
 }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use misy_core::ScimGroupId;
 use misy_web::{Traits, with};
 use serde_json::Value;
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,9 +18,14 @@ use crate::scim::model::queries::{Parameters, Query, Shown};
 use crate::scim::model::schemas::Type;
 use crate::scim::service::{Edit, groups as service};
 
+/// What paths refer to and no body holds.
+#[derive(OpenApi)]
+#[openapi(components(schemas(ScimGroupId)))]
+struct Named;
+
 pub(super) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     let lenient = Traits::new().any_query().body_limit_bytes(BODY_BYTES_MAX);
-    OpenApiRouter::new()
+    OpenApiRouter::with_openapi(Named::openapi())
         .routes(with(routes!(list, create), lenient))
         .routes(with(routes!(search), lenient))
         .routes(with(routes!(get, replace, patch, delete), lenient))

@@ -39,6 +39,7 @@ pub(crate) async fn create(deps: &Deps, ctx: &Ctx, body: &Value) -> Result<Value
         created_at: now,
         updated_at: now,
     };
+    users::service::make_room(deps, &mut tx).await?;
     users::store::insert(&mut tx, &user).await.map_err(taken)?;
     store::save(&mut tx, user.id, &wanted).await.map_err(taken)?;
     let detail = json!({"role": user.role, "by": "scim"});

@@ -28,6 +28,7 @@ fn claims() -> Claims {
         sv: 1,
         uv: 4,
         limited: false,
+        proof: Proof::default(),
         id: Uuid::from_u128(5),
         issued_at: at(1_000),
         expires_at: at(1_300),
@@ -76,6 +77,13 @@ fn a_sealed_token_reads_back_until_it_expires() {
     assert_eq!(check_at(&token, 994), Err(Error::Expired));
     assert_eq!(check_at(&token, 995), Ok(claims()), "a clock that is a little behind");
     assert_eq!(forge(&header(), &body()).len(), token.len(), "the forger of these tests is exact");
+}
+
+#[test]
+fn a_token_says_what_its_sign_in_has_proven() {
+    let proof = Proof { second_factor_needed: true, second_factor_at: Some(claims().issued_at) };
+    let proven = Claims { proof, ..claims() };
+    assert_eq!(check(&sealer().seal(&issuer(), &proven)), Ok(proven));
 }
 
 #[test]
@@ -258,8 +266,8 @@ fn every_vector_of_wycheproof_is_judged_as_it_says() {
 }
 
 /// Their keys are RSA, elliptic curves and secrets: whatever is valid there is none of ours, and
-/// what is broken there breaks nothing here. (A verifier of theirs has to know that six are mislabelled
-/// or rightly refused: tc346, 350, 367, 370, 372, 373.)
+/// what is broken there breaks nothing here. (A verifier of theirs has to know that six are
+/// mislabelled or rightly refused: tc346, 350, 367, 370, 372, 373.)
 #[test]
 fn no_signed_text_of_wycheproof_is_a_token_of_ours() {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");

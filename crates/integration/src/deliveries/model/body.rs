@@ -36,7 +36,7 @@ pub(crate) fn write(settings: &Settings, tenant: TenantId, event: EventId, paylo
 
 /// A text that is one placeholder becomes what it points to, of whatever type; within other text it
 /// becomes text. What is not there becomes `null`, or nothing.
-fn fill(template: &Value, payload: &Value) -> Value {
+pub(crate) fn fill(template: &Value, payload: &Value) -> Value {
     match template {
         Value::String(text) => fill_text(text, payload),
         Value::Array(all) => all.iter().map(|one| fill(one, payload)).collect(),

@@ -9,7 +9,7 @@ use misy_core::id::TypedId;
 use misy_core::{Ambient, Ctx, EndpointId, Timestamp};
 use misy_jobs::Tenants;
 use misy_jobs::parcels::{Carrier, Courier, Desk, Fate, Parcel};
-use misy_store::Error;
+use misy_store::{Error, TenantTx};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -135,6 +135,9 @@ where
     }
 }
 
+/// Endpoints of one claim; `None` is one that does not open.
+type Known = HashMap<EndpointId, Option<Arc<OpenEndpoint>>>;
+
 /// Looks up what the parcels carry and opens their endpoints. Gives what is to be sent, and what
 /// is through without that.
 async fn prepare(
@@ -146,8 +149,7 @@ async fn prepare(
     let mut tx = deps.db.tenant_lightly(ctx).await?;
     let dues = store::load(&mut tx, &ids).await?;
     let mut dues: HashMap<Uuid, Due> = dues.into_iter().map(|due| (due.id.uuid(), due)).collect();
-    let mut open_ones: HashMap<EndpointId, Option<Arc<OpenEndpoint>>> = HashMap::new();
-    let (mut ready, mut ended) = (Vec::new(), Vec::new());
+    let (mut known, mut ready, mut ended) = (Known::new(), Vec::new(), Vec::new());
     for parcel in parcels.iter().cloned() {
         let Some(due) = dues.remove(&parcel.id) else {
             ended.push(Ended::discarded(parcel, None, "its day was dropped"));
@@ -157,28 +159,35 @@ async fn prepare(
             ended.push(Ended::discarded(parcel, Some(due), "the endpoint is off or gone"));
             continue;
         };
-        let to = match open_ones.get(&due.endpoint) {
-            Some(known) => known.clone(),
-            None => {
-                let to = match find_open(deps, ctx, due.endpoint, version) {
-                    Some(known) => Some(known),
-                    None => open(deps, &mut tx, due.endpoint).await.unwrap_or_else(|error| {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, endpoint = %due.endpoint, "it does not open");
-                        None
-                    }),
-                };
-                open_ones.insert(due.endpoint, to.clone());
-                to
-            }
-        };
-        match to {
+        match find_or_open(deps, &mut tx, &mut known, due.endpoint, version).await {
             Some(to) => ready.push(Ready { parcel, due, to }),
             None => ended.push(Ended::discarded(parcel, Some(due), "the endpoint does not open")),
         }
     }
     tx.commit().await?;
     Ok((ready, ended))
+}
+
+async fn find_or_open(
+    deps: &Deps,
+    tx: &mut TenantTx,
+    known: &mut Known,
+    endpoint: EndpointId,
+    version: i64,
+) -> Option<Arc<OpenEndpoint>> {
+    if let Some(known) = known.get(&endpoint) {
+        return known.clone();
+    }
+    let mut found = find_open(deps, tx.ctx(), endpoint, version);
+    if found.is_none() {
+        found = open(deps, tx, endpoint).await.unwrap_or_else(|error| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, %endpoint, "it does not open");
+            None
+        });
+    }
+    known.insert(endpoint, found.clone());
+    found
 }
 
 /// What is sent one after another: each delivery alone, but those of a serial endpoint together.

@@ -30,11 +30,16 @@ pub(super) async fn settle(
     let ours: HashSet<Uuid> = parcels::settle(&mut tx, &fates).await?.into_iter().collect();
     let held: Vec<&Ended> = ended.iter().filter(|one| ours.contains(&one.parcel.id)).collect();
     store::move_on(&mut tx, held.iter().filter_map(|one| moved(one)).collect());
-    store::bury(&mut tx, held.iter().filter_map(|one| dead(one)).collect());
+    let buried: Vec<Dead> = held.iter().filter_map(|one| dead(one)).collect();
+    let number = u64::try_from(buried.len()).unwrap_or(0);
+    store::bury(&mut tx, buried);
     // What was tried is kept even if somebody else holds the parcel by now.
     store::keep_attempts(&mut tx, ended.iter().filter_map(tried).collect());
     look_after(deps, &mut tx, &held).await?;
     tx.commit().await?;
+    if number > 0 {
+        metrics::counter!("misy_webhook_dead_letters_total").increment(number);
+    }
     let due = ended.iter().filter_map(|one| match one.fate {
         Fate::Again { at } | Fate::Back { at } => Some(at),
         Fate::Done => None,

@@ -59,6 +59,19 @@ pub(crate) fn faults(endpoint: &Endpoint, secrets: &Secrets) -> Vec<Fault> {
             say(format!("/{list}/{name}"), "is not a header that may be set");
         }
     }
+    let of_oauth = endpoint.settings.oauth.iter().flat_map(super::OAuth::faults);
+    for (place, fault) in of_oauth {
+        say(format!("/settings/oauth{place}"), fault);
+    }
+    if endpoint.settings.oauth.is_some() {
+        let named = |name: &String| name.eq_ignore_ascii_case("authorization");
+        if headers.keys().chain(secrets.headers.keys()).any(named) {
+            say("/settings/oauth".to_owned(), "there is a header `authorization` as well");
+        }
+        if secrets.oauth.as_ref().is_none_or(|secret| secret.expose().is_empty()) {
+            say("/oauth_client_secret".to_owned(), "is missing");
+        }
+    }
     if headers.len() > HEADERS_MAX || secrets.headers.len() > HEADERS_MAX {
         say("/settings/headers".to_owned(), "there may be 20 headers of either kind");
     }
@@ -73,7 +86,7 @@ pub(crate) fn faults(endpoint: &Endpoint, secrets: &Secrets) -> Vec<Fault> {
     faults
 }
 
-fn check_url(text: &str) -> Result<(), &'static str> {
+pub(super) fn check_url(text: &str) -> Result<(), &'static str> {
     let url = Url::parse(text).map_err(|_| "is no URL")?;
     match () {
         () if !matches!(url.scheme(), "https" | "http") => Err("has to begin with https://"),

@@ -40,8 +40,10 @@ fn secrets_read_back() {
     let certificate =
         Some(ClientCertificate { certificates: "PEM".to_owned(), key: Secret::new("KEY") });
     let keys = vec![LiveKey { key: SigningKey::asymmetric([7; 32]), until: Some(at(9)) }];
-    let secrets = Secrets { keys, headers, certificate };
+    let secrets = Secrets { keys, headers, certificate, oauth: Some(Secret::new("0A")) };
     assert_eq!(Secrets::read(&secrets.write()), Some(secrets));
+    let older = br#"{"keys": [], "headers": {}, "certificate": null}"#;
+    assert_eq!(Secrets::read(older), Some(Secrets::default()), "from before there were tokens");
     assert_eq!(Secrets::read(b"{}"), None);
 }
 

@@ -12,6 +12,7 @@ use misy_store::TenantTx;
 use moka::sync::Cache;
 use url::Url;
 
+use super::tokens::Tokens;
 use super::{Stored, unseal};
 use crate::Deps;
 use crate::endpoints::model::{Endpoint, Error, Secrets};
@@ -45,6 +46,8 @@ pub(crate) struct OpenEndpoint {
     /// Everything that is sent along, secret or not.
     pub(crate) headers: HeaderMap,
     pub(crate) way: Option<Arc<Way>>,
+    /// For a receiver that wants to see a token.
+    pub(crate) tokens: Option<Tokens>,
     signers: Vec<(Signer, Option<Timestamp>)>,
     pace: Mutex<Option<Timestamp>>,
     paused_until_ms: AtomicI64,
@@ -130,10 +133,15 @@ fn assemble(
         headers.insert(name, value);
     }
     let way = way(deps, ctx, &endpoint, secrets).map_err(|_| Error::Sealed)?.map(Arc::new);
+    let tokens = match (&endpoint.settings.oauth, &secrets.oauth) {
+        (Some(oauth), Some(secret)) => Some(Tokens::new(oauth.clone(), secret.clone())),
+        _ => None,
+    };
     Ok(OpenEndpoint {
         url: Url::parse(&endpoint.url).map_err(|_| Error::Sealed)?,
         headers,
         way,
+        tokens: tokens.transpose().map_err(|_| Error::Sealed)?,
         signers: signers.map_err(|_| Error::Sealed)?,
         pace: Mutex::new(None),
         paused_until_ms: AtomicI64::new(0),

@@ -11,7 +11,12 @@ use uuid::Uuid;
 use crate::Deps;
 
 /// What this room keeps of each tenant.
-pub const TABLES: [TenantTable; 7] = [
+pub const TABLES: [TenantTable; 12] = [
+    TenantTable::new("source_marks"),
+    TenantTable::new("source_receipts"),
+    TenantTable::new("source_refusals"),
+    TenantTable::new("source_routes"),
+    TenantTable::new("webhook_sources").without(&["sealed"]),
     TenantTable::new("parcels"),
     TenantTable::new("webhook_replays"),
     TenantTable::new("webhook_dead_letters"),

@@ -29,7 +29,7 @@ impl Ask {
         self
     }
 
-    /// With a body.
+    /// With a body: JSON, or a form as one text.
     pub(crate) fn with(mut self, body: Value) -> Self {
         self.body = body;
         self
@@ -56,7 +56,10 @@ impl Ask {
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         headers.extend(authorization.as_deref().map(|text| ("authorization", text)));
         let mut sent = Bytes::new();
-        if !self.body.is_null() {
+        if let Value::String(form) = &self.body {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+            sent = form.clone().into();
+        } else if !self.body.is_null() {
             headers.push(("content-type", "application/json"));
             sent = serde_json::to_vec(&self.body).expect("JSON").into();
         }
@@ -81,9 +84,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Whether it did what was asked.
+    /// Whether it did what was asked, or sends the browser on.
     pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
+        (200..400).contains(&self.status)
     }
 
     /// The body, if it is JSON.
@@ -117,13 +120,14 @@ impl Answer {
         let text = replaced(&text, "w[0-9a-f]{19}", "<word>");
         let text = replaced(&text, r"[a-z]{3}_[0-9a-hjkmnp-tv-z]{26}", "<id>");
         let text = replaced(&text, r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "<time>");
-        let text = replaced(&text, "\"version\":\\d+|(?m)^etag: .*$", "<version>");
+        let text = replaced(&text, r#""version":(\d+|"\\"v\d+\\"")|(?m)^etag: .*$"#, "<version>");
         let text = replaced(
             &text,
             "\"(secret|prefix|access_token|refresh_token)\":\"[^\"]*\"",
             "<secret>",
         );
         let text = replaced(&text, "\"(external_id|slug|site_id|email)\":\"[^\"]*\"", "<new>");
+        let text = replaced(&text, r"(?m)^(location: [^?\n]*|set-cookie: [^=\n]*).*$", "$1<new>");
         replaced(&text, r"(?m)^content-length: .*$", "content-length: <length>")
     }
 }

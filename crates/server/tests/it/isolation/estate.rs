@@ -271,7 +271,8 @@ impl Estate {
         let group = json!({ "displayName": name });
         let made = self.own(world, "POST", "/scim/v2/Groups", group).await;
         self.name("ScimGroupId", &made);
-        let words = [("resource_type", "User"), ("schema", "urn:x")];
+        let words =
+            [("resource_type", "User"), ("schema", "urn:ietf:params:scim:schemas:core:2.0:User")];
         self.named.extend(words.map(|(name, text)| (name.to_owned(), text.to_owned())));
         self.secret("an API key", &secret);
         self.govern(world).await;
@@ -299,6 +300,7 @@ impl Estate {
         self.name("EndpointId", &made);
         let secret = made["secret"].as_str().expect("shown once").to_owned();
         self.secret("an endpoint's secret", &secret);
+        self.listen(world).await;
         let word = self.canary(world, "what an event says");
         let event = json!({ "type": "order.created", "data": { "note": word } });
         let made = self.own(world, "POST", "/v1/events", event).await;
@@ -310,6 +312,23 @@ impl Estate {
         self.name("OperationId", &made);
     }
 
+    /// A source, and something that was received from it.
+    async fn listen(&mut self, world: &World) {
+        let token = format!("token-{}", world.word());
+        let name = self.canary(world, "a source's name");
+        let made = self.own(world, "POST", "/v1/sources", source(&name, &token)).await;
+        self.name("SourceId", &made);
+        self.secret("a source's token", &token);
+        self.named.insert("source_token".to_owned(), token.clone());
+        let path = format!("/hooks/sources/{}", self.named["SourceId"]);
+        let note = self.canary(world, "what another service says");
+        let sent = Ask::new("POST", path).header("x-token", token);
+        must(&world.api, sent.with(json!({ "id": "7", "note": note }))).await;
+        let page = self.own(world, "GET", "/v1/source-receipts", Value::Null).await;
+        let id = page["data"][0]["id"].as_str().expect("an id").to_owned();
+        self.named.insert("ReceiptId".to_owned(), id);
+    }
+
     /// Has the operator come in; gives the visit's id.
     pub(crate) async fn visit(&self, world: &World, reason: &str) -> String {
         let visit = visit(&world.as_operator().await, &self.named["slug"], reason);
@@ -318,8 +337,8 @@ impl Estate {
         page["data"][0]["id"].as_str().expect("the latest first").to_owned()
     }
 
-    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs to
-    /// a tenant, so there is none to name.
+    /// A role, a service account and a policy of the tenant's own. Nobody of the platform belongs
+    /// to a tenant, so there is none to name.
     async fn govern(&mut self, world: &World) {
         let name = self.canary(world, "a role's name");
         let role = json!({ "slug": "lead", "name": name, "inherits": "agent" });
@@ -341,6 +360,8 @@ impl Estate {
         self.named.insert("SignupId".to_owned(), signup);
         let workflow = "owf_01k8zq5m3ge0r8v0w1x2y7z6q5".to_owned();
         self.named.insert("OnboardingWorkflowId".to_owned(), workflow);
+        // Plans are the platform's; a tenant has none.
+        self.named.insert("plan".to_owned(), "nobodys-plan-1".to_owned());
     }
 
     /// People of every role. The agent's address is one that others may come to know.
@@ -479,6 +500,14 @@ pub(crate) fn visit(operator: &str, slug: &str, reason: &str) -> Value {
 /// An endpoint of webhooks.
 pub(crate) fn endpoint(world: &World, about: &str) -> Value {
     json!({ "url": world.receiver, "description": about, "event_types": ["order.created"] })
+}
+
+/// A source whose senders know a token.
+pub(crate) fn source(name: &str, token: &str) -> Value {
+    let scheme = json!({ "algorithm": "token", "signature": { "header": "x-token" },
+        "challenge": "meta", "repetition": "never" });
+    json!({ "name": name, "settings": { "scheme": scheme }, "secret": token,
+        "verify_token": token })
 }
 
 /// A connection to an identity provider that is nowhere.

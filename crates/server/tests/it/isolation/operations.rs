@@ -63,7 +63,8 @@ impl Operation {
 }
 
 /// Query parameters whose values are the same for everybody: none of them names a thing.
-const COMMON: [&str; 21] = [
+const COMMON: [&str; 22] = [
+    "at",
     "limit",
     "order",
     "kind",

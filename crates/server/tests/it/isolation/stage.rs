@@ -2,11 +2,12 @@
 //! one name that it is about.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::asks::{Answer, Ask};
-use super::estate::{Estate, ROLES, World, channel, endpoint, must, saml, token, visit};
+use super::estate::{Estate, ROLES, World, channel, endpoint, must, saml, source, token, visit};
 use super::operations::{Operation, Slot};
 use crate::program::Program;
 
@@ -111,8 +112,20 @@ impl Stage {
                 let ask = Ask::new("POST", "/v1/onboarding-workflows").by(Some(&self.operator));
                 made(must(&self.world.api, ask.with(new)).await.json())
             }
+            "plan" if caller == Caller::Operator => {
+                let new = json!({ "id": self.world.word(), "name": "x", "limits": {} });
+                let ask = Ask::new("POST", "/v1/plans").by(Some(&self.operator));
+                made(must(&self.world.api, ask.with(new)).await.json())
+            }
+            // A dead letter that was sent again is one no longer.
+            "DeliveryId" if operation.path.starts_with("/v1/dead-letters/") => {
+                self.world.dead_delivery(&self.mine.named).await
+            }
             "EndpointId" if operation.method != "DELETE" => self.mine.named[kind].clone(),
             "EndpointId" => post("/v1/webhook-endpoints", endpoint(&self.world, "x")).await,
+            "SourceId" if operation.method == "DELETE" => {
+                post("/v1/sources", source("x", "x")).await
+            }
             "UserId" if operation.path.starts_with("/scim/") => {
                 let email = format!("{}@people.example", self.world.word());
                 post("/scim/v2/Users", json!({ "userName": email })).await
@@ -188,7 +201,7 @@ impl Stage {
         let ask = Ask::new("POST", "/v1/tenants").by(Some(&self.operator)).with(new);
         let made = must(&self.world.api, ask).await.json();
         let id = made["id"].as_str().expect("an id").to_owned();
-        if operation.path.ends_with("/restore") {
+        if operation.path.ends_with("/restore") || operation.method == "DELETE" {
             let ask = Ask::new("POST", format!("/v1/tenants/{id}/close"));
             must(&self.world.api, ask.by(Some(&self.operator)).with(json!({}))).await;
         }
@@ -213,6 +226,10 @@ impl Stage {
             ("POST", "/v1/auth/refresh") => {
                 let pair = self.world.sign_in(person(role)).await;
                 json!({ "refresh_token": pair["refresh_token"] })
+            }
+            ("POST", "/v1/auth/revoke") => {
+                let pair = self.world.sign_in(person(role)).await;
+                format!("token={}", pair["refresh_token"].as_str().expect("a token")).into()
             }
             ("POST", "/v1/auth/password") => {
                 let secret =
@@ -248,7 +265,55 @@ impl Stage {
             }
             ("POST", path) if path.starts_with("/v1/onboarding/") => json!({ "step": "team" }),
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
+            ("POST", "/v1/plans") => {
+                json!({ "id": self.world.word(), "name": "x", "limits": { "users": 5 } })
+            }
+            ("POST", "/v1/tenants/{tenant}/plan-changes") => json!({ "plan": "unlimited" }),
             ("PUT", "/v1/tenants/{tenant}/quotas") => json!({ "overrides": { "users": 9 } }),
+            ("POST", "/v1/auth/mfa/totp") => {
+                let secret = match caller {
+                    Caller::Person(role) => &self.mine.people[role].1,
+                    _ => &self.world.operator.1,
+                };
+                json!({ "current_password": secret })
+            }
+            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
+            ("POST", "/v1/auth/discover" | "/v1/auth/recovery") => {
+                json!({ "email": person(role).0 })
+            }
+            ("POST", "/v1/auth/token") => {
+                visit(&self.operator, &self.mine.named["slug"], "to look about")
+            }
+            ("POST", "/v1/domains") => self.domain(),
+            ("POST", "/v1/invitations") => self.guest(),
+            ("POST", "/v1/sso-connections") => saml(&self.world.word()),
+            ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
+            ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
+            ("POST", "/v1/sources") => source("x", "x"),
+            ("POST", "/v1/sources/{source}/secret/rotate") => {
+                json!({ "secret": self.mine.named["source_token"] })
+            }
+            ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
+                json!({ "since": "2026-01-01T00:00:00Z" })
+            }
+            ("POST", "/v1/events" | "/v1/events/simulate") => {
+                json!({ "type": "order.created", "data": {} })
+            }
+            ("POST", "/v1/webhook-signatures") => {
+                json!({ "secret": SIGNING_SECRET, "id": "x", "timestamp": 1, "body": "{}" })
+            }
+            ("POST", "/v1/webhook-signatures/verify") => json!({
+                "secret": SIGNING_SECRET, "id": "x", "timestamp": "1", "signature": "v1,x",
+                "body": "{}",
+            }),
+            ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
+            _ => self.access_body(operation),
+        }
+    }
+
+    /// The bodies of who may do what: people, roles, policies, directories.
+    fn access_body(&self, operation: &Operation) -> Value {
+        match (operation.method.as_str(), operation.path.as_str()) {
             ("POST", "/v1/users") => self.newcomer(),
             ("POST", "/v1/roles") => {
                 json!({ "slug": format!("r{}", self.world.word()), "name": "x" })
@@ -285,39 +350,6 @@ impl Stage {
                 "Operations": [{ "op": "replace", "path": "displayName",
                     "value": self.world.word() }],
             }),
-            ("POST", "/v1/auth/mfa/totp") => {
-                let secret = match caller {
-                    Caller::Person(role) => &self.mine.people[role].1,
-                    _ => &self.world.operator.1,
-                };
-                json!({ "current_password": secret })
-            }
-            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
-            ("POST", "/v1/auth/discover" | "/v1/auth/recovery") => {
-                json!({ "email": person(role).0 })
-            }
-            ("POST", "/v1/auth/token") => {
-                visit(&self.operator, &self.mine.named["slug"], "to look about")
-            }
-            ("POST", "/v1/domains") => self.domain(),
-            ("POST", "/v1/invitations") => self.guest(),
-            ("POST", "/v1/sso-connections") => saml(&self.world.word()),
-            ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
-            ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
-            ("POST", "/v1/webhook-endpoints/{endpoint}/replay") => {
-                json!({ "since": "2026-01-01T00:00:00Z" })
-            }
-            ("POST", "/v1/events" | "/v1/events/simulate") => {
-                json!({ "type": "order.created", "data": {} })
-            }
-            ("POST", "/v1/webhook-signatures") => {
-                json!({ "secret": SIGNING_SECRET, "id": "x", "timestamp": 1, "body": "{}" })
-            }
-            ("POST", "/v1/webhook-signatures/verify") => json!({
-                "secret": SIGNING_SECRET, "id": "x", "timestamp": "1", "signature": "v1,x",
-                "body": "{}",
-            }),
-            ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
             _ if operation.has_body => json!({}),
             _ => Value::Null,
         }
@@ -339,12 +371,12 @@ impl Stage {
             path = path.replace(&format!("{{{name}}}"), &value);
         }
         if operation.path.ends_with("/start") {
-            path += &format!("?code_challenge={}", "x".repeat(43));
+            let _ = write!(path, "?code_challenge={}", "A".repeat(43));
         }
         if operation.method == "DELETE" && operation.path == "/v1/tenants/{tenant}" {
             let ask = Ask::new("GET", path.clone()).by(Some(&self.operator));
             let slug = ask.put(&self.world.api).await.json()["slug"].clone();
-            path += &format!("?confirm={}", slug.as_str().unwrap_or("x"));
+            let _ = write!(path, "?confirm={}", slug.as_str().unwrap_or("x"));
         }
         let bearer = self.bearer(caller, ends_session(operation)).await;
         let body = self.body(operation, caller).await;
@@ -353,11 +385,17 @@ impl Stage {
         if operation.path == SEARCH && !names_words {
             ask = ask.query("q", "hours");
         }
+        if operation.path == "/v1/tenant-provisioning" {
+            ask = ask.query("plan", "standard");
+        }
         if let Some((slot, value)) = other {
             ask = placed(ask, slot, value);
         }
         if operation.path == "/hooks/{hook}" {
             ask = self.as_provider(ask);
+        }
+        if operation.path == "/hooks/sources/{source}" {
+            ask = knocking(ask, &self.mine.named["source_token"]);
         }
         ask.put(&self.world.api).await
     }
@@ -392,9 +430,21 @@ impl Stage {
             ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
             ask = ask.query("hub.verify_token", token);
         }
+        if operation.path == "/hooks/sources/{source}" {
+            ask = knocking(ask, &self.theirs.named["source_token"]);
+        }
         let answer = ask.put(&self.world.api).await;
         self.seen_by_them.extend(answer.whole().into_bytes());
     }
+}
+
+/// What another service adds: its token, or the handshake with it.
+fn knocking(ask: Ask, token: &str) -> Ask {
+    if ask.method != http::Method::GET {
+        return ask.header("x-token", token);
+    }
+    let ask = ask.query("hub.mode", "subscribe").query("hub.challenge", "7");
+    ask.query("hub.verify_token", token)
 }
 
 /// A secret of webhooks that nobody has.

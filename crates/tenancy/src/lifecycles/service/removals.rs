@@ -73,7 +73,7 @@ async fn begin(
     deps.removal.begin_undo(&mut tx, id, QUIET).await?.ok_or(Error::Underway)?;
     let quiet = jiff::SignedDuration::try_from(QUIET).unwrap_or_default();
     Purge { tenant: id }.enqueue_at(&mut tx, deps.ambient.now() + quiet);
-    announce(&mut tx, Event::Purge, id, None);
+    announce(&mut tx, Event::Purge, &saved, None);
     tx.commit().await?;
     deps.directory.note(id, saved.status).await;
     Ok(saved)
@@ -123,9 +123,9 @@ pub(crate) async fn finish_removal(
     }
     let standing = Standing { reason: tenant.status_reason.clone(), ..Standing::default() };
     let gone = tenants::store::set_status(&mut tx, &tenant, Status::Purged, &standing).await?;
-    gone.ok_or(Error::Stale)?;
+    let gone = gone.ok_or(Error::Stale)?;
     store::end_tombstone(&mut tx, id, &report(&left)).await?;
-    announce(&mut tx, Event::Purged, id, None);
+    announce(&mut tx, Event::Purged, &gone, None);
     tx.commit().await?;
     deps.directory.note(id, Status::Purged).await;
     Ok(())

@@ -130,6 +130,7 @@ fn check_look(faults: &mut Vec<Fault>, brand: Option<&Brand>, contacts: Option<&
         let sender = brand.mail_sender_name.as_deref();
         fault(faults, "/brand/mail_sender_name", holds(sender.map(check_name)));
         fault(faults, "/brand/logo_url", holds(brand.logo_url.as_deref().map(check_logo)));
+        fault(faults, "/brand/app_url", holds(brand.app_url.as_deref().map(check_page)));
         let address = brand.mail_sender_address.as_deref();
         fault(faults, "/brand/mail_sender_address", holds(address.map(check_address)));
     }
@@ -146,6 +147,13 @@ fn check_logo(url: &str) -> Result<(), &'static str> {
     let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
     let host = url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty());
     if plain && host { Ok(()) } else { Err("expected an address that begins with `https://`") }
+}
+
+/// Links begin with it, so it has neither a user nor a query nor a fragment.
+fn check_page(url: &str) -> Result<(), &'static str> {
+    check_logo(url)?;
+    let odd = url.contains(['@', '?', '#']);
+    if odd { Err("expected an address without user, query and fragment") } else { Ok(()) }
 }
 
 fn check_address(address: &str) -> Result<(), &'static str> {

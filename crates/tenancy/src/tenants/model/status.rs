@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Where a tenant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TenantStatus)]
 pub enum Status {
     /// Asked for, not yet approved.
     Requested,

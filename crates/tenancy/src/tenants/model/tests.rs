@@ -171,6 +171,7 @@ fn every_fault_of_a_look_is_told_where_it_is() {
     let brand = Brand {
         name: Some("\u{410}cme".to_owned()),
         logo_url: Some("javascript:alert(1)".to_owned()),
+        app_url: Some("https://acme.example@evil.example".to_owned()),
         mail_sender_address: Some("nobody".to_owned()),
         ..Brand::default()
     };
@@ -185,6 +186,7 @@ fn every_fault_of_a_look_is_told_where_it_is() {
     let expected = [
         "/brand/name",
         "/brand/logo_url",
+        "/brand/app_url",
         "/brand/mail_sender_address",
         "/contacts/0/name",
         "/contacts/0/email",

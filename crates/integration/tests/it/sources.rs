@@ -1,0 +1,6 @@
+//! Room `integration`: what other services send: each provider's scheme, and the whole way from the
+//! wire to an endpoint.
+
+mod address;
+mod owners;
+mod schemes;
