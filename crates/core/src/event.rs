@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    ChannelId, ContactId, ConversationId, EndpointId, MessageId, ReceiptId, SourceId, TenantId,
-    Timestamp, UserId,
+    ChannelId, ContactId, ConversationId, EndpointId, MessageId, OnboardingWorkflowId, ReceiptId,
+    SourceId, TenantId, Timestamp, UserId,
 };
 
 macro_rules! event_types {
@@ -66,6 +66,10 @@ event_types! {
     ConversationUpdated = "conversation.updated",
         "Status or assignment of a conversation was changed.", ConversationData;
     ContactCreated = "contact.created", "Somebody wrote who was not known.", ContactData;
+    OnboardingStepCompleted = "onboarding.step_completed",
+        "A step of the tenant's onboarding was done or skipped.", OnboardingData;
+    OnboardingCompleted = "onboarding.completed",
+        "The last step of the tenant's onboarding was settled.", OnboardingData;
     EndpointDisabled = "webhook_endpoint.disabled",
         "An endpoint was switched off because it was gone or failed for days.", EndpointData;
     QuotaWarning = "quota.warning", "Most of what the plan allows is used.", QuotaData;
@@ -161,6 +165,23 @@ pub struct ContactData {
     pub contact_id: ContactId,
     /// Over which channel account it wrote.
     pub channel_id: Option<ChannelId>,
+}
+
+/// Where a tenant stands in its onboarding.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct OnboardingData {
+    /// What it is led through.
+    pub workflow_id: OnboardingWorkflowId,
+    /// In which version.
+    pub workflow_version: i64,
+    /// Which step was settled.
+    pub step: Option<String>,
+    /// `done` or `skipped`.
+    pub state: Option<&'static str>,
+    /// How many steps are settled.
+    pub settled: usize,
+    /// Of how many.
+    pub steps: usize,
 }
 
 /// A webhook endpoint.

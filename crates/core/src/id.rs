@@ -185,6 +185,8 @@ typed_ids! {
     OperationId = "opn";
     /// Somebody's wish for a tenant of their own.
     SignupId = "sgn";
+    /// What new tenants are led through.
+    OnboardingWorkflowId = "owf";
     /// Another service that a tenant hears from.
     SourceId = "src";
     /// Something that was received from a source.

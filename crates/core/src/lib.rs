@@ -25,9 +25,9 @@ pub use error::{Code, Public};
 pub use id::{
     ApiKeyId, AuditId, ChannelId, ContactId, ConversationId, DecisionId, DeliveryId, DomainId,
     EndpointId, EventId, IdentityId, ImpersonationId, InboxId, InvitationId, JobId,
-    KnowledgeDocumentId, KnowledgeEntryId, MessageId, OperationId, OperatorId, ParseIdError,
-    PolicyId, ReceiptId, RoleId, ScimGroupId, ServiceAccountId, SessionId, SignupId, SourceId,
-    SsoConnectionId, TenantId, UserId,
+    KnowledgeDocumentId, KnowledgeEntryId, MessageId, OnboardingWorkflowId, OperationId,
+    OperatorId, ParseIdError, PolicyId, ReceiptId, RoleId, ScimGroupId, ServiceAccountId,
+    SessionId, SignupId, SourceId, SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};
 pub use page::{Cursor, Limit, Page};

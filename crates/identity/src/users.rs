@@ -6,4 +6,4 @@ pub(crate) mod service;
 pub(crate) mod store;
 
 pub use model::Error;
-pub use service::{Provisioner, TABLES};
+pub use service::{Provisioner, TABLES, count_others};

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::commands::{Installation, platform_ctx};
+use crate::onboarding::Facts;
 use crate::{cache, config};
 
 /// The sockets, bound before anything that must know their addresses.
@@ -166,6 +167,10 @@ impl App {
             kinds: &misy_conversation::DOCUMENT_KINDS,
             parts: vec![people.clone(), talk.clone(), webhooks.clone()],
             data: vec![people, talk, webhooks],
+            facts: Arc::new(Facts {
+                identity: Arc::clone(&identity),
+                conversation: Arc::clone(&conversation),
+            }),
             front: misy_tenancy::signups::Front {
                 config: config.signup.clone(),
                 mailer,

@@ -224,6 +224,24 @@ pub enum TenantCommand {
         #[arg(long)]
         mend: bool,
     },
+    /// List people who ask for a tenant of their own, oldest first.
+    Signups {
+        /// Only those that are so far: `pending`, `waiting`, `accepted` or `rejected`.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// Say yes to a sign-up that waits: its tenant is made and the person is told.
+    Approve {
+        /// Which sign-up.
+        signup: misy_core::SignupId,
+    },
+    /// Say no to a sign-up that waits; the person is told why.
+    Reject(Rejection),
+    /// Show how far one is in its onboarding.
+    Onboarding {
+        /// Which.
+        tenant: String,
+    },
     /// Write every row and document of one into a new folder, one file of lines a table.
     Export {
         /// Which.
@@ -232,6 +250,16 @@ pub enum TenantCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+}
+
+/// How a sign-up is decided.
+#[derive(Debug, Args, Clone)]
+pub struct Rejection {
+    /// Which sign-up.
+    pub signup: misy_core::SignupId,
+    /// Told to the person.
+    #[arg(long)]
+    pub reason: String,
 }
 
 /// Options of `tenant create`.

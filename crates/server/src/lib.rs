@@ -9,5 +9,6 @@ pub mod cache;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod onboarding;
 pub mod root_key;
 pub mod telemetry;

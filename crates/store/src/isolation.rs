@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 37] = [
+pub const CONTROL: [(&str, Option<&str>); 38] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -36,6 +36,7 @@ pub const CONTROL: [(&str, Option<&str>); 37] = [
     ("jobs", Some("tenant_id")),
     ("letters", Some("tenant_id")),
     ("memberships", Some("tenant_id")),
+    ("onboarding_workflows", None),
     ("operators", None),
     ("parcels", Some("tenant_id")),
     ("plan_changes", None),

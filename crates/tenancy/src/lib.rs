@@ -10,6 +10,8 @@ pub mod failed_jobs;
 pub mod inventories;
 pub mod keys;
 pub mod lifecycles;
+pub mod onboarding_workflows;
+pub mod onboardings;
 pub mod plans;
 pub mod provisionings;
 pub mod quotas;
@@ -52,6 +54,9 @@ pub struct Deps {
     pub(crate) documents: Documents,
     pub(crate) kinds: &'static [Kind],
     pub(crate) front: signups::Front,
+    pub(crate) facts: Arc<dyn onboardings::Facts>,
+    /// The program itself, as an operator.
+    pub(crate) system: PlatformCtx,
 }
 
 /// What this room stands on.
@@ -76,6 +81,8 @@ pub struct Base {
     pub data: Vec<Arc<dyn TenantData>>,
     /// What sign-ups need.
     pub front: signups::Front,
+    /// What other rooms know of a tenant that is being led through its onboarding.
+    pub facts: Arc<dyn onboardings::Facts>,
 }
 
 impl Deps {
@@ -86,15 +93,26 @@ impl Deps {
 
     /// The same with something put around each part, which is how tests make parts fail.
     pub fn with(base: Base, around: impl Fn(Arc<dyn Provision>) -> Arc<dyn Provision>) -> Self {
-        let Base { db, system, keys, directory, cache, documents, kinds, parts, mut data, front } =
-            base;
+        let Base {
+            db,
+            system,
+            keys,
+            directory,
+            cache,
+            documents,
+            kinds,
+            parts,
+            mut data,
+            front,
+            facts,
+        } = base;
         let foundation = Arc::new(Foundation { db: db.clone(), keys: Arc::clone(&keys) });
         data.push(Arc::<Foundation>::clone(&foundation));
         data.push(Arc::new(StoreData));
         let collections = Collections { documents: documents.clone(), kinds };
         let rates = Arc::new(Rates::new(db.clone(), system.clone()));
         let user = CacheUser { cache, system: system.clone() };
-        let queue = Queue { db: db.clone(), system };
+        let queue = Queue { db: db.clone(), system: system.clone() };
         let parts = parts::all(foundation, parts, (collections, user, queue));
         let parts: Vec<_> = parts.into_iter().map(around).collect();
         let (making, removal) = provisionings::service::sagas(&parts);
@@ -112,7 +130,18 @@ impl Deps {
             documents,
             kinds,
             front,
+            facts,
+            system,
         }
+    }
+
+    /// How many rows each table has of a tenant.
+    pub(crate) async fn count_rows(
+        &self,
+        ctx: &Ctx,
+    ) -> Result<Vec<(String, i64)>, misy_store::Error> {
+        let rows = tenant_data::count(&self.db, ctx, &self.tables()).await?;
+        Ok(rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)).collect())
     }
 
     /// Every table that a room has said it keeps of tenants. Those of documents are not among them.
@@ -132,6 +161,8 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(audit_records::http::router(Arc::clone(deps)))
         .merge(failed_jobs::http::router(Arc::clone(deps)))
         .merge(signups::http::router(Arc::clone(deps)))
+        .merge(onboarding_workflows::http::router(Arc::clone(deps)))
+        .merge(onboardings::http::router(Arc::clone(deps)))
 }
 
 /// Every job of this room.

@@ -228,3 +228,9 @@ pub(crate) fn mark_unhealthy(tx: &mut TenantTx, id: ChannelId, failure: &Failure
     tx.audit(Audit::new("channel.unhealthy", "channel", id).with(detail));
     metrics::counter!("misy_channel_refusals_total").increment(1);
 }
+
+/// How many accounts work: something whose sender was verified has come in over each. In one round
+/// trip.
+pub async fn count_working(deps: &Deps, ctx: &Ctx) -> Result<i64, misy_store::Error> {
+    store::count_working(&mut deps.db.read(ctx).await?).await
+}

@@ -173,3 +173,16 @@ pub(crate) async fn count(tx: &mut TenantTx) -> Result<i64, Error> {
     let tenant = tx.tenant();
     Ok(tx.query_opt(COUNT, &[&tenant]).await?.map_or(0, |row| row.get(0)))
 }
+
+const COUNT_WORKING: &str = "
+    select count(*) from channels c
+    where c.tenant_id = $1 and c.status = 'active' and (
+        exists (select from inbox i where i.tenant_id = $1 and i.channel_id = c.id)
+        or exists (select from messages m where m.tenant_id = $1 and m.channel_id = c.id
+            and m.direction = 'inbound'))";
+
+/// How many accounts work: something whose sender was verified has come in over each.
+pub(crate) async fn count_working(tx: &mut TenantTx) -> Result<i64, Error> {
+    let tenant = tx.tenant();
+    Ok(tx.query_opt(COUNT_WORKING, &[&tenant]).await?.map_or(0, |row| row.get(0)))
+}

@@ -82,3 +82,8 @@ pub async fn delete(deps: &Deps, ctx: &Ctx, id: KnowledgeEntryId) -> Result<(), 
     tx.commit().await?;
     Ok(())
 }
+
+/// How many entries there are, in one round trip.
+pub async fn count(deps: &Deps, ctx: &Ctx) -> Result<i64, misy_store::Error> {
+    store::count(&mut deps.db.read(ctx).await?).await
+}

@@ -119,3 +119,11 @@ fn entry(row: &Row) -> KnowledgeEntry {
         updated_at: row.get("updated_at"),
     }
 }
+
+const COUNT: &str = "select count(*) from knowledge_entries where tenant_id = $1";
+
+/// How many entries the tenant has.
+pub(crate) async fn count(tx: &mut TenantTx) -> Result<i64, Error> {
+    let tenant = tx.tenant();
+    Ok(tx.query_opt(COUNT, &[&tenant]).await?.map_or(0, |row| row.get(0)))
+}

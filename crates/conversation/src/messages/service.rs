@@ -5,7 +5,7 @@ mod inbound;
 mod sending;
 mod statuses;
 
-use misy_core::{ConversationId, Ctx, Cursor, Limit, MessageId, Page, Permission};
+use misy_core::{ConversationId, Ctx, Cursor, Limit, MessageId, Page, Permission, Timestamp};
 
 use super::model::{Attempt, Error, Message, Order};
 use super::store;
@@ -63,4 +63,13 @@ pub async fn get(deps: &Deps, ctx: &Ctx, id: MessageId) -> Result<(Message, Vec<
     let (read, conversation) = (Permission::MessageRead, message.conversation);
     conversations::service::guard(deps, ctx, &mut tx, read, conversation).await?;
     Ok((message, store::list_attempts(&mut tx, id).await?))
+}
+
+/// In how many conversations a customer has written since then and was answered, in one round trip.
+pub async fn count_answered(
+    deps: &Deps,
+    ctx: &Ctx,
+    since: Timestamp,
+) -> Result<i64, misy_store::Error> {
+    store::count_answered(&mut deps.db.read(ctx).await?, since).await
 }

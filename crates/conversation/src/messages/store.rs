@@ -307,3 +307,17 @@ fn first_id(at: Timestamp) -> Uuid {
     let ms = u128::try_from(at.as_millisecond()).unwrap_or(0);
     Uuid::from_u128(ms << 80)
 }
+
+const COUNT_ANSWERED: &str = "
+    select count(distinct q.conversation_id) from messages q
+    where q.tenant_id = $1 and q.id >= $2 and q.direction = 'inbound' and q.created_at >= $3
+      and exists (select from messages a
+        where a.tenant_id = $1 and a.conversation_id = q.conversation_id and a.id > q.id
+          and a.direction = 'outbound' and a.status in ('sent', 'delivered', 'read'))";
+
+/// In how many conversations a customer has written since then and an answer has left.
+pub(crate) async fn count_answered(tx: &mut TenantTx, since: Timestamp) -> Result<i64, Error> {
+    let (tenant, first) = (tx.tenant(), first_id(since));
+    let row = tx.query_opt(COUNT_ANSWERED, &[&tenant, &first, &since]).await?;
+    Ok(row.map_or(0, |row| row.get(0)))
+}

@@ -270,3 +270,8 @@ pub(crate) async fn activate(
     tx.audit(Audit::new("user.activated", "user", active.id));
     Ok(())
 }
+
+/// How many people there are, or are invited, beside the first: in one round trip.
+pub async fn count_others(deps: &Deps, ctx: &Ctx) -> Result<i64, misy_store::Error> {
+    store::count_others(&mut deps.db.read(ctx).await?).await
+}

@@ -171,3 +171,12 @@ pub(crate) async fn delete(tx: &mut TenantTx, id: UserId) -> Result<(), Error> {
     let tenant = tx.tenant();
     tx.execute(DELETE, &[&tenant, &id.uuid()]).await.map(drop)
 }
+
+const COUNT_OTHERS: &str = "
+    select greatest(count(*) - 1, 0) from users where tenant_id = $1 and status <> 'disabled'";
+
+/// How many people there are, or are invited, beside the first.
+pub(crate) async fn count_others(tx: &mut TenantTx) -> Result<i64, Error> {
+    let tenant = tx.tenant();
+    Ok(tx.query_opt(COUNT_OTHERS, &[&tenant]).await?.map_or(0, |row| row.get(0)))
+}

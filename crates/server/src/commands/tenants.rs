@@ -1,6 +1,7 @@
 //! Room `server`: `misybot tenant`.
 
 mod folder;
+mod signups;
 mod tables;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use misy_core::{Limit, Personal, PlatformCtx, Secret};
 use misy_tenancy::Deps;
 use misy_tenancy::inventories::service as inventories;
 use misy_tenancy::lifecycles::service as lifecycles;
-use misy_tenancy::tenants::model::{Brand, Error, NewOwner, NewTenant, Placement, Reason, Status};
+use misy_tenancy::tenants::model::{Brand, NewOwner, NewTenant, Placement, Reason, Status};
 use misy_tenancy::tenants::service::{self, Filter};
 use misy_tenancy::tenants::{self, Tenant};
 
@@ -73,6 +74,10 @@ impl Office {
             TenantCommand::Inventory { tenant, mend } => {
                 return self.inventory(tenant, *mend).await;
             }
+            TenantCommand::Signups { status } => return self.signups(status.as_deref()).await,
+            TenantCommand::Approve { signup } => return self.approve(*signup).await,
+            TenantCommand::Reject(rejection) => return self.reject(rejection).await,
+            TenantCommand::Onboarding { tenant } => return self.onboarding(tenant).await,
             TenantCommand::Export { tenant, out } => return self.export(tenant, out).await,
         };
         print(self.json, &[Shown::from(&done)])
@@ -127,7 +132,7 @@ impl Office {
 }
 
 /// What is wrong with each member, where the error alone would not say.
-fn told<T>(outcome: Result<T, Error>) -> anyhow::Result<T> {
+fn told<T, E: misy_core::Public>(outcome: Result<T, E>) -> anyhow::Result<T> {
     outcome.map_err(|error| {
         let faults = misy_core::Public::faults(&error);
         let detail: Vec<String> =

@@ -46,6 +46,17 @@ fn body(method: &str, path: &str) -> Value {
         ("post", "/v1/plans") => json!({ "id": "x", "name": "x", "limits": {} }),
         ("post", "/v1/tenants/{tenant}/plan-changes") => json!({ "plan": "standard" }),
         ("put", "/v1/tenants/{tenant}/quotas") => json!({ "name": "users", "max_count": 1 }),
+        ("post", "/v1/signup") => json!({
+            "slug": "admin", "name": "x", "email": "x@x.example", "owner_name": "x"
+        }),
+        ("post", "/v1/signup/verify") => json!({ "token": "x", "password": "x" }),
+        ("post", "/v1/signups/{signup}/reject") => json!({ "reason": "x" }),
+        ("post", "/v1/onboarding-workflows") => {
+            json!({ "slug": "default", "title": "x", "steps": [] })
+        }
+        ("put", "/v1/onboarding-workflows/{workflow}") => json!({ "title": "x", "steps": [] }),
+        ("put", "/v1/onboarding") => json!({ "step": "none", "data": {} }),
+        ("post", path) if path.starts_with("/v1/onboarding/") => json!({ "step": "none" }),
         ("post", "/v1/users") => json!({
             "email": "x@x.example", "name": "x", "role": "viewer",
             "password": "a-Long-enough-1-word"
@@ -194,6 +205,8 @@ async fn furnish(program: &Program, shop: &Shop) -> BTreeMap<&'static str, Vec<S
     ids.insert("delivery", vec!["dlv_00000000000000000000000007".to_owned()]);
     ids.insert("job", vec!["job_00000000000000000000000007".to_owned()]);
     ids.insert("operator", vec![format!("opr_{ABSENT}")]);
+    ids.insert("signup", vec![format!("sgn_{ABSENT}")]);
+    ids.insert("workflow", vec![format!("owf_{ABSENT}")]);
     ids.insert("plan", vec![format!("pln_{ABSENT}0")]);
     ids.insert("tenant", vec![shop.tenant["id"].as_str().expect("an id").to_owned()]);
     ids

@@ -352,6 +352,7 @@ impl Process {
             parts: Vec::new(),
             data: Vec::new(),
             front: crate::house::front(&Arc::default()),
+            facts: Arc::<crate::house::Facts>::default(),
         };
         let deps = Deps::with(base, |part| match stage {
             Some(stage) => Arc::new(Faulty { part, stage: Arc::clone(stage) }),

@@ -1,6 +1,7 @@
 //! Room `tenancy`: a program with a database of its own, users as types, and a step of provisioning
 //! that fails to order.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,10 +11,14 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
-use misy_core::{Actor, Ctx, Mail, Mailer, OperatorId, Proof, Role, Secret, TenantId, UserId};
+use misy_core::{
+    Actor, Ctx, Mail, Mailer, OperatorId, Proof, Role, Secret, TenantId, Timestamp, UserId,
+};
 use misy_jobs::provision::{Found, Provision, Step as SagaStep, StepError, TenantSeed};
 use misy_jobs::{Registry, Worker};
 use misy_store::{Cache, CacheConfig, Db, Documents, Kind};
+use misy_tenancy::onboarding_workflows::model::Check;
+use misy_tenancy::onboardings;
 use misy_tenancy::signups::{self, Front};
 use misy_tenancy::{Base, Deps, Directory, Keys};
 use misy_testkit::{HandClock, TestDatabase, ambient_with, ctx, platform_ctx};
@@ -143,6 +148,7 @@ pub(crate) struct House {
     pub(crate) second: Arc<Step>,
     pub(crate) documents: Documents,
     pub(crate) letters: Arc<Letters>,
+    pub(crate) facts: Arc<Facts>,
     router: Router,
 }
 
@@ -163,6 +169,23 @@ impl Letters {
         let all = self.0.lock().expect("no panic");
         let of = all.iter().filter(|mail| mail.to.0 == address);
         of.map(|mail| mail.text.expose().to_owned()).collect()
+    }
+}
+
+/// What other rooms say they know, the same of every tenant.
+#[derive(Default)]
+pub(crate) struct Facts(pub(crate) Mutex<HashMap<Check, i64>>);
+
+impl Facts {
+    pub(crate) fn say(&self, check: Check, count: i64) {
+        self.0.lock().expect("no panic").insert(check, count);
+    }
+}
+
+#[async_trait]
+impl onboardings::Facts for Facts {
+    async fn count(&self, _: &Ctx, check: Check, _: Timestamp) -> Result<i64, misy_store::Error> {
+        Ok(self.0.lock().expect("no panic").get(&check).copied().unwrap_or_default())
     }
 }
 
@@ -202,6 +225,7 @@ impl House {
         set: fn(&mut signups::Config),
     ) -> Self {
         let letters = Arc::<Letters>::default();
+        let facts = Arc::<Facts>::default();
         let mut front = front(&letters);
         set(&mut front.config);
         let ambient = ambient_with(&clock, seed);
@@ -221,6 +245,7 @@ impl House {
             parts,
             data: Vec::new(),
             front,
+            facts: Arc::<Facts>::clone(&facts),
         }));
         let mut kit = Kit::new(
             db.clone(),
@@ -231,7 +256,7 @@ impl House {
         );
         kit.limits = Arc::new(deps.rates.beside(misy_web::rates::Allowances::default()));
         let router = misy_web::app(misy_tenancy::router(&deps), kit);
-        Self { database, clock, db, deps, first, second, documents, letters, router }
+        Self { database, clock, db, deps, first, second, documents, letters, facts, router }
     }
 
     pub(crate) async fn send(

@@ -8,6 +8,7 @@ mod faults;
 mod house;
 mod keys;
 mod lifecycles;
+mod onboarding;
 mod plans;
 mod provisioning;
 mod quotas;

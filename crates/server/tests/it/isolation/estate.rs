@@ -355,6 +355,11 @@ impl Estate {
         self.name("PolicyId", &made);
         let nobody = "opr_01k8zq5m3ge0r8v0w1x2y7z6q5".to_owned();
         self.named.insert("OperatorId".to_owned(), nobody);
+        // Sign-ups and workflows are the platform's.
+        let signup = "sgn_01k8zq5m3ge0r8v0w1x2y7z6q5".to_owned();
+        self.named.insert("SignupId".to_owned(), signup);
+        let workflow = "owf_01k8zq5m3ge0r8v0w1x2y7z6q5".to_owned();
+        self.named.insert("OnboardingWorkflowId".to_owned(), workflow);
         // Plans are the platform's; a tenant has none.
         self.named.insert("plan".to_owned(), "nobodys-plan-1".to_owned());
     }

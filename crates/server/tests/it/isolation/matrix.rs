@@ -47,7 +47,7 @@ brackets the places where another tenant's name was put; each answer was the one
 
 /// Operations that nobody can complete with what is here. Each is asked and compared all the same;
 /// that it does its work is tested where the rest of it is at hand.
-const ELSEWHERE: [&str; 18] = [
+const ELSEWHERE: [&str; 26] = [
     // The secret of a link in a mail: `identity`, `invitations` and `recovering`.
     "POST /v1/auth/invitation",
     "POST /v1/auth/recovery/complete",
@@ -71,6 +71,17 @@ const ELSEWHERE: [&str; 18] = [
     "POST /v1/domains/{id}/verify",
     // A making or a removal that has given up: `tenancy`, `provisionings`.
     "POST /v1/tenants/{tenant}/provisioning/retry",
+    // Sign-up is off unless an operator opens it, and what is asked is in a letter: `tenancy`,
+    // `signups`.
+    "POST /v1/signup",
+    "POST /v1/signup/verify",
+    "GET /v1/signups/{signup}",
+    "POST /v1/signups/{signup}/approve",
+    "POST /v1/signups/{signup}/reject",
+    // A step can be settled and opened once each: `tenancy`, `onboarding`.
+    "POST /v1/onboarding/check",
+    "POST /v1/onboarding/skip",
+    "POST /v1/onboarding/reopen",
 ];
 
 /// Whether what the path names is nobody's: the same for everybody, or a connection with which

@@ -107,6 +107,11 @@ impl Stage {
                 let ask = Ask::new("POST", "/v1/operators").by(Some(&self.operator));
                 made(must(&self.world.api, ask.with(new)).await.json())
             }
+            "OnboardingWorkflowId" if caller == Caller::Operator => {
+                let new = json!({ "slug": self.world.word(), "title": "x", "steps": steps() });
+                let ask = Ask::new("POST", "/v1/onboarding-workflows").by(Some(&self.operator));
+                made(must(&self.world.api, ask.with(new)).await.json())
+            }
             "plan" if caller == Caller::Operator => {
                 let new = json!({ "id": self.world.word(), "name": "x", "limits": {} });
                 let ask = Ask::new("POST", "/v1/plans").by(Some(&self.operator));
@@ -247,6 +252,18 @@ impl Stage {
                 json!({ "slug": self.world.word(), "name": "x", "owner": owner })
             }
             ("POST", "/v1/tenants/{tenant}/suspend") => json!({ "reason": "billing" }),
+            ("POST", "/v1/signups/{signup}/reject") => json!({ "reason": "x" }),
+            ("POST", "/v1/onboarding-workflows") => {
+                json!({ "slug": self.world.word(), "title": "x", "steps": steps() })
+            }
+            ("PUT", "/v1/onboarding-workflows/{workflow}") => {
+                json!({ "title": "x", "steps": steps() })
+            }
+            ("PUT", "/v1/onboarding") => {
+                let data = json!({ "legal_name": "x", "country": "DE" });
+                json!({ "step": "business_profile", "data": data })
+            }
+            ("POST", path) if path.starts_with("/v1/onboarding/") => json!({ "step": "team" }),
             ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("POST", "/v1/plans") => {
                 json!({ "id": self.world.word(), "name": "x", "limits": { "users": 5 } })
@@ -494,4 +511,9 @@ fn placed(mut ask: Ask, slot: &Slot, value: &str) -> Ask {
             ask
         }
     }
+}
+
+/// What a workflow may consist of.
+fn steps() -> Value {
+    json!([{ "key": "live", "title": "x", "check": "go_live" }])
 }

@@ -16,7 +16,9 @@ use crate::provisionings::store;
 use crate::quotas;
 
 /// What this room keeps of each tenant. The log of its sagas outlives it: it says how it went.
-pub const TABLES: [TenantTable; 8] = [
+pub const TABLES: [TenantTable; 10] = [
+    TenantTable::new("onboarding_steps"),
+    TenantTable::new("onboardings"),
     TenantTable::new("quota_notices"),
     TenantTable::new("quota_slots"),
     TenantTable::new("tenant_secrets").without(&["sealed"]),
