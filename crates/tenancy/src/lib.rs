@@ -135,15 +135,6 @@ impl Deps {
         }
     }
 
-    /// How many rows each table has of a tenant.
-    pub(crate) async fn count_rows(
-        &self,
-        ctx: &Ctx,
-    ) -> Result<Vec<(String, i64)>, misy_store::Error> {
-        let rows = tenant_data::count(&self.db, ctx, &self.tables()).await?;
-        Ok(rows.into_iter().map(|(table, rows)| (table.name().to_owned(), rows)).collect())
-    }
-
     /// Every table that a room has said it keeps of tenants. Those of documents are not among them.
     pub fn tables(&self) -> Vec<misy_store::TenantTable> {
         self.data.iter().flat_map(|data| data.tables().iter().copied()).collect()
