@@ -68,7 +68,7 @@ codes! {
         "`error` is the code of RFC 6749 section 5.2 or RFC 8693 section 2.2.2, \
          `error_description` says what to change.";
     InvalidSignature = "hook.invalid_signature", 401, "The signature does not match",
-        "Sign the raw body with the app secret of the channel account; do not re-serialise it.";
+        "Sign the raw body with the secret of the channel account or the source; do not re-serialise it.";
     TenantChoiceNeeded = "auth.tenant_choice_needed", 409, "The account belongs to several tenants",
         "Repeat the sign-in with `tenant` set to the slug of the one you want.";
     PermissionDenied = "auth.permission_denied", 403, "Not allowed",
@@ -77,7 +77,7 @@ codes! {
         "A session in a cookie works from our own pages and from origins that the tenant allows; \
          programs send `Authorization: Bearer`.";
     VerificationFailed = "hook.verification_failed", 403, "The verify token does not match",
-        "Set the same verify token at the provider and in the channel account.";
+        "Set the same verify token at the provider and in the channel account or the source.";
     TenantMissing = "context.missing_tenant", 403, "It works inside a tenant and comes from none",
         "Send a credential of a tenant; an operator exchanges his for one at `POST /v1/auth/token`, \
          with a reason.";

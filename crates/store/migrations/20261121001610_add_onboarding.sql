@@ -57,6 +57,5 @@ create table onboarding_steps (
     data jsonb,
     reason text,
     settled_at timestamptz,
-    primary key (tenant_id, key),
-    foreign key (tenant_id) references onboardings (tenant_id) on delete cascade);
+    primary key (tenant_id, key));
 select misy_protect_tenant_table('onboarding_steps');

@@ -37,15 +37,15 @@ fn minted(file: &RustFile, owner: Token<'_>) -> Option<Violation> {
 pub(super) fn the_platform_role_is_opened_by_few(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for (file, place) in tree.places() {
-        let arrivals = file.room() == "conversation" && is_of_arrivals(place);
-        if arrivals || OPENS_PLATFORM.contains(&file.room()) {
+        if is_of_arrivals(file.room(), place) || OPENS_PLATFORM.contains(&file.room()) {
             continue;
         }
         let tokens = file.source.tokens();
         for (at, token) in tokens.iter().enumerate() {
             if token.text == "PlatformTx" || is_call(&tokens, at, "platform") {
                 let advice = "work inside the tenant of the Ctx; across tenants only tenancy, \
-                              identity, jobs and conversation's hooks and inbox may work";
+                              identity, jobs, conversation's hooks and inbox and \
+                              integration's sources may work";
                 found.push(file.at(token.at, "platform", advice.to_owned()));
             }
         }
@@ -54,9 +54,13 @@ pub(super) fn the_platform_role_is_opened_by_few(tree: &Tree) -> Vec<Violation> 
 }
 
 /// Whether a file is of what is delivered: of its routing, or of its way into inboxes.
-fn is_of_arrivals(place: &str) -> bool {
+fn is_of_arrivals(room: &str, place: &str) -> bool {
     let first = place.split('/').next().unwrap_or_default().trim_end_matches(".rs");
-    first.starts_with("hooks") || first == "inbox"
+    match room {
+        "conversation" => first.starts_with("hooks") || first == "inbox",
+        "integration" => first == "sources",
+        _ => false,
+    }
 }
 
 fn is_call(tokens: &[Token<'_>], at: usize, name: &str) -> bool {

@@ -252,6 +252,10 @@ fn the_platform_role_is_opened_in_few_rooms() {
         ("crates/conversation/src/inbox.rs", ""),
         ("crates/conversation/src/inbox/service.rs", text),
     ]);
+    assert_clean(&[
+        ("crates/integration/src/sources.rs", ""),
+        ("crates/integration/src/sources/store.rs", text),
+    ]);
     assert_found(
         &[("crates/web/src/a.rs", text)],
         &["crates/web/src/a.rs:2 platform", "crates/web/src/a.rs:3 platform"],

@@ -29,7 +29,8 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
 #[utoipa::path(get, path = "/hooks/{hook}", tag = "hooks", security(()),
     params(("hook" = String, Path,
         description = "An account's id, or the name of a provider's app.")),
-    responses((status = 200, body = String, content_type = "text/plain")))]
+    responses((status = 200, body = String, content_type = "text/plain"),
+        (status = 403, description = "It is not who is expected to ask.")))]
 async fn shake_hands(
     State(deps): State<Arc<Deps>>,
     Hook(ctx): Hook,
@@ -48,7 +49,8 @@ async fn shake_hands(
     params(("hook" = String, Path,
         description = "An account's id, or the name of a provider's app.")),
     request_body(content = Object, description = "The provider's own payload."),
-    responses((status = 200)))]
+    responses((status = 200),
+        (status = 401, description = "The signature or the token is not the right one.")))]
 async fn deliver(
     State(deps): State<Arc<Deps>>,
     Hook(ctx): Hook,

@@ -141,7 +141,7 @@ async fn days_are_made_before_they_come_and_dropped_whole() {
     let rest = "select count(*) from webhook_events_rest";
     let platform = misy_testkit::platform_ctx();
     let keep = |days| misy_store::outbox::keep_days(&house.deps.db, &platform, days);
-    assert_eq!(keep(30).await.expect("it may"), 3 * 9, "yesterday, today and a week");
+    assert_eq!(keep(30).await.expect("it may"), 5 * 9, "yesterday, today and a week, of each");
     assert_eq!(keep(30).await.expect("it may"), 0);
     house.endpoint(tenant, &sink, json!({})).await;
     house.publish(tenant, "order.created", json!({})).await;

@@ -75,12 +75,14 @@ async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
         [
             "get /.well-known/authzen-configuration",
             "get /.well-known/jwks.json",
+            "get /hooks/sources/{source}",
             "get /hooks/{hook}",
             "get /v1/auth/oidc/{connection}/callback",
             "get /v1/auth/oidc/{connection}/start",
             "get /v1/auth/saml/{connection}/metadata",
             "get /v1/auth/saml/{connection}/slo",
             "get /v1/auth/saml/{connection}/start",
+            "post /hooks/sources/{source}",
             "post /hooks/{hook}",
             "post /v1/auth/discover",
             "post /v1/auth/invitation",
@@ -96,6 +98,8 @@ async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
             "post /v1/auth/sso/exchange",
             "post /v1/auth/token",
             "post /v1/auth/verification/complete",
+            "post /v1/signup",
+            "post /v1/signup/verify",
         ]
     );
 }

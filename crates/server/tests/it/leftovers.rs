@@ -7,7 +7,7 @@ use misy_store::tenant_data::StoreData;
 use misy_testkit::{TestDatabase, platform_ctx};
 
 /// Control tables that name tenants and are removed by the part that keeps them, or stay.
-const BY_HAND: [&str; 9] = [
+const BY_HAND: [&str; 10] = [
     "dead_letters",
     "jobs",
     "plan_changes",
@@ -16,6 +16,7 @@ const BY_HAND: [&str; 9] = [
     "session_reaches",
     "sessions",
     "sign_in_challenges",
+    "signups",
     "tombstones",
 ];
 

@@ -1,9 +1,9 @@
 //! Room `store`: a context is not made by filling in its fields.
 
-use misy_core::{Actor, Ctx, Grants, RequestId, TenantId, Trace};
+use misy_core::{Actor, Ctx, Grants, Proof, RequestId, TenantId, Trace};
 
-fn forge(tenant: TenantId, request: RequestId, trace: Trace) -> Ctx {
-    Ctx { tenant, actor: Actor::System, grants: Grants::NONE, request, trace } //~ E0451
+fn forge(tenant: TenantId, request: RequestId, trace: Trace, proof: Proof) -> Ctx {
+    Ctx { tenant, actor: Actor::System, grants: Grants::NONE, request, trace, proof } //~ E0451
 }
 
 fn main() {}

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::model::{Onboarding, State};
 use super::service;
 use crate::Deps;
-use crate::onboarding_workflows::model::StepDefinition;
+use crate::onboarding_workflows::model::{Check, StepDefinition};
 use crate::tenants::http::by;
 use crate::tenants::model::check_text;
 
@@ -33,8 +33,20 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OnboardingStep)]
 struct StepView {
-    #[serde(flatten)]
-    definition: StepDefinition,
+    key: String,
+    title: String,
+    description: Option<String>,
+    /// What has to be so before it is done.
+    check: Check,
+    /// At least so many of what is counted.
+    min_count: u32,
+    /// The steps that have to be done or skipped before.
+    needs: Vec<String>,
+    /// Whether somebody may skip it.
+    may_skip: bool,
+    /// The form: a JSON Schema (2020-12) of what is sent for it.
+    #[schema(value_type = Option<Object>)]
+    schema: Option<Value>,
     state: State,
     /// Which steps have to be settled first.
     waits_for: Vec<String>,
@@ -67,25 +79,36 @@ struct OnboardingView {
     version: i64,
 }
 
+fn step(of: &Onboarding, definition: &StepDefinition) -> StepView {
+    let standing = of.standing(&definition.key);
+    let waits_for = of.missing(definition);
+    let StepDefinition { key, title, description, check, min_count, .. } = definition.clone();
+    let StepDefinition { needs, may_skip, schema, .. } = definition.clone();
+    StepView {
+        key,
+        title,
+        description,
+        check,
+        min_count,
+        needs,
+        may_skip,
+        schema,
+        state: standing.state,
+        waits_for,
+        data: standing.data.clone(),
+        reason: standing.reason.clone(),
+        settled_at: standing.settled_at,
+    }
+}
+
 fn view(one: &Onboarding) -> Tagged<OnboardingView> {
-    let step = |definition: &StepDefinition| {
-        let standing = one.standing(&definition.key);
-        StepView {
-            waits_for: one.missing(definition),
-            definition: definition.clone(),
-            state: standing.state,
-            data: standing.data.clone(),
-            reason: standing.reason.clone(),
-            settled_at: standing.settled_at,
-        }
-    };
     let view = OnboardingView {
         workflow_id: one.workflow,
         workflow_version: one.workflow_version,
         title: one.title.clone(),
         progress: one.settled() * 100 / one.steps.len().max(1),
         next: one.next().into_iter().map(str::to_owned).collect(),
-        steps: one.steps.iter().map(step).collect(),
+        steps: one.steps.iter().map(|definition| step(one, definition)).collect(),
         began_at: one.began_at,
         completed_at: one.completed_at,
         version: one.version,

@@ -53,6 +53,7 @@ const SWEEP: &str = "
         select id from signups
         where (status = 'pending' and expires_at < $1)
            or (status in ('accepted', 'rejected') and decided_at < $2)
+           or tenant_id in (select id from tenants where status = 'purged')
         limit 5000)";
 
 /// One at a time is let through to be counted, so that nobody gets past a limit in a crowd.

@@ -36,7 +36,10 @@ async fn every_operation_has_a_name_of_its_own_and_its_problems() {
         })
         .collect();
     assert_snapshot!(table.join("\n"), @"
+    get /healthz = operations_alive: 200 500 503 504
     post /hooks/{hook} = hooks_deliver: 200 400 404 413 415 422 429 500 503 504
+    get /openapi.json = operations_reference: 200 500 503 504
+    get /readyz = operations_ready: 200 500 503 504
     post /v1/auth/login = auth_sign_in: 200 400 413 415 422 429 500 503 504
     get /v1/auth/me = auth_me: 200 401 403 429 500 503 504
     get /v1/fail/{how} = notes_fail: 200 404 429 500 503 504
@@ -48,9 +51,6 @@ async fn every_operation_has_a_name_of_its_own_and_its_problems() {
     get /v1/platform = platform_only: 200 401 403 429 500 503 504
     post /v1/platform = platform_create: 201 400 401 403 409 422 429 500 503 504
     get /v1/slow = notes_slow: 200 401 403 429 500 503 504
-    get /healthz = operations_alive: 200 500 503 504
-    get /readyz = operations_ready: 200 500 503 504
-    get /openapi.json = operations_reference: 200 500 503 504
     ");
 }
 

@@ -40,7 +40,8 @@ fn target(uri: &OriginalUri) -> &str {
 /// Answer what another service asks before it sends.
 #[utoipa::path(get, path = "/hooks/sources/{source}", tag = "hooks", security(()),
     params(("source" = SourceId, Path, description = "A source's id.")),
-    responses((status = 200, body = String, content_type = "text/plain")))]
+    responses((status = 200, body = String, content_type = "text/plain"),
+        (status = 403, description = "It is not who is expected to ask.")))]
 async fn shake_hands(
     State(deps): State<Arc<Deps>>,
     Hook(ctx): Hook,
@@ -57,7 +58,8 @@ async fn shake_hands(
 #[utoipa::path(post, path = "/hooks/sources/{source}", tag = "hooks", security(()),
     params(("source" = SourceId, Path, description = "A source's id.")),
     request_body(content = Object, description = "Whatever the service sends."),
-    responses((status = 200)))]
+    responses((status = 200),
+        (status = 401, description = "The signature or the token is not the right one.")))]
 async fn receive(
     State(deps): State<Arc<Deps>>,
     Hook(ctx): Hook,

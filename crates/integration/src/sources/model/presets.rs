@@ -132,7 +132,7 @@ fn by_body() -> Vec<Preset> {
     vec![
         preset(
             "meta",
-            "Meta (WhatsApp, Instagram, Messenger)",
+            "Meta, for all its products",
             "The app secret; and a verify token of your own.",
             "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
             hmac(header("x-hub-signature-256")).after("sha256=").asks(Challenge::Meta),

@@ -128,6 +128,9 @@ fn of(document: &Value, method: &str, path: &str, operation: &Value) -> Operatio
         || !scim.is_null();
     fields(document, schema, "", &mut slots);
     let smuggled = ["header", "query"].into_iter().chain(has_body.then_some("body"));
+    // What a sender writes is kept as it came, for the tenant that hears of it to read.
+    let is_kept = path == "/hooks/sources/{source}";
+    let smuggled = smuggled.filter(|_| !is_kept);
     slots.extend(smuggled.map(|into| Slot::Smuggled { into }));
     Operation { method: method.to_uppercase(), path: path.to_owned(), has_body, is_keyed, slots }
 }
