@@ -439,6 +439,7 @@ impl Estate {
             ("resource_id", of("ChannelId")),
             ("endpoint_id", of("EndpointId")),
             ("event_id", of("EventId")),
+            ("source_id", of("SourceId")),
             ("principal", of("UserId")),
             ("actor", of("UserId")),
             ("phone", phone),
