@@ -130,8 +130,8 @@ pub async fn query(config: &Config, sql: &str) -> Result<Vec<Row>, tokio_postgre
     connected(config, async |client| client.query(sql, &[]).await).await
 }
 
-/// Every row of every table as one text a table, for a search in all that is kept. Bytes are in it in
-/// hexadecimal.
+/// Every row of every table as one text a table, for a search in all that is kept. Bytes are in it
+/// in hexadecimal.
 pub async fn contents(config: &Config) -> Result<Vec<(String, String)>, tokio_postgres::Error> {
     connected(config, async |client| {
         let tables = "
@@ -140,7 +140,8 @@ pub async fn contents(config: &Config) -> Result<Vec<(String, String)>, tokio_po
         let mut all = Vec::new();
         for table in client.query(tables, &[]).await? {
             let table: String = table.get(0);
-            let rows = format!("select coalesce(string_agg(one::text, e'\\n'), '') from {table} one");
+            let rows =
+                format!("select coalesce(string_agg(one::text, e'\\n'), '') from {table} one");
             all.push((table, client.query_one(&rows, &[]).await?.get(0)));
         }
         Ok(all)

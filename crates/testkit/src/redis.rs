@@ -81,7 +81,8 @@ impl TestRedis {
     /// Every key with its value, and who may come in, for a search in all that is kept.
     pub async fn contents(&self) -> Vec<u8> {
         let mut warden = self.warden().await;
-        let users: Vec<Vec<u8>> = sure(::redis::cmd("ACL").arg("LIST").query_async(&mut warden).await);
+        let users: Vec<Vec<u8>> =
+            sure(::redis::cmd("ACL").arg("LIST").query_async(&mut warden).await);
         let mut all = users.join(&b'\n');
         let keys: Vec<Vec<u8>> = sure(::redis::cmd("KEYS").arg("*").query_async(&mut warden).await);
         for key in keys {

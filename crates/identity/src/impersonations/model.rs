@@ -42,8 +42,8 @@ impl Visit {
     }
 }
 
-/// What makes something that outlives a visit: people, roles, keys, ways to sign in, all data in one
-/// file. Whoever visits may do none of it, or the visit would have no end.
+/// What makes something that outlives a visit: people, roles, keys, ways to sign in, a file of all
+/// data. Whoever visits may do none of it, or the visit would have no end.
 const LASTING: [Permission; 7] = [
     Permission::UserManage,
     Permission::OwnerManage,

@@ -321,8 +321,8 @@ pub(crate) fn is_own_path(path: &str) -> bool {
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#')
 }
 
-/// Whether an address lies on the origin of a page: the same host and port over `https`, and nothing
-/// in it that a browser reads in another way.
+/// Whether an address lies on the origin of a page: the same host and port over `https`, and
+/// nothing in it that a browser reads in another way.
 pub(crate) fn is_on_page(page: &str, address: &str) -> bool {
     let origin = |url: &str| {
         let rest = url.strip_prefix("https://")?;
@@ -411,7 +411,7 @@ impl Public for Error {
         let (pointer, detail) = match self {
             Self::ForeignReturn => (
                 "return_to",
-                "has to be a path that begins with one `/`, or lie where the tenant's own page does \
+                "has to be a path that begins with one `/`, or lie where the tenant's own page is \
                  (`brand.app_url`), on a domain that is verified",
             ),
             Self::BadChallenge => ("code_challenge", "has to be a SHA-256 in base64url (S256)"),

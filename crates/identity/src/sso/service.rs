@@ -25,9 +25,7 @@ use crate::sso_connections::model::{Connection, Error as ConnectionError, Kind, 
 use crate::sso_connections::{self as connections, service::find_for_visitor};
 use crate::tokens::Claims;
 use crate::users::model::{Status as UserStatus, User};
-use crate::{
-    Deps, Error as Failure, accounts, letters, oidc, revocations, roles, sessions, users,
-};
+use crate::{Deps, Error as Failure, accounts, letters, oidc, revocations, roles, sessions, users};
 
 /// What reaches beyond this room: ways out and tenants' keys.
 pub struct Outside {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use misy_store::{TenantData, TenantTable};
 use misy_store::tenant_data::StoreData;
+use misy_store::{TenantData, TenantTable};
 use misy_testkit::{TestDatabase, platform_ctx};
 
 /// Control tables that name tenants and are removed by the part that keeps them, or stay.

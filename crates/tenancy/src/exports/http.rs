@@ -19,10 +19,10 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(export)).routes(routes!(export_own)).with_state(deps)
 }
 
-/// Take all of a tenant along, as lines of JSON: first `{"export": {"tenant_id", "slug", ..}}`, then
-/// `{"table", "row"}` for each row and document, at last `{"end": {"rows", "tables"}}`. Without
-/// that last line it is not complete. Keys, hashes and sealed secrets are left out. It works for
-/// suspended and closed tenants too; both audit logs say that it was done.
+/// Take all of a tenant along, as lines of JSON: first `{"export": {"tenant_id", "slug", ..}}`,
+/// then `{"table", "row"}` for each row and document, at last `{"end": {"rows", "tables"}}`.
+/// Without that last line it is not complete. Keys, hashes and sealed secrets are left out. It
+/// works for suspended and closed tenants too; both audit logs say that it was done.
 #[utoipa::path(get, path = "/v1/tenants/{tenant}/export", tag = "tenants",
     params(("tenant" = TenantId, Path)),
     responses((status = 200, content_type = "application/x-ndjson", body = String)))]
@@ -48,7 +48,6 @@ async fn export_own(
 fn sent(export: Export, deps: Arc<Deps>) -> Response {
     // A slug has no character that a header would have to quote.
     let name = format!("attachment; filename=\"{}.ndjson\"", export.slug());
-    let about =
-        [(CONTENT_TYPE, "application/x-ndjson".to_owned()), (CONTENT_DISPOSITION, name)];
+    let about = [(CONTENT_TYPE, "application/x-ndjson".to_owned()), (CONTENT_DISPOSITION, name)];
     (about, Body::from_stream(export.lines(deps))).into_response()
 }

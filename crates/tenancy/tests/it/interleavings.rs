@@ -1,5 +1,5 @@
-//! Room `tenancy`: two operators and the program itself decide about a tenant at once, in any order.
-//! Whatever comes of it is a walk through the table.
+//! Room `tenancy`: two operators and the program itself decide about a tenant at once, in any
+//! order. Whatever comes of it is a walk through the table.
 
 use std::collections::HashSet;
 

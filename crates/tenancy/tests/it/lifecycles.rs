@@ -28,12 +28,7 @@ pub(crate) const ENDPOINTS: [(&str, Event); 5] = [
 ];
 
 /// Asks for one step in a tenant's life, in the words of its endpoint.
-pub(crate) async fn ask(
-    house: &House,
-    user: &impl User,
-    tenant: TenantId,
-    name: &str,
-) -> Answer {
+pub(crate) async fn ask(house: &House, user: &impl User, tenant: TenantId, name: &str) -> Answer {
     let path = format!("/v1/tenants/{tenant}");
     match name {
         "purge" => {

@@ -1,5 +1,5 @@
-//! Room `server`: of a tenant that was removed no byte is left, in any store of an installation that
-//! has all of them: PostgreSQL, Redis, a document server, the queue, files.
+//! Room `server`: of a tenant that was removed no byte is left, in any store of an installation
+//! that has all of them: PostgreSQL, Redis, a document server, the queue, files.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -179,8 +179,7 @@ async fn of_a_removed_tenant_no_store_holds_a_byte_but_the_tombstone_and_the_log
     let is_allowed = |store: &str, canary: &str| {
         LOGS.contains(&store) || (TOMBSTONE.contains(&store) && canary == "slug")
     };
-    let wrong: Vec<_> =
-        left.iter().filter(|(store, canary)| !is_allowed(store, canary)).collect();
+    let wrong: Vec<_> = left.iter().filter(|(store, canary)| !is_allowed(store, canary)).collect();
     assert!(wrong.is_empty(), "something is left: {wrong:#?}");
     let value = Scanner::of([("a value", word.as_str())]);
     assert_eq!(found(&after, &value), BTreeSet::new());
