@@ -66,6 +66,7 @@ mod tests {
     fn mail(to: &str, subject: &str) -> Mail {
         Mail {
             id: Uuid::from_u128(7),
+            tenant: None,
             to: Personal(to.to_owned()),
             from: misy_core::mail::From::default(),
             subject: subject.to_owned(),

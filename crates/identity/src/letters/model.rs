@@ -256,7 +256,8 @@ pub(crate) fn compose(
         Kind::RecoveryCodeUsed => note(house, "recovery code was used to sign in", not_you),
     };
     let from = found.look.from.clone();
-    Some(Mail { id: found.letter.id, to, from, subject, text: Secret::new(text), written_at: now })
+    let Letter { id, tenant, .. } = found.letter;
+    Some(Mail { id, tenant, to, from, subject, text: Secret::new(text), written_at: now })
 }
 
 fn note(house: &str, what: &str, then: &str) -> (String, String) {

@@ -16,7 +16,7 @@ use crate::golden;
 use crate::program::{Program, folder, read_log};
 
 /// No limit stands in the way, and the log says everything it can.
-const SETTINGS: &str = r#"
+pub(super) const SETTINGS: &str = r#"
 [log]
 filter = "trace"
 format = "json"
