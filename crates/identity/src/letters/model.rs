@@ -110,8 +110,8 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// From a tenant's brand and the domains that it has shown to be its own: an address or a page of
-    /// any other is left out, and the installation's own is used.
+    /// From a tenant's brand and the domains that it has shown to be its own: an address or a page
+    /// of any other is left out, and the installation's own is used.
     pub(crate) fn of(brand: &Value, domains: &[String]) -> Self {
         let text = |name: &str| brand[name].as_str().map(str::to_owned);
         let is_own = |host: &str| {

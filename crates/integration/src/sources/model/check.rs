@@ -1,5 +1,5 @@
-//! Room `integration`: whether a request is genuine. Everything secret is compared in constant time;
-//! why something is refused is for the source's owner, never for the caller.
+//! Room `integration`: whether a request is genuine. Everything secret is compared in constant
+//! time; why something is refused is for the source's owner, never for the caller.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};

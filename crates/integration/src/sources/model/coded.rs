@@ -56,8 +56,8 @@ pub(super) fn standard(request: &Incoming<'_>, with: With<'_>) -> Result<(), Ref
     })
 }
 
-/// Twilio (<https://www.twilio.com/docs/usage/security#validating-requests>): HMAC-SHA1 over the URL
-/// and the sorted fields of the form; of JSON the hash is in the URL.
+/// Twilio (<https://www.twilio.com/docs/usage/security#validating-requests>): HMAC-SHA1 over the
+/// URL and the sorted fields of the form; of JSON the hash is in the URL.
 pub(super) fn twilio(request: &Incoming<'_>, with: With<'_>) -> Result<(), Refusal> {
     let tag = request.header("x-twilio-signature").ok_or(Refusal::SignatureMissing)?;
     let tag = decode(Encoding::Base64, tag).ok_or(Refusal::SignatureUnreadable)?;
@@ -98,10 +98,11 @@ fn with_and_without_port(url: &Url) -> Vec<String> {
     }
 }
 
-/// `PayPal` (<https://developer.paypal.com/api/rest/webhooks/rest/>): RSA over id, time, the webhook's
-/// id and the body's CRC, by a certificate that the request names. The secret is the webhook's id.
-/// A CRC is no hash: who can repeat a signed request can find another body with the same one, so the
-/// certificate proves where it comes from and less what it says; read what matters from their API.
+/// `PayPal` (<https://developer.paypal.com/api/rest/webhooks/rest/>): RSA over id, time, the
+/// webhook's id and the body's CRC, by a certificate that the request names. The secret is the
+/// webhook's id. A CRC is no hash: who can repeat a signed request can find another body with the
+/// same one, so the certificate proves where it comes from and less what it says; read what matters
+/// from their API.
 pub(super) fn paypal(request: &Incoming<'_>, with: With<'_>) -> Result<(), Refusal> {
     let part = |name: &str| request.header(name).ok_or(Refusal::SignatureMissing);
     let tag = decode(Encoding::Base64, part("paypal-transmission-sig")?);

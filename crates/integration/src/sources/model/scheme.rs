@@ -197,7 +197,8 @@ pub enum Challenge {
     /// Nothing.
     #[default]
     None,
-    /// `GET` with `hub.mode=subscribe`, `hub.verify_token` and `hub.challenge`, which is given back.
+    /// `GET` with `hub.mode=subscribe`, `hub.verify_token` and `hub.challenge`, which is given
+    /// back.
     Meta,
     /// A signed `url_verification`, whose `challenge` is given back.
     Slack,

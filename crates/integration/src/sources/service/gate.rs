@@ -1,5 +1,5 @@
-//! Room `integration`: how fast requests of sources may come, and how many refusals are written down.
-//! Kept in memory, for each process by itself.
+//! Room `integration`: how fast requests of sources may come, and how many refusals are written
+//! down. Kept in memory, for each process by itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

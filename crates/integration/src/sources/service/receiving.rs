@@ -1,5 +1,5 @@
-//! Room `integration`: a request's way from the wire to the database. Whoever is refused is told the
-//! same, whether there is such a source or not, and whatever was wrong.
+//! Room `integration`: a request's way from the wire to the database. Whoever is refused is told
+//! the same, whether there is such a source or not, and whatever was wrong.
 
 use http::{HeaderMap, Method};
 use misy_core::event::{EventType, RefusingData, Told};
