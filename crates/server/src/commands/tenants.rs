@@ -2,7 +2,7 @@
 
 mod folder;
 mod signups;
-mod tables;
+pub(super) mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ impl Office {
 }
 
 /// What is wrong with each member, where the error alone would not say.
-fn told<T, E: misy_core::Public>(outcome: Result<T, E>) -> anyhow::Result<T> {
+pub(super) fn told<T, E: misy_core::Public>(outcome: Result<T, E>) -> anyhow::Result<T> {
     outcome.map_err(|error| {
         let faults = misy_core::Public::faults(&error);
         let detail: Vec<String> =

@@ -25,6 +25,12 @@ pub(super) fn standard_id<'a>(request: &'a Incoming<'_>) -> Option<&'a str> {
     request.header(standard_headers(request)[0])
 }
 
+/// Supabase shows its secrets with the version of the signature before them.
+pub(super) fn bare(secret: &Secret) -> Secret {
+    let text = secret.expose();
+    Secret::new(text.strip_prefix("v1,").unwrap_or(text))
+}
+
 /// Standard Webhooks, by our own signatures' check: `v1`, and `v1a` if the secret is `whpk_..`.
 pub(super) fn standard(request: &Incoming<'_>, with: With<'_>) -> Result<(), Refusal> {
     let [id, timestamp, signature] = standard_headers(request).map(|name| request.header(name));
@@ -34,6 +40,7 @@ pub(super) fn standard(request: &Incoming<'_>, with: With<'_>) -> Result<(), Ref
     let at = at.ok_or(Refusal::TimestampUnreadable)?;
     let id = id.ok_or(Refusal::SignatureMissing)?;
     let verdict = |secret: &Secret| {
+        let secret = &bare(secret);
         let received = Received { secret, id, timestamp, signature, body: request.body };
         verify(&received, at)
     };
