@@ -86,7 +86,8 @@ impl Office {
             })
         };
         let names = ["id", "status", "disabled_reason", "failing_since", "event_types", "url"];
-        self.print(&names, all(list).await?.iter().map(row).collect())
+        self.print(&names, all(list).await?.iter().map(row).collect());
+        Ok(())
     }
 
     async fn sources(&self) -> anyhow::Result<()> {
@@ -106,7 +107,8 @@ impl Office {
         };
         let names =
             ["id", "status", "preset", "refusals", "repetitions", "last_refused_at", "name"];
-        self.print(&names, all(list).await?.iter().map(row).collect())
+        self.print(&names, all(list).await?.iter().map(row).collect());
+        Ok(())
     }
 
     async fn dead_letters(&self) -> anyhow::Result<()> {
@@ -125,7 +127,8 @@ impl Office {
             })
         };
         let names = ["id", "endpoint_id", "event_type", "attempts", "died_at", "reason"];
-        self.print(&names, all(list).await?.iter().map(row).collect())
+        self.print(&names, all(list).await?.iter().map(row).collect());
+        Ok(())
     }
 
     async fn replay(&self, options: &ReplayOptions) -> anyhow::Result<()> {
@@ -141,13 +144,14 @@ impl Office {
         };
         let begun = told(replays::service::begin(&self.deps, &self.ctx, wish).await)?;
         let row = json!({ "id": begun.id, "status": begun.status });
-        self.print(&["id", "status"], vec![row])
+        self.print(&["id", "status"], vec![row]);
+        Ok(())
     }
 
-    fn print(&self, names: &[&str], rows: Vec<Value>) -> anyhow::Result<()> {
+    fn print(&self, names: &[&str], rows: Vec<Value>) {
         if self.json {
             println!("{}", json!({ "data": rows }));
-            return Ok(());
+            return;
         }
         let cell = |value: &Value| match value {
             Value::Null => "-".to_owned(),
@@ -158,7 +162,6 @@ impl Office {
             rows.iter().map(|row| names.iter().map(|name| cell(&row[*name])).collect()).collect();
         let head: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
         print!("{}", table(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows));
-        Ok(())
     }
 }
 

@@ -57,7 +57,7 @@ const BYTES: [&str; 3] = ["inbox.body", "source_marks.mark", "source_receipts.bo
 
 #[tokio::test]
 async fn no_key_digest_or_sealed_value_is_taken_along() {
-    let rooms: [&[TenantTable]; 1] = [
+    let rooms: [&[TenantTable]; 6] = [
         &misy_identity::TABLES,
         &misy_conversation::TABLES,
         &misy_tenancy::TABLES,
