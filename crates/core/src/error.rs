@@ -68,7 +68,7 @@ codes! {
         "`error` is the code of RFC 6749 section 5.2 or RFC 8693 section 2.2.2, \
          `error_description` says what to change.";
     InvalidSignature = "hook.invalid_signature", 401, "The signature does not match",
-        "Sign the raw body with the secret of the channel account or the source; do not re-serialise it.";
+        "Sign the raw body with the secret of the channel account or the source; do not write it anew.";
     TenantChoiceNeeded = "auth.tenant_choice_needed", 409, "The account belongs to several tenants",
         "Repeat the sign-in with `tenant` set to the slug of the one you want.";
     PermissionDenied = "auth.permission_denied", 403, "Not allowed",

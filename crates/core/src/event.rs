@@ -234,6 +234,8 @@ pub struct ReceivedData {
     pub receipt_id: ReceiptId,
     /// The sender's own id of it.
     pub external_id: Option<String>,
+    /// The sender's own type of it, as far as its scheme says where that is: `orders/create`.
+    pub external_type: Option<String>,
     /// What it says, as the source's mapping has it: the body, if it is JSON.
     #[schema(value_type = Object)]
     pub content: Value,

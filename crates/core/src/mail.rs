@@ -6,13 +6,15 @@ use std::pin::Pin;
 use uuid::Uuid;
 
 use crate::error::{Code, Public};
-use crate::{Personal, Secret, Timestamp};
+use crate::{Personal, Secret, TenantId, Timestamp};
 
 /// One mail to one person, in plain text.
 #[derive(Debug, Clone)]
 pub struct Mail {
     /// Names it; the same for every attempt, so that a receiver can tell a repetition.
     pub id: Uuid,
+    /// The tenant it is about, with which it goes from where it is kept.
+    pub tenant: Option<TenantId>,
     /// The one address it goes to.
     pub to: Personal<String>,
     /// In whose name, where that is not the installation's own.
@@ -64,6 +66,16 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), MailError>> + Send
 pub trait Mailer: Send + Sync {
     /// Hands a mail over; it is somebody else's when this has succeeded.
     fn send<'a>(&'a self, mail: &'a Mail) -> Sending<'a>;
+
+    /// How many mails about a tenant are kept here. Those that have left are not.
+    fn count_kept(&self, _tenant: TenantId) -> Result<usize, MailError> {
+        Ok(0)
+    }
+
+    /// Removes them.
+    fn forget(&self, _tenant: TenantId) -> Result<(), MailError> {
+        Ok(())
+    }
 }
 
 /// Carries nothing: for a program that was given no way out.
@@ -85,6 +97,7 @@ mod tests {
     fn a_mail_shows_neither_its_text_nor_its_receiver() {
         let mail = Mail {
             id: Uuid::nil(),
+            tenant: None,
             to: Personal("ana@acme.example".to_owned()),
             from: From::default(),
             subject: "Hello".to_owned(),

@@ -114,6 +114,8 @@ permissions! {
     PlatformPeopleRead = "platform.people.read", Operator;
     /// Platform: add, change and disable the people who run it.
     PlatformPeopleManage = "platform.people.manage", Operator;
+    /// Take along all that is kept of the tenant.
+    TenantExport = "tenant.export", Owner;
 }
 
 impl Permission {

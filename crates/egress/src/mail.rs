@@ -47,11 +47,13 @@ fn message(mail: &Mail, from: &Mailbox) -> Result<Message, MailError> {
         .map_err(|_| unusable("the text"))
 }
 
-/// The installation's sender with what the mail says in its place. An address that cannot be written
-/// is not: the mail then comes from the installation, in the same name.
+/// The installation's sender with what the mail says in its place. An address that cannot be
+/// written is not: the mail then comes from the installation, in the same name. `lettre` gives up
+/// on a name with a line break in it, so none gets there.
 fn sender(mail: &Mail, own: &Mailbox) -> Mailbox {
     let given = mail.from.address.as_deref().and_then(|address| address.parse().ok());
     let name = mail.from.name.clone().or_else(|| own.name.clone());
+    let name = name.map(|name| name.chars().filter(|char| !char.is_control()).collect());
     Mailbox::new(name, given.unwrap_or_else(|| own.email.clone()))
 }
 
@@ -64,6 +66,7 @@ mod tests {
     fn mail(to: &str, subject: &str) -> Mail {
         Mail {
             id: Uuid::from_u128(7),
+            tenant: None,
             to: Personal(to.to_owned()),
             from: misy_core::mail::From::default(),
             subject: subject.to_owned(),

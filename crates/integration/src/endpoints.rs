@@ -2,7 +2,7 @@
 
 pub mod http;
 pub mod model;
-pub(crate) mod service;
+pub mod service;
 pub(crate) mod store;
 
 pub use model::{Endpoint, Error};

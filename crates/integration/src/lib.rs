@@ -1,6 +1,6 @@
-//! Room `integration`: what is told to the outside and heard from it. Events and their catalogue, the
-//! endpoints that want them, deliveries with their attempts, dead letters, replays, signatures; and
-//! sources, the other services that tenants hear from.
+//! Room `integration`: what is told to the outside and heard from it. Events and their catalogue,
+//! the endpoints that want them, deliveries with their attempts, dead letters, replays, signatures;
+//! and sources, the other services that tenants hear from.
 //!
 //! Never: a channel, an adapter, another vertical.
 

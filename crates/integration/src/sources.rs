@@ -3,7 +3,7 @@
 pub mod http;
 pub mod jobs;
 pub mod model;
-pub(crate) mod service;
+pub mod service;
 pub(crate) mod store;
 
 pub use jobs::Process;

@@ -47,7 +47,7 @@ pub struct Owner {
 /// Things of one kind that a store holds of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Which store: `postgresql`, `queue`, `cache`, `documents`.
+    /// Which store: `postgresql`, `queue`, `cache`, `documents`, `files`.
     pub store: &'static str,
     /// What they are: a table, a user, a collection.
     pub what: String,

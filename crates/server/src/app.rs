@@ -205,6 +205,11 @@ impl App {
         Arc::clone(&self.tenancy)
     }
 
+    /// Webhooks, for commands that look at them.
+    pub fn integration(&self) -> Arc<misy_integration::Deps> {
+        Arc::clone(&self.integration)
+    }
+
     /// Who is active, as this program knows it.
     pub fn directory(&self) -> Arc<dyn misy_jobs::Tenants> {
         Arc::<misy_tenancy::Directory>::clone(&self.tenancy.directory)

@@ -48,6 +48,8 @@ pub enum Command {
     Documents(Documents),
     /// Make, list, stop, close, remove and look into tenants.
     Tenant(Box<Tenants>),
+    /// Look at a tenant's webhooks, replay what was not delivered, check a signature.
+    Webhook(Box<Webhooks>),
     /// Measure, with a floor or peer in the same run.
     Bench(Bench),
 }
@@ -252,6 +254,85 @@ pub enum TenantCommand {
     },
 }
 
+/// Options of `webhook`. A tenant is named by id, UUID or slug.
+#[derive(Debug, Args, Clone)]
+pub struct Webhooks {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: WebhookCommand,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Whose webhooks, and where they are.
+#[derive(Debug, Args, Clone)]
+pub struct OfTenant {
+    /// Whose.
+    pub tenant: String,
+    /// Where the installation is.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What can be done with webhooks.
+#[derive(Debug, Subcommand, Clone)]
+pub enum WebhookCommand {
+    /// List the endpoints of a tenant, oldest first, with since when they fail.
+    Endpoints(OfTenant),
+    /// List the services that a tenant hears from, with how often they were refused.
+    Sources(OfTenant),
+    /// List deliveries that were given up, newest first.
+    DeadLetters(OfTenant),
+    /// Deliver again; a worker does it and goes on after a crash.
+    Replay(ReplayOptions),
+    /// Check the signature of a delivery as its receiver should; needs no database.
+    Verify(ReceivedDelivery),
+}
+
+/// What is delivered again.
+#[derive(Debug, Args, Clone)]
+pub struct ReplayOptions {
+    /// Whose, and where.
+    #[command(flatten)]
+    pub of: OfTenant,
+    /// To which endpoint; with `--dead` to every one if absent.
+    #[arg(long, required_unless_present = "dead")]
+    pub endpoint: Option<String>,
+    /// Dead letters, not all that the endpoint missed.
+    #[arg(long)]
+    pub dead: bool,
+    /// Only events of this type.
+    #[arg(long)]
+    pub event_type: Option<String>,
+    /// What happened at or after this, like `2026-03-01T00:00:00Z`.
+    #[arg(long, required_unless_present = "dead")]
+    pub since: Option<misy_core::Timestamp>,
+    /// What happened before this; now if absent.
+    #[arg(long)]
+    pub until: Option<misy_core::Timestamp>,
+}
+
+/// A delivery as its receiver has it.
+#[derive(Debug, Args, Clone)]
+pub struct ReceivedDelivery {
+    /// A file with the secret, `whsec_..`, or the public key, `whpk_..`.
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: PathBuf,
+    /// `webhook-id`.
+    #[arg(long)]
+    pub id: String,
+    /// `webhook-timestamp`.
+    #[arg(long)]
+    pub timestamp: String,
+    /// `webhook-signature`.
+    #[arg(long)]
+    pub signature: String,
+    /// The body, byte for byte; standard input if absent.
+    #[arg(long, value_name = "FILE")]
+    pub body: Option<PathBuf>,
+}
+
 /// How a sign-up is decided.
 #[derive(Debug, Args, Clone)]
 pub struct Rejection {
@@ -364,7 +445,8 @@ pub struct Migrate {
 /// Options of `bench`.
 #[derive(Debug, Args, Clone)]
 pub struct Bench {
-    /// `queue`, `ingest`, `storm`, `tenants`, `cache`, `rls` or `start`.
+    /// `queue`, `ingest`, `deliver`, `noisy`, `authz`, `storm`, `logins`, `tenants`, `cache`, `rls` or
+    /// `start`.
     pub name: String,
     /// How much work; each bench has its own unit and default.
     #[arg(long)]

@@ -11,6 +11,7 @@ pub mod sandbox;
 pub mod serve;
 pub mod tenants;
 pub mod up;
+pub mod webhooks;
 pub mod work;
 
 use std::path::Path;

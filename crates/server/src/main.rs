@@ -40,6 +40,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Command::DeadLetters(command) => commands::dead_letters::run(command, file).await,
             Command::Documents(command) => Box::pin(commands::documents::run(command, file)).await,
             Command::Tenant(options) => Box::pin(commands::tenants::run(options, file)).await,
+            Command::Webhook(options) => Box::pin(commands::webhooks::run(options, file)).await,
             Command::Bench(options) => Box::pin(commands::bench::run(options)).await,
             Command::Config(_) | Command::Openapi => Ok(()),
         };

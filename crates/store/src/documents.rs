@@ -257,7 +257,8 @@ impl TenantDocuments {
 
     /// Gives every document of these kinds to the sink, as it is read anywhere.
     pub async fn export(&self, kinds: &[Kind], sink: &mut dyn Sink) -> Result<(), ExportFailure> {
-        let limit = Limit::new(Limit::MAX).unwrap_or(Limit::DEFAULT);
+        // As many as fit into memory even if each is as large as it may be.
+        let limit = Limit::new(10).unwrap_or(Limit::DEFAULT);
         for kind in kinds {
             let (collection, mut after) = (self.collection(*kind), None);
             loop {
@@ -287,6 +288,12 @@ impl TenantDocuments {
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Documents {
+    /// What [`TenantDocuments::prepare`] makes of a tenant whose documents live in the database, in
+    /// the transaction that makes the rest of it. Where there is a server, it is not enough.
+    pub async fn settle(&self, tx: &mut TenantTx) -> Result<(), Error> {
+        homes::settle(tx).await
+    }
+
     /// Whether documents live in a server of their own, for those tenants whose home it is.
     pub fn has_server(&self) -> bool {
         self.mongo.is_some()

@@ -113,7 +113,7 @@ pub const DEFINERS: [Definer; 7] = [
         name: "misy_keep_webhook_days",
         owner: "misy_owner",
         caller: "misy_platform",
-        digest: "afb52f7687189b0c1e4f108c5d32b993b4a01d45119209acec75de25cf410431",
+        digest: "f214f44aac03f2cc0a8178f7b4c98e890d3083186b9da8e2acf165feead2dcbc",
     },
 ];
 

@@ -130,8 +130,8 @@ pub trait Quota: Send + Sync {
         Ok(())
     }
 
-    /// Refuses one more if there are `count` by now, counted after [`Quota::ceiling`] was asked, and
-    /// tells when most or all is used.
+    /// Refuses one more if there are `count` by now, counted after [`Quota::ceiling`] was asked,
+    /// and tells when most or all is used.
     async fn admit(
         &self,
         _: &mut TenantTx,

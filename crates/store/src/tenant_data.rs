@@ -11,8 +11,9 @@ use crate::{Db, Error};
 /// Rows that are removed in one transaction.
 const BATCH: i64 = 20_000;
 
-/// Rows that are read at once when they are taken along.
-const FETCH: &str = "fetch 500 from misy_export";
+/// Rows that are read at once when they are taken along: as many as fit into memory even if each is
+/// as large as a request may be.
+const FETCH: &str = "fetch 50 from misy_export";
 
 /// What becomes of a table's rows when their tenant is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,11 @@ impl TenantTable {
     /// Its name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The columns that are never taken along.
+    pub const fn secrets(&self) -> &'static [&'static str] {
+        self.secrets
     }
 
     /// What becomes of its rows.

@@ -6,6 +6,7 @@
 
 pub mod audit_records;
 pub mod directory;
+pub mod exports;
 pub mod failed_jobs;
 pub mod inventories;
 pub mod keys;
@@ -54,6 +55,7 @@ pub struct Deps {
     pub(crate) documents: Documents,
     pub(crate) kinds: &'static [Kind],
     pub(crate) front: signups::Front,
+    pub(crate) exports: Arc<exports::model::Seats>,
     pub(crate) facts: Arc<dyn onboardings::Facts>,
     /// The program itself, as an operator.
     pub(crate) system: PlatformCtx,
@@ -112,7 +114,8 @@ impl Deps {
         let collections = Collections { documents: documents.clone(), kinds };
         let rates = Arc::new(Rates::new(db.clone(), system.clone()));
         let user = CacheUser { cache, system: system.clone() };
-        let queue = Queue { db: db.clone(), system: system.clone() };
+        let mailer = Arc::clone(&front.mailer);
+        let queue = Queue { db: db.clone(), system: system.clone(), mailer };
         let parts = parts::all(foundation, parts, (collections, user, queue));
         let parts: Vec<_> = parts.into_iter().map(around).collect();
         let (making, removal) = provisionings::service::sagas(&parts);
@@ -130,6 +133,7 @@ impl Deps {
             documents,
             kinds,
             front,
+            exports: Arc::default(),
             facts,
             system,
         }
@@ -145,6 +149,7 @@ impl Deps {
 pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
     tenants::http::router(Arc::clone(deps))
         .merge(lifecycles::http::router(Arc::clone(deps)))
+        .merge(exports::http::router(Arc::clone(deps)))
         .merge(plans::http::router(Arc::clone(deps)))
         .merge(provisionings::http::router(Arc::clone(deps)))
         .merge(inventories::http::router(Arc::clone(deps)))

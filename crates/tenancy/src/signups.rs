@@ -4,6 +4,6 @@ pub mod http;
 pub mod jobs;
 pub mod model;
 pub mod service;
-mod store;
+pub(crate) mod store;
 
 pub use model::{Config, Front};

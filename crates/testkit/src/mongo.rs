@@ -3,7 +3,8 @@
 
 mod server;
 
-use bson::doc;
+use bson::{RawDocumentBuf, doc};
+use futures_util::TryStreamExt;
 use mongodb::options::ClientOptions;
 use mongodb::{Client, Database};
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,18 @@ impl TestMongo {
     /// The database as its administrator, whom nothing binds but the walls of collections.
     pub fn database(&self) -> Database {
         self.administrator.database(&self.name)
+    }
+
+    /// Every document of every collection as it is kept, by the collection's name.
+    pub async fn contents(&self) -> Result<Vec<(String, Vec<u8>)>, mongodb::error::Error> {
+        let mut all = Vec::new();
+        for name in self.database().list_collection_names().await? {
+            let collection = self.database().collection::<RawDocumentBuf>(&name);
+            let documents: Vec<_> = collection.find(doc! {}).await?.try_collect().await?;
+            let bytes: Vec<&[u8]> = documents.iter().map(|one| one.as_bytes()).collect();
+            all.push((name, bytes.concat()));
+        }
+        Ok(all)
     }
 
     /// The address of the user of every day.

@@ -130,6 +130,25 @@ pub async fn query(config: &Config, sql: &str) -> Result<Vec<Row>, tokio_postgre
     connected(config, async |client| client.query(sql, &[]).await).await
 }
 
+/// Every row of every table as one text a table, for a search in all that is kept. Bytes are in it
+/// in hexadecimal.
+pub async fn contents(config: &Config) -> Result<Vec<(String, String)>, tokio_postgres::Error> {
+    connected(config, async |client| {
+        let tables = "
+            select relname::text from pg_class
+            where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1";
+        let mut all = Vec::new();
+        for table in client.query(tables, &[]).await? {
+            let table: String = table.get(0);
+            let rows =
+                format!("select coalesce(string_agg(one::text, e'\\n'), '') from {table} one");
+            all.push((table, client.query_one(&rows, &[]).await?.get(0)));
+        }
+        Ok(all)
+    })
+    .await
+}
+
 /// Lends a connection outside the pools for as long as the work takes.
 async fn connected<T, E: From<tokio_postgres::Error>>(
     config: &Config,

@@ -78,6 +78,24 @@ impl TestRedis {
         sure(client.get_multiplexed_async_connection_with_config(&patient).await)
     }
 
+    /// Every key with its value, and who may come in, for a search in all that is kept.
+    pub async fn contents(&self) -> Vec<u8> {
+        let mut warden = self.warden().await;
+        let users: Vec<Vec<u8>> =
+            sure(::redis::cmd("ACL").arg("LIST").query_async(&mut warden).await);
+        let mut all = users.join(&b'\n');
+        let keys: Vec<Vec<u8>> = sure(::redis::cmd("KEYS").arg("*").query_async(&mut warden).await);
+        for key in keys {
+            let kind: String = sure(::redis::cmd("TYPE").arg(&key).query_async(&mut warden).await);
+            let read = if kind == "string" { "GET" } else { "DUMP" };
+            let value: Option<Vec<u8>> =
+                sure(::redis::cmd(read).arg(&key).query_async(&mut warden).await);
+            let value = value.unwrap_or_default();
+            all.extend([&b"\n"[..], key.as_slice(), &b" "[..], value.as_slice()].concat());
+        }
+        all
+    }
+
     /// Lets time pass for every value there is, as if the server had slept.
     pub async fn age(&self, ms: u64) {
         let mut command = ::redis::cmd("EVAL");

@@ -123,7 +123,8 @@ impl Allowances {
     }
 }
 
-/// Gives the limits of the configuration ([`Allowances`]) and, beside them, that of a tenant's plan.
+/// Gives the limits of the configuration ([`Allowances`]) and, beside them, that of a tenant's
+/// plan.
 #[async_trait]
 pub trait RateLimits: Send + Sync {
     /// What is allowed to this tenant, or to callers of none; `None` is without limit.

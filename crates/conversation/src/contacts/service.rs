@@ -13,8 +13,8 @@ use super::store;
 use crate::Deps;
 
 /// The contacts behind the senders, in their order. Senders that share an identity are one contact;
-/// whoever is not known yet becomes a contact, and new identities of a known one are noted. Says how
-/// many became one.
+/// whoever is not known yet becomes a contact, and new identities of a known one are noted. Says
+/// how many became one.
 pub(crate) async fn recognise(
     tx: &mut TenantTx,
     senders: &[Sender],

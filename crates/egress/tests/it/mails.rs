@@ -8,6 +8,7 @@ use uuid::Uuid;
 fn mail() -> Mail {
     Mail {
         id: Uuid::from_u128(7),
+        tenant: None,
         to: Personal("ana@acme.example".to_owned()),
         from: misy_core::mail::From::default(),
         subject: "You are invited".to_owned(),

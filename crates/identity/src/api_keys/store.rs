@@ -129,7 +129,8 @@ pub(crate) async fn find(tx: &mut TenantTx, id: ApiKeyId) -> Result<Option<ApiKe
 
 const ROTATE: &str = "
     with route as (
-        update api_key_routes set previous_hash = case when $5::timestamptz > $4 then secret_hash end,
+        update api_key_routes set
+            previous_hash = case when $5::timestamptz > $4 then secret_hash end,
             previous_until = $5, secret_hash = $3
         where tenant_id = $1 and key_id = $2)
     update api_keys set version = version + 1, updated_at = $4, overlap_until = $5

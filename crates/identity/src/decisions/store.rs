@@ -13,7 +13,8 @@ const INSERT: &str = "
     select $1, id, principal, action, resource, allowed,
            coalesce(string_to_array(nullif(policies, ''), ' '), '{}'), policy_version, reason,
            request_id, created_at
-    from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::bigint[],
+    from unnest(
+        $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::bigint[],
         $9::text[], $10::text[], $11::timestamptz[])
         as new (id, principal, action, resource, allowed, policies, policy_version, reason,
             request_id, created_at)";

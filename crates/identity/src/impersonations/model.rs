@@ -42,15 +42,16 @@ impl Visit {
     }
 }
 
-/// What makes something that outlives a visit: people, roles, keys, ways to sign in. Whoever visits
-/// may do none of it, or the visit would have no end.
-const LASTING: [Permission; 6] = [
+/// What makes something that outlives a visit: people, roles, keys, ways to sign in, a file of all
+/// data. Whoever visits may do none of it, or the visit would have no end.
+const LASTING: [Permission; 7] = [
     Permission::UserManage,
     Permission::OwnerManage,
     Permission::RoleManage,
     Permission::ApiKeyManage,
     Permission::SsoManage,
     Permission::ImpersonationEnd,
+    Permission::TenantExport,
 ];
 
 /// What a visitor may do.

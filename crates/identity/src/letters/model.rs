@@ -110,8 +110,8 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// From a tenant's brand and the domains that it has shown to be its own: an address or a page of
-    /// any other is left out, and the installation's own is used.
+    /// From a tenant's brand and the domains that it has shown to be its own: an address or a page
+    /// of any other is left out, and the installation's own is used.
     pub(crate) fn of(brand: &Value, domains: &[String]) -> Self {
         let text = |name: &str| brand[name].as_str().map(str::to_owned);
         let is_own = |host: &str| {
@@ -256,7 +256,8 @@ pub(crate) fn compose(
         Kind::RecoveryCodeUsed => note(house, "recovery code was used to sign in", not_you),
     };
     let from = found.look.from.clone();
-    Some(Mail { id: found.letter.id, to, from, subject, text: Secret::new(text), written_at: now })
+    let Letter { id, tenant, .. } = found.letter;
+    Some(Mail { id, tenant, to, from, subject, text: Secret::new(text), written_at: now })
 }
 
 fn note(house: &str, what: &str, then: &str) -> (String, String) {

@@ -75,6 +75,19 @@ pub(super) async fn find(tx: &mut PlatformTx, id: Uuid) -> Result<Option<Found>,
     }))
 }
 
+const FIND_LOOK: &str = "
+    select t.brand, array(
+        select d.name from domain_routes d where d.tenant_id = $1) as domains
+    from tenants t where t.id = $1";
+
+/// How the tenant looks now, as far as it has shown that it may.
+pub(crate) async fn find_look(tx: &mut TenantTx) -> Result<Look, Error> {
+    let own = tx.tenant();
+    let Some(row) = tx.query_opt(FIND_LOOK, &[&own]).await? else { return Ok(Look::default()) };
+    let domains: Vec<String> = row.get("domains");
+    Ok(Look::of(&row.get("brand"), &domains))
+}
+
 fn read(row: &Row) -> Result<Letter, Error> {
     let kind: &str = row.get("kind");
     let (tenant, user): (Option<Uuid>, Option<Uuid>) = (row.get("tenant_id"), row.get("user_id"));

@@ -11,7 +11,7 @@ pub(crate) use calls::Providers;
 use super::model::{
     self, Awaited, Callback, Doubt, check_id_token, check_logout_token, is_email_verified,
 };
-use crate::sso::model::{Assertion, Check, Derived, Error, challenge_of};
+use crate::sso::model::{Assertion, Check, Derived, Error, address_of, challenge_of};
 use crate::sso::service::{self as sso, Begun, Start};
 use crate::sso_connections::model::{Connection, Kind, OidcSettings, Status};
 use crate::sso_connections::service as connections;
@@ -189,7 +189,7 @@ pub(crate) async fn logout_url(
     };
     let Some(endpoint) = &provider.metadata.end_session_endpoint else { return Ok(None) };
     let mut url = calls::parse(endpoint)?;
-    let back = return_to.map(|path| format!("{}{path}", deps.config.issuer));
+    let back = return_to.map(|place| address_of(&deps.config.issuer, place));
     url.query_pairs_mut()
         .append_pair("client_id", &settings.client_id)
         .extend_pairs(hint.as_ref().map(|hint| ("id_token_hint", hint.expose())))

@@ -62,7 +62,8 @@ struct SamlStartQuery {
     /// The S256 challenge (RFC 7636) of a verifier that the page keeps and redeems the code with.
     #[param(min_length = 43, max_length = 43)]
     code_challenge: String,
-    /// A path of this host to go to afterwards, `/` if not given.
+    /// Where to go afterwards: a path of this host, or an address where the tenant's own page is
+    /// (`brand.app_url`) once its domain is verified; `/` if not given.
     #[param(max_length = 1024)]
     return_to: Option<String>,
 }

@@ -229,7 +229,8 @@ async fn test(
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[garde(allow_unvalidated)]
 struct SsoLogout {
-    /// A path of this host; the provider must know its address.
+    /// A path of this host, or an address where the tenant's own page is; the provider must know
+    /// it.
     #[schema(max_length = 1024)]
     return_to: Option<String>,
 }

@@ -341,6 +341,25 @@ pub(crate) fn is_own_path(path: &str) -> bool {
         && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#')
 }
 
+/// Whether an address lies on the origin of a page: the same host and port over `https`, and
+/// nothing in it that a browser reads in another way.
+pub(crate) fn is_on_page(page: &str, address: &str) -> bool {
+    let origin = |url: &str| {
+        let rest = url.strip_prefix("https://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        Some(rest[..end].to_ascii_lowercase())
+    };
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#';
+    address.len() <= 1_024
+        && address.bytes().all(is_plain)
+        && origin(address).is_some_and(|own| !own.is_empty() && Some(own) == origin(page))
+}
+
+/// Where a browser goes that is to return there: to our own origin, or to a page that was checked.
+pub(crate) fn address_of(issuer: &str, return_to: &str) -> String {
+    if return_to.starts_with('/') { format!("{issuer}{return_to}") } else { return_to.to_owned() }
+}
+
 const CODE_PREFIX: &str = "mbc_";
 
 /// The text of a one-time code. The connection in it leads to the tenant.
@@ -410,7 +429,11 @@ impl Public for Error {
     }
     fn faults(&self) -> Vec<misy_core::error::Fault> {
         let (pointer, detail) = match self {
-            Self::ForeignReturn => ("return_to", "has to be a path that begins with one `/`"),
+            Self::ForeignReturn => (
+                "return_to",
+                "has to be a path that begins with one `/`, or lie where the tenant's own page is \
+                 (`brand.app_url`), on a domain that is verified",
+            ),
             Self::BadChallenge => ("code_challenge", "has to be a SHA-256 in base64url (S256)"),
             Self::Metadata => ("xml", "has to be metadata of one provider, or `url` lead to it"),
             _ => return Vec::new(),

@@ -25,7 +25,7 @@ use crate::sso_connections::model::{Connection, Error as ConnectionError, Kind, 
 use crate::sso_connections::{self as connections, service::find_for_visitor};
 use crate::tokens::Claims;
 use crate::users::model::{Status as UserStatus, User};
-use crate::{Deps, Error as Failure, accounts, oidc, revocations, roles, sessions, users};
+use crate::{Deps, Error as Failure, accounts, letters, oidc, revocations, roles, sessions, users};
 
 /// What reaches beyond this room: ways out and tenants' keys.
 pub struct Outside {
@@ -58,7 +58,7 @@ const CODE_S: i64 = 60;
 /// A login that a visitor begins.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {
-    /// A path of ours; `/` if not given.
+    /// A path of ours, or an address on the tenant's own page; `/` if not given.
     pub(crate) return_to: Option<&'a str>,
     /// S256 challenge of the page that will redeem the code.
     pub(crate) challenge: &'a str,
@@ -74,6 +74,18 @@ pub(crate) struct Begun {
     pub(crate) browser: Secret,
 }
 
+/// Refuses to send a browser anywhere but to a path of ours or to the tenant's own page, which lies
+/// on a domain that is verified at this moment.
+async fn check_return(deps: &Deps, ctx: &Ctx, return_to: &str) -> Result<(), Failure> {
+    if model::is_own_path(return_to) {
+        return Ok(());
+    }
+    let mut tx = deps.db.read(ctx).await?;
+    let look = letters::store::find_look(&mut tx).await?;
+    let page = look.app_url.filter(|page| model::is_on_page(page, return_to));
+    Ok(page.map(drop).ok_or(Error::ForeignReturn)?)
+}
+
 /// Begins a login. It has to come back to the same browser within ten minutes.
 pub(crate) async fn begin(
     deps: &Deps,
@@ -82,9 +94,7 @@ pub(crate) async fn begin(
     start: Start<'_>,
 ) -> Result<Begun, Failure> {
     let return_to = start.return_to.unwrap_or("/");
-    if !model::is_own_path(return_to) {
-        return Err(Error::ForeignReturn.into());
-    }
+    check_return(deps, ctx, return_to).await?;
     if crypto::from_base64url(start.challenge).is_none_or(|bytes| bytes.len() != 32) {
         return Err(Error::BadChallenge.into());
     }
@@ -203,9 +213,9 @@ pub(crate) async fn deny(
     Ok(landing(deps, login, &format!("sso_error=denied&reference={reference}")))
 }
 
-/// Our own origin and a path that was checked when the login began: nothing else can be reached.
+/// Where the login goes on, as it was checked when it began: nothing else can be reached.
 fn landing(deps: &Deps, login: &Login, fragment: &str) -> String {
-    format!("{}{}#{fragment}", deps.config.issuer, login.return_to)
+    format!("{}#{fragment}", model::address_of(&deps.config.issuer, &login.return_to))
 }
 
 async fn enter(
@@ -450,8 +460,8 @@ pub(super) async fn log_out(
     claims: &Claims,
     return_to: Option<&str>,
 ) -> Result<Option<String>, Failure> {
-    if return_to.is_some_and(|path| !model::is_own_path(path)) {
-        return Err(Error::ForeignReturn.into());
+    if let Some(return_to) = return_to {
+        check_return(deps, inside, return_to).await?;
     }
     let url = oidc::service::logout_url(deps, inside, claims.session, return_to).await?;
     sessions::service::logout(deps, ctx, claims).await?;

@@ -58,8 +58,8 @@ pub(crate) async fn add(
     Ok((user, letter))
 }
 
-/// Refuses one more person than the plan allows; those who are invited or disabled count. From here to
-/// the end of the transaction nobody else adds one.
+/// Refuses one more person than the plan allows; those who are invited or disabled count. From here
+/// to the end of the transaction nobody else adds one.
 pub(crate) async fn make_room(deps: &Deps, tx: &mut TenantTx) -> Result<(), Error> {
     if let Some(ceiling) = deps.quotas.ceiling(tx, Limited::Users).await? {
         let count = store::count(tx).await?;

@@ -154,7 +154,7 @@ async fn a_batch_is_decided_in_its_order_and_by_its_semantic() {
         let all = answer.json()["evaluations"].as_array().cloned().expect("decisions");
         all.iter().map(|one| one["decision"].as_bool().expect("one")).collect::<Vec<bool>>()
     };
-    let record = |id: &str, status: &str| json!({"type": "record", "id": id, "properties": {"status": status}});
+    let record = |id: &str, status: &str| json!({ "type": "record", "id": id, "properties": { "status": status } });
     let (alice, bob) =
         (json!({"type": "user", "id": "alice"}), json!({"type": "user", "id": "bob"}));
     let write = json!({"name": "write"});

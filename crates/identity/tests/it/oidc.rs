@@ -452,6 +452,55 @@ async fn a_code_works_once_soon_and_with_its_verifier() {
     }
 }
 
+/// Writes the tenant's row, with a page of its own.
+async fn with_page(house: &House, page: &str) {
+    let row = format!(
+        "insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone, brand)
+         select tenant_id, 'acme', 'site', 'Acme', 'active', 'trial', 'en', 'UTC',
+            jsonb_build_object('app_url', '{page}') from realms where slug = 'acme'"
+    );
+    house.alter(&row).await;
+}
+
+/// What a start is answered that wants to come back there.
+async fn start(scene: &Scene, return_to: &str) -> StatusCode {
+    let path = format!(
+        "/v1/auth/oidc/{}/start?code_challenge={CHALLENGE}&return_to={return_to}",
+        scene.connection
+    );
+    scene.house.send("GET", &path, None, None).await.status
+}
+
+#[tokio::test]
+async fn a_login_comes_back_to_the_tenants_own_page_while_its_domain_is_verified() {
+    const PAGE: &str = "https://chat.acme.example/in";
+    let scene = Scene::build().await;
+    let house = &scene.house;
+    with_page(house, PAGE).await;
+    assert_eq!(start(&scene, PAGE).await, StatusCode::UNPROCESSABLE_ENTITY, "not verified yet");
+    let domain = house.post("/v1/domains", &scene.owner, json!({"name": "acme.example"})).await;
+    let record = domain.json()["record"].clone();
+    let text = |field: &str| record[field].as_str().expect("text").to_owned();
+    house.names.publish(&text("name"), &text("value"));
+    let path = format!("/v1/domains/{}", domain.text("id"));
+    let verified = house.send("POST", &format!("{path}/verify"), Some(&scene.owner), None).await;
+    assert_eq!(verified.status, StatusCode::OK, "{}", verified.body);
+    for foreign in ["https://www.acme.example/", "http://chat.acme.example/", "//chat.acme.example"]
+    {
+        assert_eq!(start(&scene, foreign).await.as_u16(), 422, "{foreign}");
+    }
+    let visit = depart(house, &scene.connection, PAGE).await;
+    scene.liar.gives(&scene.liar.signer.sign(&scene.claims(&visit)));
+    let landed = landing(&scene.come_back(&visit, &scene.back(&visit)).await);
+    let code = landed.strip_prefix("https://chat.acme.example/in#sso_code=").expect("its page");
+    let pair = Pair::of(&exchange(house, code, Some(VERIFIER)).await);
+    let body = json!({"return_to": "https://chat.acme.example/bye"});
+    let out = house.post("/v1/auth/sso/logout", &pair.access, body).await;
+    assert!(out.text("logout_url").contains("https%3A%2F%2Fchat.acme.example%2Fbye"));
+    assert_eq!(house.delete(&path, &scene.owner).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(start(&scene, PAGE).await.as_u16(), 422, "the domain is gone");
+}
+
 #[tokio::test]
 async fn no_login_leads_to_another_host() {
     let scene = Scene::build().await;

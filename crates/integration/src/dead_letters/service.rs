@@ -8,7 +8,7 @@ use super::store;
 use crate::{Below, Deps};
 
 /// A page of dead letters, newest first.
-pub(crate) async fn list(
+pub async fn list(
     deps: &Deps,
     ctx: &Ctx,
     endpoint: Option<EndpointId>,

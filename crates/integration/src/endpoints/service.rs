@@ -152,7 +152,7 @@ pub(crate) async fn create(deps: &Deps, ctx: &Ctx, new: Change) -> Result<Shown,
 }
 
 /// A page of endpoints, oldest first.
-pub(crate) async fn list(
+pub async fn list(
     deps: &Deps,
     ctx: &Ctx,
     cursor: Option<Cursor>,
@@ -183,7 +183,13 @@ pub(crate) async fn change(
     let Stored { endpoint, sealed } = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
     seen.check(endpoint.version).map_err(|_| Error::Stale)?;
     let mut secrets = unseal(deps, &mut tx, id, &sealed).await?;
-    let endpoint = change.apply(endpoint);
+    let proven = (endpoint.status == Status::Enabled).then(|| endpoint.url.clone());
+    let mut endpoint = change.apply(endpoint);
+    // Neither another address nor having been off takes the place of the challenge's answer.
+    let switched_on = endpoint.status == Status::Enabled;
+    if deps.config.ownership_checked && switched_on && proven.as_ref() != Some(&endpoint.url) {
+        endpoint.status = Status::Unverified;
+    }
     secrets.headers = change.secret_headers.unwrap_or(secrets.headers);
     secrets.certificate = change.certificate.unwrap_or(secrets.certificate);
     secrets.oauth = change.oauth.unwrap_or(secrets.oauth);

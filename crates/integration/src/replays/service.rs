@@ -17,7 +17,7 @@ use crate::{Deps, deliveries, endpoints};
 const STEP: i64 = 1_000;
 
 /// Has it begun; it goes on by itself. There is no limit to how much it may be.
-pub(crate) async fn begin(deps: &Deps, ctx: &Ctx, wish: Wish) -> Result<Progress, Error> {
+pub async fn begin(deps: &Deps, ctx: &Ctx, wish: Wish) -> Result<Progress, Error> {
     ctx.require(match wish.scope {
         Scope::Dead => Permission::DeadLetterReplay,
         Scope::Missed => Permission::WebhookManage,

@@ -92,7 +92,7 @@ pub(crate) async fn create(
 }
 
 /// A page of sources, oldest first.
-pub(crate) async fn list(
+pub async fn list(
     deps: &Deps,
     ctx: &Ctx,
     cursor: Option<Cursor>,
@@ -106,6 +106,7 @@ pub(crate) async fn list(
     let tallies: HashMap<SourceId, Tally> = tallies.into_iter().collect();
     Ok(page.map(|source| {
         let tally = tallies.get(&source.id).copied().unwrap_or_default();
+        let tally = with_waiting(deps, source.id, tally);
         (source, tally)
     }))
 }
@@ -115,12 +116,23 @@ pub(crate) async fn get(deps: &Deps, ctx: &Ctx, id: SourceId) -> Result<(Source,
     ctx.require(Permission::WebhookRead)?;
     let mut tx = deps.db.read(ctx).await?;
     let source = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?.source;
-    Ok((source, tally(&mut tx, id).await?))
+    Ok((source, tally(deps, &mut tx, id).await?))
 }
 
-async fn tally(tx: &mut TenantTx, id: SourceId) -> Result<Tally, Error> {
+async fn tally(deps: &Deps, tx: &mut TenantTx, id: SourceId) -> Result<Tally, Error> {
     let tallies = store::list_tallies(tx, &[id]).await?;
-    Ok(tallies.first().map(|(_, tally)| *tally).unwrap_or_default())
+    let tally = tallies.first().map(|(_, tally)| *tally).unwrap_or_default();
+    Ok(with_waiting(deps, id, tally))
+}
+
+/// Of a flood not each is written down at once; what this process knows of it counts as well.
+fn with_waiting(deps: &Deps, id: SourceId, tally: Tally) -> Tally {
+    let (refusals, repetitions) = deps.gate.waiting(id);
+    Tally {
+        refusals: tally.refusals + refusals,
+        repetitions: tally.repetitions + repetitions,
+        ..tally
+    }
 }
 
 /// Changes a source, if the caller has seen the newest version or does not say.
@@ -148,7 +160,7 @@ pub(crate) async fn change(
     check(&source.settings, &secrets)?;
     let sealed = seal(deps, &mut tx, id, &secrets).await?;
     let saved = store::update(&mut tx, &source, &sealed).await?.ok_or(Error::Stale)?;
-    let tally = tally(&mut tx, id).await?;
+    let tally = tally(deps, &mut tx, id).await?;
     tx.audit(Audit::new("webhook_source.changed", "webhook_source", id));
     tx.commit().await?;
     Ok((saved, tally))
@@ -184,7 +196,7 @@ pub(crate) async fn rotate(
     check(&stored.source.settings, &secrets)?;
     let sealed = seal(deps, &mut tx, id, &secrets).await?;
     let saved = store::update(&mut tx, &stored.source, &sealed).await?.ok_or(Error::Stale)?;
-    let tally = tally(&mut tx, id).await?;
+    let tally = tally(deps, &mut tx, id).await?;
     let rotated = Audit::new("webhook_source.secret_rotated", "webhook_source", id);
     tx.audit(rotated.with(json!({ "overlap_until": until })));
     tx.commit().await?;
@@ -218,10 +230,11 @@ pub(crate) async fn replay(deps: &Deps, ctx: &Ctx, id: ReceiptId) -> Result<Rece
     ctx.require(Permission::WebhookManage)?;
     let mut tx = deps.db.tenant(ctx).await?;
     let Some(receipt) = store::replay(&mut tx, id).await? else {
-        let found = store::find_receipt(&mut tx, id).await?.ok_or(Error::NotFound)?;
-        // One that waits to be told needs no second job.
-        return if found.stage == Stage::Stored { Ok(found) } else { Err(Error::NotReplayable) };
+        store::find_receipt(&mut tx, id).await?.ok_or(Error::NotFound)?;
+        return Err(Error::NotReplayable);
     };
+    // Also for one that still waits to be told: its job may have given up, and whichever job comes
+    // second finds nothing to do.
     Process { receipt: id }.enqueue(&mut tx);
     tx.audit(Audit::new("webhook_source.replayed", "source_receipt", id));
     tx.commit().await?;

@@ -110,7 +110,8 @@ const SETTLE: &str = "
 const REPLAY: &str = "
     update source_receipts set status = 'stored', reason = null, faults = null,
         processed_at = null
-    where tenant_id = $1 and id = $2 and status in ('forwarded', 'invalid') returning *";
+    where tenant_id = $1 and id = $2 and status in ('stored', 'forwarded', 'invalid')
+    returning *";
 
 /// A source with its sealed secrets.
 pub(crate) struct Stored {

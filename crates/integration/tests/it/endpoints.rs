@@ -138,6 +138,34 @@ async fn an_endpoint_that_has_to_prove_itself_gets_nothing_until_it_has() {
 }
 
 #[tokio::test]
+async fn no_change_takes_the_place_of_the_proof_that_an_endpoint_is_ones_own() {
+    let config =
+        Config { private_hosts_allowed: true, ownership_checked: true, ..Config::default() };
+    let (house, sink) = (House::with(config).await, Sink::new(Manner::Echo).await);
+    let tenant = house.tenant();
+    let made = house.endpoint(tenant, &sink, json!({})).await;
+    let path = format!("/v1/webhook-endpoints/{}", text(&made["id"]));
+    let status =
+        async |change: Value| text(&house.patch(tenant, &path, change).await.expect(200)["status"]);
+    let prove = async || {
+        let proven = house.post(tenant, &format!("{path}/verify"), Value::Null).await;
+        assert_eq!(proven.expect(200)["status"], "enabled");
+    };
+    assert_eq!(status(json!({"enabled": false})).await, "disabled");
+    assert_eq!(status(json!({"enabled": true})).await, "unverified", "it never proved itself");
+    prove().await;
+    assert_eq!(status(json!({"description": "Shop"})).await, "enabled");
+    assert_eq!(status(json!({"url": made["url"]})).await, "enabled", "the same address");
+    let elsewhere = json!({"url": format!("{}other", text(&made["url"]))});
+    assert_eq!(status(elsewhere).await, "unverified", "another address may be another's");
+    house.publish(tenant, "order.created", json!({})).await;
+    assert_eq!(house.carry().await, 0);
+    prove().await;
+    assert_eq!(status(json!({"enabled": false, "url": made["url"]})).await, "disabled");
+    assert_eq!(status(json!({"enabled": true})).await, "unverified");
+}
+
+#[tokio::test]
 async fn a_test_event_shows_what_came_back() {
     let (house, sink) = (House::new().await, Sink::new(Manner::Each(vec![503])).await);
     let tenant = house.tenant();

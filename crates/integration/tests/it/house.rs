@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
@@ -157,15 +158,27 @@ impl House {
         method: Method,
         path: &str,
         headers: HeaderMap,
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> (StatusCode, String) {
-        let request = Request::builder().method(method).uri(path).body(Body::from(body.to_owned()));
+        let answer = self.speak(method, path, headers, body).await;
+        (answer.status(), String::from_utf8_lossy(answer.body()).into_owned())
+    }
+
+    /// The same, with everything that is answered.
+    pub(crate) async fn speak(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: impl AsRef<[u8]>,
+    ) -> Response<Bytes> {
+        let body = Body::from(body.as_ref().to_vec());
+        let request = Request::builder().method(method).uri(path).body(body);
         let mut request = request.expect("a test writes a request");
         *request.headers_mut() = headers;
         let response = self.app.clone().oneshot(request).await.expect("the router never fails");
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.expect("a whole body").to_bytes();
-        (parts.status, String::from_utf8_lossy(&bytes).into_owned())
+        Response::from_parts(parts, body.collect().await.expect("a whole body").to_bytes())
     }
 
     pub(crate) async fn get(&self, tenant: TenantId, path: &str) -> Answer {

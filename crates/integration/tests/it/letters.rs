@@ -115,6 +115,40 @@ async fn an_endpoint_gets_all_that_it_missed_while_it_was_off_and_nothing_twice(
 }
 
 #[tokio::test]
+async fn a_replay_goes_on_in_another_process_where_one_that_died_left_it() {
+    let (house, sink) = (House::new().await, Sink::kind().await);
+    let tenant = house.tenant();
+    let id = text(&house.endpoint(tenant, &sink, json!({})).await["id"]);
+    let path = format!("/v1/webhook-endpoints/{id}");
+    house.patch(tenant, &path, json!({"enabled": false})).await.expect(200);
+    for batch in 0..6 {
+        house.later(1);
+        let event = |n: usize| json!({"type": "order.paid", "data": {"n": batch * 500 + n}});
+        let events: Vec<Value> = (0..500).map(event).collect();
+        house.post(tenant, "/v1/events", json!({ "events": events })).await.expect(202);
+    }
+    house.patch(tenant, &path, json!({"enabled": true})).await.expect(200);
+    let wish = json!({"since": "2026-03-01T00:00:00Z"});
+    let begun = house.post(tenant, &format!("{path}/replay"), wish).await.expect(202);
+    // Wherever it is by then, in a step or between two, it ends there.
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(60), house.run()).await;
+    let House { database, deps, .. } = house;
+    let next = House::on(database, deps.config.clone());
+    drop(deps);
+    // The leases of the one that died are over.
+    next.later(3_600);
+    while next.run().await > 0 {}
+    let path = format!("/v1/webhook-replays/{}", text(&begun["id"]));
+    let done = next.get(tenant, &path).await.expect(200);
+    assert_eq!(done["status"], "succeeded");
+    assert_eq!(done["progress"]["replayed"], 3_000);
+    let ids: std::collections::BTreeSet<String> =
+        sink.heard().iter().map(|one| one.header("webhook-id")).collect();
+    assert_eq!(ids.len(), 3_000, "each, and what came twice came under one id");
+    assert!(next.deliveries(tenant).await.iter().all(|one| one["status"] == "succeeded"));
+}
+
+#[tokio::test]
 async fn a_delivery_is_repeated_at_a_persons_wish() {
     let (house, sink) = (House::new().await, Sink::kind().await);
     let tenant = house.tenant();
@@ -141,7 +175,7 @@ async fn days_are_made_before_they_come_and_dropped_whole() {
     let rest = "select count(*) from webhook_events_rest";
     let platform = misy_testkit::platform_ctx();
     let keep = |days| misy_store::outbox::keep_days(&house.deps.db, &platform, days);
-    assert_eq!(keep(30).await.expect("it may"), 5 * 9, "yesterday, today and a week, of each");
+    assert_eq!(keep(30).await.expect("it may"), 6 * 9, "yesterday, today and a week, of each");
     assert_eq!(keep(30).await.expect("it may"), 0);
     house.endpoint(tenant, &sink, json!({})).await;
     house.publish(tenant, "order.created", json!({})).await;
@@ -158,6 +192,41 @@ async fn days_are_made_before_they_come_and_dropped_whole() {
     assert_eq!((&events["data"], house.count(leaves).await > 0), (&json!([]), true));
     house.publish(tenant, "order.paid", json!({})).await;
     assert_eq!((house.carry().await, house.count(rest).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_dead_letter_goes_with_the_day_of_its_event() {
+    let (house, sink) = (House::new().await, Sink::kind().await);
+    let platform = misy_testkit::platform_ctx();
+    let keep = |days| misy_store::outbox::keep_days(&house.deps.db, &platform, days);
+    keep(30).await.expect("it may");
+    let (tenant, _) = dead(&house, &sink, 2).await;
+    house.later(20 * 24 * 3_600);
+    keep(30).await.expect("it may");
+    assert_eq!(letters(&house, tenant).await.len(), 2);
+    house.later(12 * 24 * 3_600);
+    keep(30).await.expect("it may");
+    assert!(letters(&house, tenant).await.is_empty(), "nothing could be replayed of it");
+}
+
+#[tokio::test]
+async fn what_lies_in_no_day_goes_as_soon_as_all_of_it_is_over() {
+    let (house, sink) = (House::new().await, Sink::kind().await);
+    let platform = misy_testkit::platform_ctx();
+    let keep = |days| misy_store::outbox::keep_days(&house.deps.db, &platform, days);
+    // No day was made yet, so all of it lies in the rest.
+    let (tenant, _) = dead(&house, &sink, 2).await;
+    let rest = "select (select count(*) from webhook_events_rest)
+        + (select count(*) from webhook_deliveries_rest)
+        + (select count(*) from webhook_attempts_rest)
+        + (select count(*) from webhook_dead_letters_rest)";
+    assert_eq!(house.count(rest).await, 8);
+    house.later(29 * 24 * 3_600);
+    keep(30).await.expect("it may");
+    assert_eq!((house.count(rest).await, letters(&house, tenant).await.len()), (8, 2));
+    house.later(3 * 24 * 3_600);
+    keep(30).await.expect("it may");
+    assert_eq!(house.count(rest).await, 0);
 }
 
 #[tokio::test]

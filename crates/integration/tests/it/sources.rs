@@ -2,5 +2,7 @@
 //! wire to an endpoint.
 
 mod address;
+mod bodies;
+mod handshakes;
 mod owners;
 mod schemes;

@@ -2,7 +2,7 @@
 
 mod folder;
 mod signups;
-mod tables;
+pub(super) mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use misy_core::{Limit, Personal, PlatformCtx, Secret};
 use misy_tenancy::Deps;
+use misy_tenancy::exports::service as exports;
 use misy_tenancy::inventories::service as inventories;
 use misy_tenancy::lifecycles::service as lifecycles;
 use misy_tenancy::tenants::model::{Brand, NewOwner, NewTenant, Placement, Reason, Status};
@@ -123,8 +124,9 @@ impl Office {
 
     async fn export(&self, name: &str, out: &Path) -> anyhow::Result<()> {
         let id = self.find(name).await?.id;
+        let export = told(exports::begin(&self.deps, &self.ctx, id).await)?;
         let mut folder = Folder::make(out)?;
-        lifecycles::export(&self.deps, &self.ctx, id, &mut folder).await?;
+        export.write(&self.deps, &mut folder).await?;
         let written = folder.finish()?;
         tables::print_export(self.json, &written);
         Ok(())
@@ -132,7 +134,7 @@ impl Office {
 }
 
 /// What is wrong with each member, where the error alone would not say.
-fn told<T, E: misy_core::Public>(outcome: Result<T, E>) -> anyhow::Result<T> {
+pub(super) fn told<T, E: misy_core::Public>(outcome: Result<T, E>) -> anyhow::Result<T> {
     outcome.map_err(|error| {
         let faults = misy_core::Public::faults(&error);
         let detail: Vec<String> =

@@ -11,7 +11,7 @@ use crate::program::{Program, Shop, call, folder, free_port, postmaster, read_lo
 
 /// What is killed, in turn.
 #[derive(Clone, Copy)]
-pub(crate) enum Victim {
+enum Victim {
     Program,
     Postgres,
 }
@@ -75,19 +75,12 @@ pub(crate) fn kill_postgres(folder: &Path) {
 }
 
 pub(crate) async fn start(folder: &Path, address: &str) -> Program {
-    let data = folder.join("data");
-    let data = data.to_str().expect("UTF-8");
-    let arguments = [
-        "up",
-        "--data",
-        data,
-        "--listen",
-        address,
-        "--admin-listen",
-        "127.0.0.1:0",
-        "--no-sandbox",
-    ];
-    Program::start(folder, &arguments).await
+    let (data, settings) = (folder.join("data"), folder.join("misybot.toml"));
+    let (data, settings) = (data.to_str().expect("UTF-8"), settings.to_str().expect("UTF-8"));
+    let place = ["up", "--data", data, "--listen", address];
+    let rest = ["--admin-listen", "127.0.0.1:0", "--no-sandbox"];
+    let own = if Path::new(settings).exists() { vec!["--config", settings] } else { Vec::new() };
+    Program::start(folder, &[&place[..], &rest, &own].concat()).await
 }
 
 /// Each question has one answer, and each customer's questions were stored in the order they came.

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use misy_bench::http::Connection;
+use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
+use misy_testkit::TestRedis;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::crash::Victim::{self, Postgres, Program as Process};
 use crate::crash::{kill_postgres, start};
-use crate::program::{Program, Shop, call, folder, free_port, read_log, until};
+use crate::program::{Program, Shop, call, command, folder, free_port, read_log, until};
 
 const BATCH: usize = 50;
 const PUBLISHERS: usize = 4;
@@ -62,14 +63,24 @@ async fn publish(api: &str, bearer: &str, number: usize, count: usize) -> Vec<St
     }
 }
 
-/// So many events, accepted and delivered while one thing after another is killed.
-async fn storm(count: usize, victims: &[Victim]) {
+/// What is killed at once; any of them together.
+const PROGRAM: u8 = 1;
+const POSTGRES: u8 = 2;
+const REDIS: u8 = 4;
+
+/// So many events, accepted and delivered while one thing after another is killed, and things
+/// together.
+async fn storm(count: usize, kills: &[u8]) {
     let folder = folder();
+    let mut redis = TestRedis::start().await;
+    let settings = format!("[cache]\nurl = \"{}\"\n", redis.url().expose());
+    std::fs::write(folder.path().join("misybot.toml"), settings).expect("written");
     let sandbox = Program::start(folder.path(), &["sandbox", "--listen", "127.0.0.1:0"]).await;
     let host = sandbox.host("sandbox");
     let address = format!("127.0.0.1:{}", free_port());
-    let mut program = start(folder.path(), &address).await;
+    let program = start(folder.path(), &address).await;
     let shop = Shop::open(&program, &host, "acme").await;
+    let mut program = Some(program);
     let schedule = json!({ "settings": { "retry_schedule_s": vec![1; 20] } });
     endpoint(&address, &host, &shop, "storm", schedule).await;
     behave(&host, "storm", json!({ "delay_ms": 5, "refuse_unsigned": true })).await;
@@ -91,20 +102,28 @@ async fn storm(count: usize, victims: &[Victim]) {
             }
         });
     }
-    for (round, victim) in victims.iter().enumerate() {
+    for (round, kill) in kills.iter().enumerate() {
         // The first falls early, the last when everything is accepted and much is under way.
-        let wanted = (round + 1) * count / victims.len();
+        let wanted = (round + 1) * count / kills.len();
         until("events accepted", 600, async || {
             let done = done.load(Ordering::SeqCst);
             if done >= wanted { Ok(()) } else { Err(format!("{done} of {wanted}")) }
         })
         .await;
-        match victim {
-            Process => {
-                program.kill();
-                program = start(folder.path(), &address).await;
-            }
-            Postgres => kill_postgres(folder.path()),
+        if kill & REDIS != 0 {
+            redis.kill();
+        }
+        if kill & POSTGRES != 0 {
+            kill_postgres(folder.path());
+        }
+        if kill & PROGRAM != 0 {
+            program.take().expect("it runs").kill();
+        }
+        if kill & REDIS != 0 {
+            redis.run().await.expect("Redis runs");
+        }
+        if program.is_none() {
+            program = Some(start(folder.path(), &address).await);
         }
     }
     let accepted: BTreeSet<String> = publishers.join_all().await.into_iter().flatten().collect();
@@ -123,21 +142,21 @@ async fn storm(count: usize, victims: &[Victim]) {
         call(&address, Method::GET, "/v1/dead-letters", Some(&shop.bearer), Value::Null).await;
     assert_eq!(letters["data"], json!([]));
     assert!(!read_log(folder.path()).contains("panicked"), "{}", read_log(folder.path()));
-    program.stop();
+    program.expect("it runs").stop();
     sandbox.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_accepted_event_arrives_though_program_and_database_are_killed() {
-    storm(4_000, &[Process, Postgres, Process, Postgres]).await;
+async fn every_accepted_event_arrives_though_program_database_and_cache_are_killed() {
+    let all: Vec<u8> = (1..=PROGRAM | POSTGRES | REDIS).collect();
+    storm(5_600, &all).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "an hour long; run by hand before a release"]
 async fn a_hundred_thousand_deliveries_survive_fifty_kills() {
-    let victims: Vec<Victim> =
-        (0..50).map(|at| if at % 3 == 1 { Postgres } else { Process }).collect();
-    storm(100_000, &victims).await;
+    let kills: Vec<u8> = (0..50).map(|at| at % 7 + 1).collect();
+    storm(100_000, &kills).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,4 +259,54 @@ async fn receivers_that_mean_no_good_cost_neither_memory_nor_others_their_turn()
     assert!(!read_log(folder.path()).contains("panicked"));
     program.stop();
     sandbox.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_what_was_given_up_and_has_it_replayed() {
+    let folder = folder();
+    std::fs::write(folder.path().join("misybot.toml"), "").expect("written");
+    let ambient = misy_testkit::postgres::unpredictable();
+    let embedded = EmbeddedConfig::new(folder.path().join("postgres"), ambient);
+    let postgres = EmbeddedPostgres::start(embedded).await.expect("a database");
+    let url = postgres.url("postgres").expose().to_owned();
+    let program = Program::up_on(folder.path(), &url).await;
+    let (api, sandbox) = (program.host("api"), program.host("sandbox"));
+    let shop = Shop::open(&program, &sandbox, "acme").await;
+    let fragile = json!({ "settings": { "retry_schedule_s": [] } });
+    endpoint(&api, &sandbox, &shop, "fragile", fragile).await;
+    behave(&sandbox, "fragile", json!({ "status": 500 })).await;
+    publish(&api, &shop.bearer, 0, 3).await;
+    let asked = |arguments: &[&str]| -> Value {
+        let all = [&["webhook", "--json"][..], arguments].concat();
+        let printed = command(folder.path(), &url, &all);
+        let text = String::from_utf8(printed).expect("UTF-8");
+        let line = text.lines().find(|line| line.starts_with("{\"data\""));
+        serde_json::from_str(line.expect("an answer")).expect("JSON")
+    };
+    until("three dead letters", 60, async || {
+        let letters = asked(&["dead-letters", "acme"]);
+        let count = letters["data"].as_array().expect("a list").len();
+        if count == 3 { Ok(()) } else { Err(letters.to_string()) }
+    })
+    .await;
+    let listed = asked(&["endpoints", "acme"]);
+    assert_eq!(listed["data"][0]["status"], "enabled");
+    assert!(listed["data"][0]["failing_since"].is_string(), "{listed}");
+    let source = json!({ "name": "Shop", "settings": { "preset": "github" }, "secret": "s" });
+    let bearer = Some(shop.bearer.as_str());
+    call(&api, Method::POST, "/v1/sources", bearer, source).await;
+    assert_eq!(asked(&["sources", "acme"])["data"][0]["preset"], "github");
+    behave(&sandbox, "fragile", json!({ "status": 200 })).await;
+    let begun = asked(&["replay", "acme", "--dead"]);
+    assert_eq!(begun["data"][0]["status"], "running");
+    until("all three delivered", 60, async || {
+        let letters = asked(&["dead-letters", "acme"]);
+        if letters["data"] == json!([]) { Ok(()) } else { Err(letters.to_string()) }
+    })
+    .await;
+    let path = format!("/v1/webhook-replays/{}", begun["data"][0]["id"].as_str().expect("an id"));
+    let done = call(&api, Method::GET, &path, bearer, Value::Null).await;
+    assert_eq!((&done["status"], &done["progress"]["replayed"]), (&json!("succeeded"), &json!(3)));
+    program.stop();
+    postgres.stop().await.expect("stopped");
 }

@@ -1,5 +1,5 @@
-//! Room `server`: the whole API judged by `schemathesis`, which reads the reference and asks whatever
-//! it allows, and whatever it does not.
+//! Room `server`: the whole API judged by `schemathesis`, which reads the reference and asks
+//! whatever it allows, and whatever it does not.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use tokio::process::Command;
 
 use crate::program::{Program, Shop, folder};
 
-/// What no answer may be: a failure of ours, a status, a content or a header that the reference does
-/// not declare; nor may a method that is not there be answered like one that is, or somebody be let
-/// in whom the reference does not.
+/// What no answer may be: a failure of ours, a status, a content or a header that the reference
+/// does not declare; nor may a method that is not there be answered like one that is, or somebody
+/// be let in whom the reference does not.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
     response_headers_conformance,response_schema_conformance,ignored_auth,unsupported_method,\
     allow_header_conformance";

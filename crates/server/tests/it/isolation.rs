@@ -9,4 +9,5 @@ mod estate;
 mod matrix;
 mod names;
 mod operations;
+mod removal;
 mod stage;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use misy_store::TenantData;
 use misy_store::tenant_data::StoreData;
+use misy_store::{TenantData, TenantTable};
 use misy_testkit::{TestDatabase, platform_ctx};
 
 /// Control tables that name tenants and are removed by the part that keeps them, or stay.
@@ -49,4 +49,37 @@ async fn every_table_that_names_tenants_is_in_one_rooms_list() {
     let once: Vec<&String> =
         lists.iter().filter(|(_, times)| **times == 1).map(|it| it.0).collect();
     assert_eq!(once, found.iter().collect::<Vec<_>>());
+}
+
+/// Bytes that are taken along with a tenant: what senders wrote, and by what a repetition is known.
+/// Whatever else is bytes is a key, a digest or a sealed value, and stays.
+const BYTES: [&str; 3] = ["inbox.body", "source_marks.mark", "source_receipts.body"];
+
+#[tokio::test]
+async fn no_key_digest_or_sealed_value_is_taken_along() {
+    let rooms: [&[TenantTable]; 1] = [
+        &misy_identity::TABLES,
+        &misy_conversation::TABLES,
+        &misy_tenancy::TABLES,
+        &misy_integration::TABLES,
+        &misy_store::documents::TABLES,
+        StoreData.tables(),
+    ];
+    let database = TestDatabase::create().await;
+    let columns = "
+        select relname::text, attname::text from pg_attribute
+        join pg_class on pg_class.oid = attrelid
+        where relkind in ('r', 'p') and not relispartition and attnum > 0 and not attisdropped
+          and relnamespace = 'public'::regnamespace
+          and atttypid in ('bytea'::regtype, 'bytea[]'::regtype) order by 1, 2";
+    let rows = misy_testkit::postgres::query(database.superuser(), columns).await;
+    let mut shown = Vec::new();
+    for row in rows.expect("the catalog answers") {
+        let (table, column): (String, String) = (row.get(0), row.get(1));
+        let listed = rooms.iter().copied().flatten().find(|one| one.name() == table);
+        if listed.is_some_and(|one| !one.secrets().contains(&column.as_str())) {
+            shown.push(format!("{table}.{column}"));
+        }
+    }
+    assert_eq!(shown, BYTES);
 }

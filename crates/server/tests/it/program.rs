@@ -205,6 +205,22 @@ impl Shop {
     }
 }
 
+/// What the command line prints of an installation with a database of its own.
+pub(crate) fn command(folder: &Path, url: &str, arguments: &[&str]) -> Vec<u8> {
+    let settings = folder.join("misybot.toml");
+    let output = Command::new(env!("CARGO_BIN_EXE_misybot"))
+        .args(arguments)
+        .arg("--data")
+        .arg(folder.join("data"))
+        .arg("--config")
+        .arg(settings)
+        .args(["--database-url", url])
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    [output.stdout, output.stderr].concat()
+}
+
 /// Asks again until the answer is as wanted; fails with the last answer when patience is over.
 pub(crate) async fn until(
     what: &str,

@@ -214,6 +214,12 @@ async fn known(tx: &mut TenantTx, has_mongo: bool) -> Result<State, Error> {
     find(tx).await?.ok_or(Error::Corrupt { column: "home" })
 }
 
+/// Decides that the documents of a tenant live in the database, if it was never decided.
+pub(super) async fn settle(tx: &mut TenantTx) -> Result<(), Error> {
+    let tenant = tx.tenant();
+    tx.execute(SETTLE, &[&tenant, &false]).await.map(drop)
+}
+
 /// The state; `None` before the first write.
 pub(super) async fn find(tx: &mut TenantTx) -> Result<Option<State>, Error> {
     let tenant = tx.tenant();

@@ -27,7 +27,7 @@ struct ItemView {
     /// The part of a tenant it belongs to.
     #[schema(example = "identity.people")]
     part: String,
-    /// `postgresql`, `queue`, `cache` or `documents`.
+    /// `postgresql`, `queue`, `cache`, `documents` or `files`.
     store: String,
     /// A table, a collection, a user.
     what: String,

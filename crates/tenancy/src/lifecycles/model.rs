@@ -52,7 +52,7 @@ pub struct Report {
 /// Things of one kind in one store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Holding {
-    /// `postgresql`, `queue`, `cache` or `documents`.
+    /// `postgresql`, `queue`, `cache`, `documents` or `files`.
     pub store: String,
     /// A table, a collection, a user.
     #[schema(example = "messages")]

@@ -1,6 +1,5 @@
 //! Room `tenancy`: what operators decide about a tenant, and what the clock decides.
 
-mod exports;
 mod removals;
 
 use jiff::SignedDuration;
@@ -17,7 +16,6 @@ use crate::tenants::model::{Error, Event, Reason, Status, Tenant};
 use crate::tenants::store::Standing;
 use crate::{Deps, provisionings, tenants};
 
-pub use exports::{ExportError, export};
 pub(crate) use removals::{finish_removal, sweep};
 pub use removals::{purge, purge_now};
 

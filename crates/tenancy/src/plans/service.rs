@@ -124,7 +124,8 @@ pub async fn decisions(
     Ok(store::decisions(&mut deps.db.platform_read(ctx).await?, id).await?)
 }
 
-/// Gives a tenant another plan, now or later. What was planned before and has not come is withdrawn.
+/// Gives a tenant another plan, now or later. What was planned before and has not come is
+/// withdrawn.
 pub async fn decide(
     deps: &Deps,
     ctx: &PlatformCtx,

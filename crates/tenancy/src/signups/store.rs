@@ -48,6 +48,8 @@ const FORGET_SEEDS: &str = "
     where status = 'accepted' and seed is not null
       and tenant_id in (select id from tenants where status not in ('provisioning', 'failed'))";
 
+const FORGET: &str = "delete from signups where tenant_id = $1";
+
 const SWEEP: &str = "
     delete from signups where id in (
         select id from signups
@@ -137,6 +139,11 @@ pub(super) async fn reopen(tx: &mut PlatformTx, id: Option<SignupId>) -> Result<
 /// Forgets the passwords of those whose tenants are there.
 pub(super) async fn forget_seeds(tx: &mut PlatformTx) -> Result<(), Error> {
     tx.execute(FORGET_SEEDS, &[]).await.map(drop)
+}
+
+/// Drops what led to a tenant that is gone.
+pub(crate) async fn forget(tx: &mut PlatformTx, tenant: TenantId) -> Result<(), Error> {
+    tx.execute(FORGET, &[&tenant.uuid()]).await.map(drop)
 }
 
 /// Drops those that expired before `now` and those that were decided before `decided`.

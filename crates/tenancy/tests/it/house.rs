@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use misy_core::crypto::Key;
 use misy_core::id::TypedId;
 use misy_core::{
@@ -39,6 +39,10 @@ pub(crate) struct Operator;
 pub(crate) struct OtherOperator;
 /// A person of a tenant who runs it.
 pub(crate) struct Admin(pub(crate) TenantId);
+/// Somebody of the platform who does not run it.
+pub(crate) struct Staff(pub(crate) Role);
+/// A person of a tenant in any role.
+pub(crate) struct Person(pub(crate) TenantId, pub(crate) Role);
 /// Somebody without a credential.
 pub(crate) struct Stranger;
 /// A person of a tenant who talks with customers.
@@ -59,6 +63,16 @@ impl User for Stranger {
         String::new()
     }
 }
+impl User for Staff {
+    fn bearer(&self) -> String {
+        format!("{}@platform", self.0.slug())
+    }
+}
+impl User for Person {
+    fn bearer(&self) -> String {
+        format!("{}@{}", self.1.slug(), self.0)
+    }
+}
 impl User for Admin {
     fn bearer(&self) -> String {
         format!("admin@{}", self.0)
@@ -77,9 +91,13 @@ impl Authenticator for Credentials {
     async fn authenticate(&self, bearer: &Secret, _: Peer) -> Result<Principal, AuthError> {
         let (who, of) = bearer.expose().split_once('@').ok_or(AuthError::Invalid)?;
         if of == "platform" {
-            let number = who.parse().map_err(|_| AuthError::Invalid)?;
+            // Who runs the platform is known by a number, everybody else of it by a role.
+            let (number, role) = match who.parse() {
+                Ok(number) => (number, Role::Operator),
+                Err(_) => (99, who.parse().map_err(|_| AuthError::Invalid)?),
+            };
             let actor = Actor::Operator(OperatorId::from_uuid(Uuid::from_u128(number)));
-            return Ok(Principal::Operator { actor, grants: Role::Operator.grants() });
+            return Ok(Principal::Operator { actor, grants: role.grants() });
         }
         let tenant = of.parse().map_err(|_| AuthError::Invalid)?;
         let role: Role = who.parse().map_err(|_| AuthError::Invalid)?;
@@ -292,13 +310,18 @@ impl House {
         Answer { status: parts.status, etag, replayed, body }
     }
 
-    /// What is sent to one who watches, until it ends.
-    pub(crate) async fn watch(&self, user: &impl User, path: &str) -> String {
+    /// An answer whose body is read as it comes.
+    pub(crate) async fn open(&self, user: &impl User, path: &str) -> Response<Body> {
         let request = Request::get(path)
             .header("authorization", format!("Bearer {}", user.bearer()))
             .header("accept", "text/event-stream");
         let request = request.body(Body::empty()).expect("a request");
-        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        self.router.clone().oneshot(request).await.expect("infallible")
+    }
+
+    /// What is sent to one who watches, until it ends.
+    pub(crate) async fn watch(&self, user: &impl User, path: &str) -> String {
+        let response = self.open(user, path).await;
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("all of it");
         String::from_utf8(bytes.to_vec()).expect("text")

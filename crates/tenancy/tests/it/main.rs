@@ -3,9 +3,11 @@
 
 mod audit;
 mod directory;
+mod exports;
 mod failed_jobs;
 mod faults;
 mod house;
+mod interleavings;
 mod keys;
 mod lifecycles;
 mod onboarding;

@@ -7,7 +7,7 @@ use misy_core::TenantId;
 use misy_core::id::TypedId;
 use misy_store::documents::Kind;
 use misy_store::tenant_data::Sink;
-use misy_tenancy::{inventories, lifecycles};
+use misy_tenancy::{exports, inventories};
 use misy_testkit::platform_ctx;
 use serde_json::{Value, json};
 
@@ -163,9 +163,8 @@ async fn an_export_holds_every_row_and_no_secret() {
     let house = House::build().await;
     let (tenant, neighbour) = (with_canaries(&house).await, house.tenant("bolt").await);
     let mut kept = Kept::default();
-    lifecycles::service::export(&house.deps, &platform_ctx(), tenant, &mut kept)
-        .await
-        .expect("it is taken along");
+    let export = exports::service::begin(&house.deps, &platform_ctx(), tenant).await;
+    export.expect("it may").write(&house.deps, &mut kept).await.expect("it is taken along");
     assert_eq!(kept.0["tenants"].len(), 1);
     assert_eq!(kept.0["tenants"][0]["name"], CANARY);
     assert_eq!(kept.0["notes"][0]["body"]["text"], CANARY);

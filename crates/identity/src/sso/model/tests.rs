@@ -170,6 +170,35 @@ fn only_a_path_of_ours_is_returned_to() {
 }
 
 #[test]
+fn an_address_is_on_a_page_if_nothing_of_its_host_differs() {
+    let page = "https://Chat.acme.example:8443/start#x";
+    for address in [
+        "https://chat.acme.example:8443",
+        "https://CHAT.acme.example:8443/in?next=1",
+        "https://chat.acme.example:8443?a=b",
+    ] {
+        assert!(is_on_page(page, address), "{address}");
+    }
+    for address in [
+        "https://chat.acme.example/",
+        "http://chat.acme.example:8443/",
+        "https://chat.acme.example:8443.evil.test/",
+        "https://chat.acme.example:8443@evil.test/",
+        "https://chat.acme.example:8443\\@evil.test/",
+        "https://evil.test/?https://chat.acme.example:8443/",
+        "https://chat.acme.example:8443/#sso_code=mine",
+        "https://chat.acme.example:8443/a\r\nb",
+        "https:///in",
+        "//chat.acme.example:8443/",
+        "",
+    ] {
+        assert!(!is_on_page(page, address), "{address}");
+    }
+    assert!(!is_on_page("https://", "https://"), "a page without a host");
+    assert_eq!(address_of("https://api.example", "/app"), "https://api.example/app");
+}
+
+#[test]
 fn what_a_state_derives_depends_on_the_key_and_the_purpose() {
     let key = |byte| crypto::Key::new([byte; 32]);
     let first = derive(&key(1), "state");

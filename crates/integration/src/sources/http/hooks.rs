@@ -28,9 +28,10 @@ pub(super) fn router(deps: Arc<Deps>) -> OpenApiRouter {
 }
 
 fn spoken(answer: Answer) -> Response {
+    let status = if answer.body.is_empty() { StatusCode::NO_CONTENT } else { StatusCode::OK };
     let headers =
         [(header::CONTENT_TYPE, answer.content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (headers, answer.body).into_response()
+    (status, headers, answer.body).into_response()
 }
 
 fn target(uri: &OriginalUri) -> &str {
@@ -58,7 +59,7 @@ async fn shake_hands(
 #[utoipa::path(post, path = "/hooks/sources/{source}", tag = "hooks", security(()),
     params(("source" = SourceId, Path, description = "A source's id.")),
     request_body(content = Object, description = "Whatever the service sends."),
-    responses((status = 200),
+    responses((status = 200), (status = 204, description = "A ping was understood."),
         (status = 401, description = "The signature or the token is not the right one.")))]
 async fn receive(
     State(deps): State<Arc<Deps>>,

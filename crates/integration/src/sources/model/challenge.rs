@@ -8,12 +8,12 @@ use serde_json::json;
 use super::request::Incoming;
 use super::scheme::Challenge;
 
-/// An answer that is not empty.
+/// What is answered to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its type.
     pub content_type: &'static str,
-    /// Its body.
+    /// Its body; an empty one is answered with 204.
     pub body: String,
 }
 
@@ -52,8 +52,8 @@ pub fn shake_hands(
         Challenge::X => {
             // What is signed here is signed for anybody, so it must not look like a delivery.
             let token = request.query("crc_token").and_then(echo)?;
-            let harmless =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'=');
+            // A delivery is a JSON object; base64, its URL form, hex and UUIDs are none.
+            let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_=+/.".contains(&byte);
             if token.len() > 256 || !token.bytes().all(harmless) {
                 return None;
             }
@@ -76,11 +76,12 @@ pub fn answer_unsigned(challenge: Challenge, request: &Incoming<'_>) -> Option<A
         .map(Answer::text)
 }
 
-/// The answer to a question that is signed like a delivery, if it is one and no delivery.
+/// The answer to a question that is signed like a delivery, if it is one and no delivery; `secret`
+/// is the one that signed it, which is not the newest while secrets are rotated.
 pub fn answer_signed(
     challenge: Challenge,
     request: &Incoming<'_>,
-    secrets: &[Secret],
+    secret: &Secret,
 ) -> Option<Answer> {
     let body = request.json();
     match challenge {
@@ -89,12 +90,19 @@ pub fn answer_signed(
         }
         Challenge::Zoom if body["event"] == "endpoint.url_validation" => {
             let token = body["payload"]["plainToken"].as_str()?;
-            let tag = crypto::hmac_sha256(secrets.first()?.expose().as_bytes(), token.as_bytes());
+            let tag = crypto::hmac_sha256(secret.expose().as_bytes(), token.as_bytes());
             let tag = crypto::to_hex(&tag);
             Some(Answer::json(&json!({ "plainToken": token, "encryptedToken": tag })))
         }
-        // An interaction's ping has type 1, a webhook event's type 0.
-        Challenge::Discord if body["type"] == 1 => Some(Answer::json(&json!({ "type": 1 }))),
+        // <https://docs.discord.com/developers/events/webhook-events>: a ping has type 0 and is
+        // answered with 204 and a content type; what has type 1 and an `event` is one, and no ping
+        // of interactions.
+        Challenge::Discord if body["type"] == 0 => {
+            Some(Answer { content_type: "application/json", body: String::new() })
+        }
+        Challenge::Discord if body["type"] == 1 && body["event"].is_null() => {
+            Some(Answer::json(&json!({ "type": 1 })))
+        }
         _ => None,
     }
 }

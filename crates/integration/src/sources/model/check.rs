@@ -1,5 +1,5 @@
-//! Room `integration`: whether a request is genuine. Everything secret is compared in constant time;
-//! why something is refused is for the source's owner, never for the caller.
+//! Room `integration`: whether a request is genuine. Everything secret is compared in constant
+//! time; why something is refused is for the source's owner, never for the caller.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -291,12 +291,15 @@ pub fn external_id(scheme: &Scheme, request: &Incoming<'_>) -> Option<String> {
     id.map(|id| id.chars().filter(|one| *one != '\0').take(200).collect())
 }
 
-/// By what a repetition of it is known: hashes of its id and of its body.
+/// By what a repetition of it is known: hashes of its id, and of its body with what stands beside
+/// it and makes it another event: the query, and a type that is not in the body.
 pub fn marks(scheme: &Scheme, request: &Incoming<'_>) -> Vec<[u8; 32]> {
     let mark = |kind: &[u8], what: &[u8]| crypto::sha256(&[kind, what].concat());
     let id = external_id(scheme, request).map(|id| mark(b"id:", id.as_bytes()));
-    // A sender that signs its address as well means another thing by each address.
-    let body = mark(request.url.query().unwrap_or_default().as_bytes(), request.body);
+    let kind = scheme.kind.as_ref().and_then(|part| request.find(part)).unwrap_or_default();
+    let query = request.url.query().unwrap_or_default();
+    let beside = [&crypto::sha256(query.as_bytes())[..], &crypto::sha256(kind.as_bytes())].concat();
+    let body = mark(&beside, request.body);
     match (scheme.repetition, id) {
         (Repetition::Never, _) => Vec::new(),
         (Repetition::Id, Some(id)) => vec![id],

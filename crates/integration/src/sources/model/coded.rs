@@ -25,6 +25,12 @@ pub(super) fn standard_id<'a>(request: &'a Incoming<'_>) -> Option<&'a str> {
     request.header(standard_headers(request)[0])
 }
 
+/// Supabase shows its secrets with the version of the signature before them.
+pub(super) fn bare(secret: &Secret) -> Secret {
+    let text = secret.expose();
+    Secret::new(text.strip_prefix("v1,").unwrap_or(text))
+}
+
 /// Standard Webhooks, by our own signatures' check: `v1`, and `v1a` if the secret is `whpk_..`.
 pub(super) fn standard(request: &Incoming<'_>, with: With<'_>) -> Result<(), Refusal> {
     let [id, timestamp, signature] = standard_headers(request).map(|name| request.header(name));
@@ -34,6 +40,7 @@ pub(super) fn standard(request: &Incoming<'_>, with: With<'_>) -> Result<(), Ref
     let at = at.ok_or(Refusal::TimestampUnreadable)?;
     let id = id.ok_or(Refusal::SignatureMissing)?;
     let verdict = |secret: &Secret| {
+        let secret = &bare(secret);
         let received = Received { secret, id, timestamp, signature, body: request.body };
         verify(&received, at)
     };
@@ -49,8 +56,8 @@ pub(super) fn standard(request: &Incoming<'_>, with: With<'_>) -> Result<(), Ref
     })
 }
 
-/// Twilio (<https://www.twilio.com/docs/usage/security#validating-requests>): HMAC-SHA1 over the URL
-/// and the sorted fields of the form; of JSON the hash is in the URL.
+/// Twilio (<https://www.twilio.com/docs/usage/security#validating-requests>): HMAC-SHA1 over the
+/// URL and the sorted fields of the form; of JSON the hash is in the URL.
 pub(super) fn twilio(request: &Incoming<'_>, with: With<'_>) -> Result<(), Refusal> {
     let tag = request.header("x-twilio-signature").ok_or(Refusal::SignatureMissing)?;
     let tag = decode(Encoding::Base64, tag).ok_or(Refusal::SignatureUnreadable)?;
@@ -91,10 +98,11 @@ fn with_and_without_port(url: &Url) -> Vec<String> {
     }
 }
 
-/// `PayPal` (<https://developer.paypal.com/api/rest/webhooks/rest/>): RSA over id, time, the webhook's
-/// id and the body's CRC, by a certificate that the request names. The secret is the webhook's id.
-/// A CRC is no hash: who can repeat a signed request can find another body with the same one, so the
-/// certificate proves where it comes from and less what it says; read what matters from their API.
+/// `PayPal` (<https://developer.paypal.com/api/rest/webhooks/rest/>): RSA over id, time, the
+/// webhook's id and the body's CRC, by a certificate that the request names. The secret is the
+/// webhook's id. A CRC is no hash: who can repeat a signed request can find another body with the
+/// same one, so the certificate proves where it comes from and less what it says; read what matters
+/// from their API.
 pub(super) fn paypal(request: &Incoming<'_>, with: With<'_>) -> Result<(), Refusal> {
     let part = |name: &str| request.header(name).ok_or(Refusal::SignatureMissing);
     let tag = decode(Encoding::Base64, part("paypal-transmission-sig")?);

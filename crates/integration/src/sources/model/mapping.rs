@@ -8,12 +8,15 @@ use misy_core::event::EventType;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{Receipt, Settings};
+use super::{Part, Receipt, Settings};
 use crate::deliveries::model::fill;
 use crate::events::model::{DATA_MAX_BYTES, is_type};
 
 /// Faults of one body that are kept, at most.
 const FAULTS_MAX: usize = 20;
+
+/// Characters of a sender's type that are told, at most.
+const EXTERNAL_MAX: usize = 200;
 
 /// What is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +25,8 @@ pub(crate) struct Told {
     pub(crate) kind: Option<String>,
     /// What is said.
     pub(crate) content: Value,
+    /// The sender's own type of it.
+    pub(crate) external_type: Option<String>,
 }
 
 /// Why nothing is told: in a word, and with what is wrong where.
@@ -84,10 +89,27 @@ pub(crate) fn map(settings: &Settings, receipt: &Receipt) -> Result<Told, Untold
     let wrong = match () {
         () if text.len() > DATA_MAX_BYTES => "has more than 262144 bytes",
         () if text.contains("\\u0000") => "holds U+0000, which cannot be stored",
-        () => return Ok(Told { kind, content }),
+        () => {
+            let part = settings.scheme().and_then(|scheme| scheme.kind);
+            let external_type = part.and_then(|part| text_at(&part, &known));
+            return Ok(Told { kind, content, external_type });
+        }
     };
     let fault = Fault { pointer: "/data".to_owned(), detail: wrong.to_owned() };
     Err(("data_unusable", vec![fault]))
+}
+
+/// What a part of the request says, as far as it was kept.
+fn text_at(part: &Part, known: &Value) -> Option<String> {
+    let found = match part {
+        Part::Header(name) => &known["headers"][name.to_ascii_lowercase()],
+        Part::Query(name) => &known["query"][name],
+        Part::Form(name) => &known["body"][name],
+        Part::Json(pointer) => known["body"].pointer(pointer)?,
+        Part::Field { .. } | Part::Each { .. } => return None,
+    };
+    let text = found.as_str().map(str::to_owned).or_else(|| Some(found.as_i64()?.to_string()))?;
+    Some(text.chars().take(EXTERNAL_MAX).collect())
 }
 
 /// The type that a text makes. What a sender writes with capitals, hyphens or slashes is written as

@@ -1,9 +1,10 @@
 //! Room `integration`: providers whose scheme is known. What stands here was read in their own
 //! documentation, to which each preset points.
 
-use super::scheme::{
-    Algorithm, Challenge, Encoding, KeyForm, Part, Repetition, Scheme, SignedTime, TimeForm,
-};
+mod terms;
+
+use super::scheme::{Algorithm, Challenge, KeyForm, Part, Scheme, TimeForm};
+use terms::{field, header, hmac, json, scheme};
 
 /// A provider that is known.
 #[derive(Debug, Clone)]
@@ -18,87 +19,6 @@ pub struct Preset {
     pub reference: &'static str,
     /// How it proves that a request is its own.
     pub scheme: Scheme,
-}
-
-fn header(name: &str) -> Part {
-    Part::Header(name.to_owned())
-}
-
-fn field(of: &str, name: &str) -> Part {
-    Part::Field { header: of.to_owned(), name: name.to_owned() }
-}
-
-fn json(pointer: &str) -> Part {
-    Part::Json(pointer.to_owned())
-}
-
-/// A signature over the body alone, in hexadecimal digits.
-fn scheme(algorithm: Algorithm, signature: Part) -> Scheme {
-    Scheme {
-        algorithm,
-        signature,
-        prefix: String::new(),
-        encoding: Encoding::Hex,
-        key: KeyForm::Text,
-        signed: "{body}".to_owned(),
-        timestamp: None,
-        id: None,
-        repetition: Repetition::Id,
-        challenge: Challenge::None,
-    }
-}
-
-fn hmac(signature: Part) -> Scheme {
-    scheme(Algorithm::HmacSha256, signature)
-}
-
-impl Scheme {
-    fn after(mut self, prefix: &str) -> Self {
-        prefix.clone_into(&mut self.prefix);
-        self
-    }
-
-    fn base64(mut self) -> Self {
-        self.encoding = Encoding::Base64;
-        self
-    }
-
-    fn over(mut self, signed: &str) -> Self {
-        signed.clone_into(&mut self.signed);
-        self
-    }
-
-    fn keyed(mut self, key: KeyForm) -> Self {
-        self.key = key;
-        self
-    }
-
-    fn at(mut self, part: Part, form: TimeForm, tolerance_s: u32) -> Self {
-        self.timestamp = Some(SignedTime { part, form, tolerance_s });
-        self
-    }
-
-    /// An id that is signed or lies in a body that is.
-    fn id(mut self, part: Part) -> Self {
-        self.id = Some(part);
-        self
-    }
-
-    /// An id that is not signed.
-    fn loose_id(mut self, part: Part) -> Self {
-        (self.id, self.repetition) = (Some(part), Repetition::IdAndBody);
-        self
-    }
-
-    fn asks(mut self, challenge: Challenge) -> Self {
-        self.challenge = challenge;
-        self
-    }
-
-    fn never_repeats(mut self) -> Self {
-        self.repetition = Repetition::Never;
-        self
-    }
 }
 
 fn preset(
@@ -118,8 +38,10 @@ pub fn find(slug: &str) -> Option<Preset> {
 
 /// All presets, by name.
 pub fn all() -> Vec<Preset> {
-    let mut all = by_body();
-    all.extend(by_time());
+    let mut all = talks_by_body();
+    all.extend(works_by_body());
+    all.extend(talks_by_time());
+    all.extend(works_by_time());
     all.extend(by_key());
     all.extend(by_token());
     all.extend(standard());
@@ -127,8 +49,8 @@ pub fn all() -> Vec<Preset> {
     all
 }
 
-/// Those that sign the body and no time.
-fn by_body() -> Vec<Preset> {
+/// Those that sign the body and no time: where people talk.
+fn talks_by_body() -> Vec<Preset> {
     vec![
         preset(
             "meta",
@@ -136,32 +58,6 @@ fn by_body() -> Vec<Preset> {
             "The app secret; and a verify token of your own.",
             "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
             hmac(header("x-hub-signature-256")).after("sha256=").asks(Challenge::Meta),
-        ),
-        preset(
-            "github",
-            "GitHub",
-            "The webhook's secret.",
-            "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
-            hmac(header("x-hub-signature-256"))
-                .after("sha256=")
-                .loose_id(header("x-github-delivery")),
-        ),
-        preset(
-            "shopify",
-            "Shopify",
-            "The app's client secret.",
-            "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
-            hmac(header("x-shopify-hmac-sha256")).base64().loose_id(header("x-shopify-webhook-id")),
-        ),
-        preset(
-            "square",
-            "Square",
-            "The subscription's signature key.",
-            "https://developer.squareup.com/docs/webhooks/step3validate",
-            hmac(header("x-square-hmacsha256-signature"))
-                .base64()
-                .over("{url}{body}")
-                .id(json("/event_id")),
         ),
         preset(
             "x",
@@ -185,7 +81,54 @@ fn by_body() -> Vec<Preset> {
             "Intercom",
             "The app's client secret.",
             "https://developers.intercom.com/docs/webhooks/webhook-notifications",
-            scheme(Algorithm::HmacSha1, header("x-hub-signature")).after("sha1=").id(json("/id")),
+            scheme(Algorithm::HmacSha1, header("x-hub-signature"))
+                .after("sha1=")
+                .id(json("/id"))
+                .says(json("/topic")),
+        ),
+        preset(
+            "twilio",
+            "Twilio",
+            "The account's auth token.",
+            "https://www.twilio.com/docs/usage/security#validating-requests",
+            scheme(Algorithm::Twilio, header("x-twilio-signature")),
+        ),
+    ]
+}
+
+/// Those that sign the body and no time: shops, and where people work.
+fn works_by_body() -> Vec<Preset> {
+    vec![
+        preset(
+            "github",
+            "GitHub",
+            "The webhook's secret.",
+            "https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+            hmac(header("x-hub-signature-256"))
+                .after("sha256=")
+                .loose_id(header("x-github-delivery"))
+                .says(header("x-github-event")),
+        ),
+        preset(
+            "shopify",
+            "Shopify",
+            "The app's client secret.",
+            "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
+            hmac(header("x-shopify-hmac-sha256"))
+                .base64()
+                .loose_id(header("x-shopify-webhook-id"))
+                .says(header("x-shopify-topic")),
+        ),
+        preset(
+            "square",
+            "Square",
+            "The subscription's signature key.",
+            "https://developer.squareup.com/docs/webhooks/step3validate",
+            hmac(header("x-square-hmacsha256-signature"))
+                .base64()
+                .over("{url}{body}")
+                .id(json("/event_id"))
+                .says(json("/type")),
         ),
         preset(
             "dropbox",
@@ -201,32 +144,16 @@ fn by_body() -> Vec<Preset> {
             "https://woocommerce.github.io/woocommerce-rest-api-docs/#webhooks",
             hmac(header("x-wc-webhook-signature"))
                 .base64()
-                .loose_id(header("x-wc-webhook-delivery-id")),
-        ),
-        preset(
-            "twilio",
-            "Twilio",
-            "The account's auth token.",
-            "https://www.twilio.com/docs/usage/security#validating-requests",
-            scheme(Algorithm::Twilio, header("x-twilio-signature")),
+                .loose_id(header("x-wc-webhook-delivery-id"))
+                .says(header("x-wc-webhook-topic")),
         ),
     ]
 }
 
-/// Those that sign a time as well, with a secret that both sides have.
-fn by_time() -> Vec<Preset> {
-    use TimeForm::{Milliseconds, Seconds};
+/// Those that sign a time as well, with a secret that both sides have: where people talk.
+fn talks_by_time() -> Vec<Preset> {
+    use TimeForm::Seconds;
     vec![
-        preset(
-            "stripe",
-            "Stripe",
-            "The endpoint's signing secret, whsec_...",
-            "https://docs.stripe.com/webhooks#verify-manually",
-            hmac(field("stripe-signature", "v1"))
-                .over("{timestamp}.{body}")
-                .at(field("stripe-signature", "t"), Seconds, 300)
-                .id(json("/id")),
-        ),
         preset(
             "slack",
             "Slack",
@@ -237,26 +164,8 @@ fn by_time() -> Vec<Preset> {
                 .over("v0:{timestamp}:{body}")
                 .at(header("x-slack-request-timestamp"), Seconds, 300)
                 .id(json("/event_id"))
+                .says(json("/event/type"))
                 .asks(Challenge::Slack),
-        ),
-        preset(
-            "paddle",
-            "Paddle Billing",
-            "The notification destination's secret key.",
-            "https://developer.paddle.com/webhooks/signature-verification",
-            hmac(field("paddle-signature", "h1"))
-                .over("{timestamp}:{body}")
-                .at(field("paddle-signature", "ts"), Seconds, 300)
-                .id(json("/event_id")),
-        ),
-        preset(
-            "linear",
-            "Linear",
-            "The webhook's signing secret.",
-            "https://linear.app/developers/webhooks#securing-webhooks",
-            hmac(header("linear-signature"))
-                .at(json("/webhookTimestamp"), Milliseconds, 60)
-                .loose_id(header("linear-delivery")),
         ),
         preset(
             "zoom",
@@ -267,7 +176,58 @@ fn by_time() -> Vec<Preset> {
                 .after("v0=")
                 .over("v0:{timestamp}:{body}")
                 .at(header("x-zm-request-timestamp"), Seconds, 300)
+                .says(json("/event"))
                 .asks(Challenge::Zoom),
+        ),
+        preset(
+            "mailgun",
+            "Mailgun",
+            "The HTTP webhook signing key. It signs a token and a time, not what is said.",
+            "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
+            hmac(json("/signature/signature"))
+                .over("{timestamp}{json:/signature/token}")
+                .at(json("/signature/timestamp"), Seconds, 300)
+                .id(json("/signature/token"))
+                .says(json("/event-data/event")),
+        ),
+    ]
+}
+
+/// The same: shops, and where people work.
+fn works_by_time() -> Vec<Preset> {
+    use TimeForm::{Milliseconds, Seconds};
+    vec![
+        preset(
+            "stripe",
+            "Stripe",
+            "The endpoint's signing secret, whsec_...",
+            "https://docs.stripe.com/webhooks#verify-manually",
+            hmac(field("stripe-signature", "v1"))
+                .over("{timestamp}.{body}")
+                .at(field("stripe-signature", "t"), Seconds, 300)
+                .id(json("/id"))
+                .says(json("/type")),
+        ),
+        preset(
+            "paddle",
+            "Paddle Billing",
+            "The notification destination's secret key.",
+            "https://developer.paddle.com/webhooks/signature-verification",
+            hmac(field("paddle-signature", "h1"))
+                .over("{timestamp}:{body}")
+                .at(field("paddle-signature", "ts"), Seconds, 300)
+                .id(json("/event_id"))
+                .says(json("/event_type")),
+        ),
+        preset(
+            "linear",
+            "Linear",
+            "The webhook's signing secret.",
+            "https://linear.app/developers/webhooks#securing-webhooks",
+            hmac(header("linear-signature"))
+                .at(json("/webhookTimestamp"), Milliseconds, 60)
+                .loose_id(header("linear-delivery"))
+                .says(json("/type")),
         ),
         preset(
             "hubspot",
@@ -284,21 +244,10 @@ fn by_time() -> Vec<Preset> {
             "Calendly",
             "The subscription's signing key.",
             "https://developer.calendly.com/api-docs/4c305798a61d3-webhook-signatures",
-            hmac(field("calendly-webhook-signature", "v1")).over("{timestamp}.{body}").at(
-                field("calendly-webhook-signature", "t"),
-                Seconds,
-                180,
-            ),
-        ),
-        preset(
-            "mailgun",
-            "Mailgun",
-            "The HTTP webhook signing key. It signs a token and a time, not what is said.",
-            "https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks",
-            hmac(json("/signature/signature"))
-                .over("{timestamp}{json:/signature/token}")
-                .at(json("/signature/timestamp"), Seconds, 300)
-                .id(json("/signature/token")),
+            hmac(field("calendly-webhook-signature", "v1"))
+                .over("{timestamp}.{body}")
+                .at(field("calendly-webhook-signature", "t"), Seconds, 180)
+                .says(json("/event")),
         ),
     ]
 }
@@ -339,14 +288,17 @@ fn by_key() -> Vec<Preset> {
             "https://developer.paypal.com/api/rest/webhooks/rest/",
             scheme(Algorithm::Paypal, header("paypal-transmission-sig"))
                 .at(header("paypal-transmission-time"), TimeForm::Rfc3339, 300)
-                .id(json("/id")),
+                .id(json("/id"))
+                .says(json("/event_type")),
         ),
         preset(
             "fusionauth",
             "FusionAuth (JWT)",
             "The key's secret (HMAC), or its public key as PEM.",
             "https://fusionauth.io/docs/extend/events-and-webhooks/signing",
-            scheme(Algorithm::Jwt, header("x-fusionauth-signature-jwt")).id(json("/event/id")),
+            scheme(Algorithm::Jwt, header("x-fusionauth-signature-jwt"))
+                .id(json("/event/id"))
+                .says(json("/event/type")),
         ),
     ]
 }
@@ -362,7 +314,9 @@ fn by_token() -> Vec<Preset> {
             "GitLab",
             "The webhook's secret token.",
             "https://docs.gitlab.com/user/project/integrations/webhooks/",
-            token(header("x-gitlab-token")).id(header("idempotency-key")),
+            token(header("x-gitlab-token"))
+                .id(header("idempotency-key"))
+                .says(header("x-gitlab-event")),
         ),
         preset(
             "telegram",
@@ -376,21 +330,21 @@ fn by_token() -> Vec<Preset> {
             "Microsoft Graph",
             "The subscription's clientState.",
             "https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
-            token(graph).asks(Challenge::Graph),
+            token(graph).asks(Challenge::Graph).never_repeats(),
         ),
         preset(
             "postmark",
             "Postmark",
             "user:password, as in the webhook's address.",
             "https://postmarkapp.com/developer/webhooks/webhooks-overview",
-            basic(),
+            basic().says(json("/RecordType")),
         ),
         preset(
             "chargebee",
             "Chargebee",
             "user:password, as set for the webhook.",
             "https://www.chargebee.com/docs/billing/2.0/site-configuration/webhook_settings",
-            basic().id(json("/id")),
+            basic().id(json("/id")).says(json("/event_type")),
         ),
     ]
 }
@@ -398,8 +352,8 @@ fn by_token() -> Vec<Preset> {
 /// Those that keep to Standard Webhooks.
 fn standard() -> Vec<Preset> {
     let follows = |slug, title, reference| {
-        let secret = "whsec_..., or whpk_... for v1a.";
-        let scheme = scheme(Algorithm::Standard, header("webhook-signature"));
+        let secret = "whsec_... (v1,whsec_... as well), or whpk_... for v1a.";
+        let scheme = scheme(Algorithm::Standard, header("webhook-signature")).says(json("/type"));
         preset(slug, title, secret, reference, scheme)
     };
     vec![

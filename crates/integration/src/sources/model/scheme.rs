@@ -197,7 +197,8 @@ pub enum Challenge {
     /// Nothing.
     #[default]
     None,
-    /// `GET` with `hub.mode=subscribe`, `hub.verify_token` and `hub.challenge`, which is given back.
+    /// `GET` with `hub.mode=subscribe`, `hub.verify_token` and `hub.challenge`, which is given
+    /// back.
     Meta,
     /// A signed `url_verification`, whose `challenge` is given back.
     Slack,
@@ -209,7 +210,7 @@ pub enum Challenge {
     Dropbox,
     /// `POST` with `validationToken` in the query, which is given back.
     Graph,
-    /// A signed `PING`, answered by a pong.
+    /// A signed `PING`: an interaction's is answered by a pong, a webhook event's by 204.
     Discord,
 }
 
@@ -243,6 +244,10 @@ pub struct Scheme {
     /// Where the sender's own id of the event is.
     #[serde(default)]
     pub id: Option<Part>,
+    /// Where the sender's own type of the event is, if it is not in the body: two events with the
+    /// same body and another type are two.
+    #[serde(default, rename = "type")]
+    pub kind: Option<Part>,
     /// By what a repetition is known.
     #[serde(default)]
     pub repetition: Repetition,
@@ -344,7 +349,9 @@ pub(crate) fn faults(scheme: &Scheme) -> Vec<Fault> {
     }
     let time = scheme.timestamp.as_ref().map(|time| ("/timestamp/part", &time.part));
     let id = scheme.id.as_ref().map(|id| ("/id", id));
-    for (at, part) in [Some(("/signature", &scheme.signature)), time, id].into_iter().flatten() {
+    let kind = scheme.kind.as_ref().map(|kind| ("/type", kind));
+    let parts = [Some(("/signature", &scheme.signature)), time, id, kind];
+    for (at, part) in parts.into_iter().flatten() {
         if let Some(wrong) = part_fault(part) {
             say(at, wrong);
         }

@@ -5,6 +5,7 @@ use misy_core::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::check::key;
+use super::coded::bare;
 use super::scheme::{Algorithm, Scheme};
 use crate::signatures::SigningKey;
 
@@ -68,7 +69,10 @@ impl Secrets {
 pub(crate) fn fault(scheme: &Scheme, secret: &Secret) -> Option<Fault> {
     let text = secret.expose();
     let usable = match scheme.algorithm {
-        Algorithm::Standard => text.starts_with("whpk_") || SigningKey::parse(text).is_ok(),
+        Algorithm::Standard => {
+            let bare = bare(secret);
+            bare.expose().starts_with("whpk_") || SigningKey::parse(bare.expose()).is_ok()
+        }
         Algorithm::Basic => text.contains(':'),
         Algorithm::Token | Algorithm::Twilio | Algorithm::Paypal | Algorithm::Jwt => true,
         algorithm => key(algorithm, scheme.key, secret).is_some(),

@@ -1,5 +1,5 @@
-//! Room `integration`: how fast requests of sources may come, and how many refusals are written down.
-//! Kept in memory, for each process by itself.
+//! Room `integration`: how fast requests of sources may come, and how many refusals are written
+//! down. Kept in memory, for each process by itself.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -100,6 +100,13 @@ impl Gate {
         notes.arrival = Some(arrival);
         noted.then(|| (std::mem::take(&mut notes.refusals), std::mem::take(&mut notes.repetitions)))
     }
+
+    /// Refusals and repetitions that this process has counted and not written down yet.
+    pub(super) fn waiting(&self, source: SourceId) -> (i64, i64) {
+        let Some(notes) = self.notes.get(&source) else { return (0, 0) };
+        let notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        (notes.refusals, notes.repetitions)
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +133,8 @@ mod tests {
         let at = |ms: i64| Timestamp::from_millisecond(1_000_000 + ms).expect("in range");
         let noted: Vec<_> = (0..1_000).filter_map(|_| gate.note(source, (1, 0), at(0))).collect();
         assert_eq!(noted, [(1, 0); 20]);
+        assert_eq!(gate.waiting(source), (980, 0));
         assert_eq!(gate.note(source, (0, 1), at(1_000)), Some((980, 1)));
+        assert_eq!(gate.waiting(source), (0, 0));
     }
 }

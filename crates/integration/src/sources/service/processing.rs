@@ -53,6 +53,7 @@ pub(crate) async fn process(
             source_id: receipt.source,
             receipt_id: id,
             external_id: receipt.external_id,
+            external_type: told.external_type,
             content: told.content,
         };
         (kind.slug().to_owned(), envelope(kind.slug(), at, &Told::new(kind, None, data)))

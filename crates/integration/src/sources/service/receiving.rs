@@ -1,10 +1,10 @@
-//! Room `integration`: a request's way from the wire to the database. Whoever is refused is told the
-//! same, whether there is such a source or not, and whatever was wrong.
+//! Room `integration`: a request's way from the wire to the database. Whoever is refused is told
+//! the same, whether there is such a source or not, and whatever was wrong.
 
 use http::{HeaderMap, Method};
 use misy_core::event::{EventType, RefusingData, Told};
 use misy_core::id::TypedId;
-use misy_core::{Code, Ctx, Grants, PlatformCtx, Public, ReceiptId, SourceId, Timestamp};
+use misy_core::{Code, Ctx, Grants, PlatformCtx, Public, ReceiptId, Secret, SourceId, Timestamp};
 use misy_egress::Call;
 use misy_jobs::Job;
 use serde_json::{Map, Value, json};
@@ -15,8 +15,8 @@ use super::unseal;
 use crate::Deps;
 use crate::sources::jobs::Process;
 use crate::sources::model::{
-    Algorithm, Answer, Error, Incoming, Part, RATE_PER_S, Receipt, Refusal, Scheme, Secrets,
-    Source, Stage, Status, With, answer_signed, answer_unsigned, certificate_der, check,
+    Algorithm, Answer, Challenge, Error, Incoming, Part, RATE_PER_S, Receipt, Refusal, Scheme,
+    Secrets, Source, Stage, Status, With, answer_signed, answer_unsigned, certificate_der, check,
     external_id, marks, paypal_certificate_url, shake_hands as answer_handshake,
 };
 use crate::sources::store;
@@ -96,8 +96,15 @@ pub(crate) async fn receive(
         refuse(deps, &open, &request, refusal).await?;
         return Err(Error::Refused);
     }
-    if let Some(answer) = answer_signed(scheme.challenge, &request, &secrets) {
-        return Ok(Some(answer));
+    if scheme.challenge != Challenge::None {
+        let signs = |one: &&Secret| {
+            check(scheme, &request, With { secrets: std::slice::from_ref(*one), ..with }).is_ok()
+        };
+        let answer = secrets.iter().find(signs);
+        let answer = answer.and_then(|by| answer_signed(scheme.challenge, &request, by));
+        if answer.is_some() {
+            return Ok(answer);
+        }
     }
     let rate = open.source.settings.rate_per_s.unwrap_or(RATE_PER_S);
     let of_tenant = (open.ctx.tenant(), deps.config.sources_rate_per_s);

@@ -3,6 +3,7 @@
 use base64::Engine;
 use http::{HeaderMap, Method, StatusCode};
 use misy_core::{TenantId, crypto};
+use misy_integration::sources::model::Repetition;
 use serde_json::{Value, json};
 
 use super::schemes::vectors;
@@ -76,18 +77,32 @@ async fn every_preset_is_taken_at_its_address() {
     let start = house.deps.ambient.now().as_second();
     // PayPal's certificate has to be fetched from PayPal, and some vectors are of other years.
     let today = vectors().into_iter().filter(|one| one.now == start && one.preset != "paypal");
-    let mut taken = 0;
+    let (mut taken, mut repeated, mut doors) = (0, 0, Vec::new());
     for one in today {
         let settings = json!({ "preset": one.preset, "public_url": one.url });
         let body = json!({ "name": one.preset, "settings": settings, "secret": one.secret });
         let id = text(&house.post(tenant, "/v1/sources", body).await.expect(201)["id"]);
         let path = format!("/hooks/sources/{id}");
-        let answer = house.send(Method::POST, &path, one.header_map(), &one.body).await;
-        assert_eq!(answer.0, 200, "{}", one.preset);
-        taken += 1;
+        let sent = async |body: &str| {
+            house.send(Method::POST, &path, one.header_map(), body).await.0.as_u16()
+        };
+        assert_eq!(sent(&one.body).await, 200, "{}", one.preset);
+        assert_eq!(sent(&one.body).await, 200, "{}: again", one.preset);
+        if !one.body_unsigned {
+            assert_eq!(sent(&one.tampered()).await, 401, "{}: tampered", one.preset);
+        }
+        let once = one.scheme().repetition != Repetition::Never;
+        (taken, repeated) = (taken + if once { 1 } else { 2 }, repeated + usize::from(once));
+        doors.push((path, one));
     }
     assert!(taken > 25, "{taken}");
     assert_eq!(receipts(&house, tenant, "&status=stored").await.len(), taken);
+    assert_eq!(receipts(&house, tenant, "&status=duplicate").await.len(), repeated);
+    house.later(3_600);
+    for (path, one) in doors.iter().filter(|(_, one)| one.is_timed()) {
+        let answer = house.send(Method::POST, path, one.header_map(), &one.body).await;
+        assert_eq!(answer.0, 401, "{}: old", one.preset);
+    }
 }
 
 #[tokio::test]
@@ -159,6 +174,8 @@ async fn many_refusals_are_an_alarm_once() {
         let answer = house.send(Method::POST, &path, signed("wrong", "1", "{}"), "{}").await;
         assert_eq!(answer.0, 401);
     }
+    let shown = house.get(tenant, &format!("/v1/sources/{source}")).await.expect(200);
+    assert_eq!(shown["refusals"], 60, "also those that are not written down yet");
     house.later(2);
     assert_eq!(house.send(Method::POST, &path, HeaderMap::new(), "{}").await.0, 401);
     house.run().await;

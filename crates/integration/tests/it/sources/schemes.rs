@@ -24,7 +24,7 @@ pub(super) struct Vector {
     pub(super) headers: std::collections::BTreeMap<String, String>,
     pub(super) body: String,
     #[serde(default)]
-    body_unsigned: bool,
+    pub(super) body_unsigned: bool,
     certificate: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl Vector {
         pairs.collect()
     }
 
-    fn scheme(&self) -> Scheme {
+    pub(super) fn scheme(&self) -> Scheme {
         find_preset(&self.preset).expect("a preset").scheme
     }
 
@@ -63,12 +63,12 @@ impl Vector {
         )
     }
 
-    fn tampered(&self) -> String {
+    pub(super) fn tampered(&self) -> String {
         let form = self.headers.get("content-type").is_some_and(|kind| kind.contains("form"));
         format!("{}{}", self.body, if form { "&Extra=1" } else { " " })
     }
 
-    fn is_timed(&self) -> bool {
+    pub(super) fn is_timed(&self) -> bool {
         let scheme = self.scheme();
         scheme.timestamp.is_some()
             || matches!(scheme.algorithm, Algorithm::Standard | Algorithm::Jwt)
@@ -240,7 +240,7 @@ fn questions_that_come_like_deliveries_are_answered() {
     let ask = |challenge, body: Value| {
         let body = body.to_string();
         let request = Incoming::new("POST", url.parse().expect("a URL"), &headers, body.as_bytes());
-        let signed = answer_signed(challenge, &request, &[Secret::new("secret")]);
+        let signed = answer_signed(challenge, &request, &Secret::new("secret"));
         signed.or_else(|| answer_unsigned(challenge, &request)).map(|answer| answer.body)
     };
     let slack = json!({"type": "url_verification", "challenge": "3eZb"});

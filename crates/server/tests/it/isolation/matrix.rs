@@ -3,7 +3,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use serde_json::Value;
@@ -13,10 +12,10 @@ use super::estate::must;
 use super::operations::{self, Operation, Slot};
 use super::stage::{CALLERS, Caller, Stage, ends_session};
 use crate::golden;
-use crate::program::{Program, folder, read_log};
+use crate::program::{Program, command, folder, read_log};
 
 /// No limit stands in the way, and the log says everything it can.
-const SETTINGS: &str = r#"
+pub(super) const SETTINGS: &str = r#"
 [log]
 filter = "trace"
 format = "json"
@@ -215,22 +214,6 @@ impl Matrix {
             self.check(alike, || format!("{}: {}", operation.name(), again.whole()));
         }
     }
-}
-
-/// What the command line prints of an installation that both tenants live in.
-fn command(folder: &Path, url: &str, arguments: &[&str]) -> Vec<u8> {
-    let settings = folder.join("misybot.toml");
-    let output = Command::new(env!("CARGO_BIN_EXE_misybot"))
-        .args(arguments)
-        .arg("--data")
-        .arg(folder.join("data"))
-        .arg("--config")
-        .arg(settings)
-        .args(["--database-url", url])
-        .output()
-        .expect("the program starts");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    [output.stdout, output.stderr].concat()
 }
 
 /// The other tenant's things as they are now.

@@ -13,7 +13,7 @@ use crate::lifecycles::store;
 use crate::provisionings::service::stopped;
 use crate::tenants::model::{Error, Event, Status, Tenant};
 use crate::tenants::store::Standing;
-use crate::{Deps, inventories, tenants};
+use crate::{Deps, inventories, signups, tenants};
 
 /// Every process hears within a second that the tenant is barred; whoever was inside comes to an
 /// end within this time, or finds nothing to write to.
@@ -125,6 +125,7 @@ pub(crate) async fn finish_removal(
     let gone = tenants::store::set_status(&mut tx, &tenant, Status::Purged, &standing).await?;
     let gone = gone.ok_or(Error::Stale)?;
     store::end_tombstone(&mut tx, id, &report(&left)).await?;
+    signups::store::forget(&mut tx, id).await?;
     announce(&mut tx, Event::Purged, &gone, None);
     tx.commit().await?;
     deps.directory.note(id, Status::Purged).await;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use misy_core::{Ctx, PlatformCtx, Secret};
+use misy_core::{Ctx, Mailer, PlatformCtx, Secret};
 use misy_jobs::belongings;
 use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
 use misy_store::tenant_data::{Fate, StoreData};
@@ -101,8 +101,18 @@ impl Step<TenantSeed> for Collections {
         "documents.collections"
     }
 
+    /// Without a server all of it is a row among the others.
     fn is_elsewhere(&self) -> bool {
-        true
+        self.documents.has_server()
+    }
+
+    async fn write(
+        &self,
+        tx: &mut TenantTx,
+        _: &TenantSeed,
+        _: Option<Secret>,
+    ) -> Result<(), StepError> {
+        Ok(self.documents.settle(tx).await?)
     }
 
     async fn act(&self, ctx: &Ctx, _: Uuid, _: &TenantSeed) -> Result<(), StepError> {
@@ -143,8 +153,9 @@ impl Step<TenantSeed> for CacheUser {
         "cache.user"
     }
 
+    /// Where tenants have no users there is nothing to make.
     fn is_elsewhere(&self) -> bool {
-        true
+        self.cache.has_users()
     }
 
     /// A tenant is made without its cache too: the first use makes the user then.
@@ -182,10 +193,12 @@ impl Provision for CacheUser {
     }
 }
 
-/// The tenant's jobs. None are made; all are removed.
+/// The tenant's jobs, and mails that lie where nobody has fetched them. None are made; all are
+/// removed.
 pub(crate) struct Queue {
     pub(crate) db: Db,
     pub(crate) system: PlatformCtx,
+    pub(crate) mailer: Arc<dyn Mailer>,
 }
 
 #[async_trait]
@@ -195,7 +208,8 @@ impl Step<TenantSeed> for Queue {
     }
 
     async fn undo(&self, ctx: &Ctx, _: Uuid) -> Result<(), StepError> {
-        Ok(belongings::remove(&self.db, &self.system, ctx.tenant()).await?)
+        belongings::remove(&self.db, &self.system, ctx.tenant()).await?;
+        Ok(self.mailer.forget(ctx.tenant())?)
     }
 }
 
@@ -204,8 +218,12 @@ impl Provision for Queue {
     async fn find(&self, ctx: &Ctx) -> Result<Vec<Found>, StepError> {
         let tenant = ctx.tenant();
         let (jobs, dead_letters) = belongings::count(&self.db, &self.system, tenant).await?;
-        let dead_letters = Found::new("queue", "dead_letters", dead_letters);
-        Ok(vec![Found::new("queue", "jobs", jobs), dead_letters])
+        let mails = i64::try_from(self.mailer.count_kept(tenant)?).unwrap_or(i64::MAX);
+        Ok(vec![
+            Found::new("queue", "jobs", jobs),
+            Found::new("queue", "dead_letters", dead_letters),
+            Found::new("files", "mails", mails),
+        ])
     }
 }
 

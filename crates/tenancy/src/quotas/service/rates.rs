@@ -49,8 +49,8 @@ impl Rates {
         PlanRates { rates: Arc::clone(self), configured }
     }
 
-    /// Without an answer of the database the configuration's limits remain; a request that needs the
-    /// database will say itself what is wrong.
+    /// Without an answer of the database the configuration's limits remain; a request that needs
+    /// the database will say itself what is wrong.
     async fn find(&self, tenant: TenantId) -> Option<u32> {
         let read = async {
             let inside = self.system.enter(tenant, Role::Viewer.grants());

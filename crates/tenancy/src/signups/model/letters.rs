@@ -44,6 +44,7 @@ pub fn compose(about: About, signup: &Signup, front: &Front, now: Timestamp) -> 
     };
     Mail {
         id: id(about, signup.id.uuid()),
+        tenant: signup.tenant,
         from: misy_core::mail::From::default(),
         to: signup.asked.email.clone(),
         subject,
