@@ -41,7 +41,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Endpoints of the fan-out.
 const FAN: usize = 10;
 
-fn at(times: &[Duration], share: f64) -> f64 {
+/// So many milliseconds that this share of the times is no longer.
+pub(crate) fn at(times: &[Duration], share: f64) -> f64 {
     let mut times = times.to_vec();
     times.sort_unstable();
     let place = (times.len().saturating_sub(1) as f64 * share) as usize;

@@ -14,6 +14,7 @@ pub mod deliver;
 mod dice;
 pub mod http;
 pub mod ingest;
+pub mod logins;
 pub mod pgbench;
 pub mod queue;
 pub mod report;

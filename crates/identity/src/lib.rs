@@ -194,7 +194,8 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
 
 /// Every job of this room.
 pub fn jobs(registry: Registry, deps: &Arc<Deps>) -> Registry {
-    letters::jobs::register(sessions::jobs::register(registry, deps), deps)
+    let registry = letters::jobs::register(sessions::jobs::register(registry, deps), deps);
+    domains::jobs::register(registry, deps)
 }
 
 /// What fails in this room, each kind as its resource defines it.

@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::{Effect, Entity, Policy, PolicyId, PolicySet, Request};
 
-use crate::index::{Index, Outcome};
-use crate::things::{Question, Thing, Value, context, entities};
+use crate::index::{Index, Outcome, Slice};
+use crate::things::{Question, Scene, Thing, Value, context, entities};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// How many policies a tenant may have.
@@ -61,7 +61,7 @@ pub struct Compiled {
     index: Index,
     vocabulary: Option<Box<Vocabulary>>,
     titles: HashMap<String, Title>,
-    whole: OnceLock<Arc<PolicySet>>,
+    whole: OnceLock<PolicySet>,
 }
 
 /// What is told of a policy that decided.
@@ -147,18 +147,24 @@ impl Compiled {
 
     /// Decides one question.
     pub fn decide(self: &Arc<Self>, question: Question) -> Verdict {
-        let Question { principal, action, resource, context: circumstances } = question;
-        let panel = self.panel(principal, action, &resource, circumstances);
-        panel.decide(resource)
+        let Question { principal, action, resource, context } = question;
+        self.panel(principal, &action, &resource, context).decide(resource)
     }
 
-    /// Decides without the index, as Cedar does by itself; for comparison.
-    pub fn decide_unsliced(self: &Arc<Self>, question: Question) -> Verdict {
-        let slice = Arc::clone(self.whole.get_or_init(|| Arc::new(self.index.whole())));
+    /// Decides as Cedar does by itself, without the index; for comparison.
+    pub fn decide_unsliced(&self, question: Question) -> Verdict {
         let Question { principal, action, resource, context: circumstances } = question;
-        let compiled = Arc::clone(self);
-        let context = context(circumstances);
-        Panel { compiled, slice, own: true, principal, action, context }.decide(resource)
+        let (who, what) = (principal.uid.clone(), resource.uid.clone());
+        let request = Request::new(who, action.uid(), what, context(circumstances), None);
+        let Ok(request) = request else { return self.verdict(Outcome::NO) };
+        let all = self.whole.get_or_init(|| self.index.whole());
+        let entities = entities(principal, &action, Some(resource));
+        self.verdict(self.index.decide_by(all, &request, &entities))
+    }
+
+    fn verdict(&self, outcome: Outcome) -> Verdict {
+        let Outcome { allowed, policies, errors } = outcome;
+        Verdict { allowed, policies, errors, version: self.version }
     }
 
     /// Looks up once what many questions of one kind need: the same one, the same action and
@@ -166,14 +172,13 @@ impl Compiled {
     pub fn panel(
         self: &Arc<Self>,
         principal: Thing,
-        action: Entity,
+        action: &Entity,
         sample: &Thing,
         circumstances: Vec<(String, Value)>,
     ) -> Panel {
         let slice = self.index.slice(&action.uid(), sample.kind());
-        let own = Index::names(&slice).any(|id| !id.starts_with(PLATFORM));
-        let compiled = Arc::clone(self);
-        Panel { compiled, slice, own, principal, action, context: context(circumstances) }
+        let scene = Scene::new(principal, action, circumstances);
+        Panel { compiled: Arc::clone(self), slice, scene }
     }
 }
 
@@ -187,11 +192,8 @@ fn title(policy: &Policy) -> (String, Title) {
 /// Answers questions of one kind.
 pub struct Panel {
     compiled: Arc<Compiled>,
-    slice: Arc<PolicySet>,
-    own: bool,
-    principal: Thing,
-    action: Entity,
-    context: cedar_policy::Context,
+    slice: Arc<Slice>,
+    scene: Scene,
 }
 
 impl Panel {
@@ -203,26 +205,13 @@ impl Panel {
     /// Whether a policy of the tenant's own has a say; else the platform's give one answer for all
     /// resources of the tenant.
     pub fn has_own_policies(&self) -> bool {
-        self.own
+        self.slice.ids().any(|id| !id.starts_with(PLATFORM))
     }
 
     /// Decides about one resource.
     pub fn decide(&self, resource: Thing) -> Verdict {
-        let version = self.compiled.version;
-        let request = Request::new(
-            self.principal.uid.clone(),
-            self.action.uid(),
-            resource.uid.clone(),
-            self.context.clone(),
-            None,
-        );
-        let Ok(request) = request else {
-            return Verdict { allowed: false, policies: Vec::new(), errors: Vec::new(), version };
-        };
-        let entities = entities(self.principal.clone(), &self.action, Some(resource));
-        let outcome = self.compiled.index.decide_by(&self.slice, &request, &entities);
-        let Outcome { allowed, policies, errors } = outcome;
-        Verdict { allowed, policies, errors, version }
+        let (request, entities) = self.scene.about(resource);
+        self.compiled.verdict(self.slice.decide(request, &entities))
     }
 }
 

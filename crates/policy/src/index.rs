@@ -1,16 +1,22 @@
 //! Room `policy`: the index. Of a thousand policies a question needs the few whose scope can match
-//! its action and the type of its resource; only those are evaluated.
+//! its action, the type of its resource and who asks; only those are evaluated.
 //!
 //! A policy is left out only if its scope, which is evaluated first and cannot fail, is false for
-//! the question: what is decided, by which policies, and what errs is the same as without it.
+//! the question: what is decided, by which policies, and what errs is the same as without it. What
+//! is left is evaluated by Cedar's own evaluator on conditions that were put together once.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Decision, Effect, Entities, EntityTypeName, EntityUid, Policy,
-    PolicyId, PolicySet, Request, ResourceConstraint, Response,
+    PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint, Response,
 };
+use cedar_policy_core::ast::{self, EntityUID, Literal, ValueKind};
+use cedar_policy_core::entities::{Dereference, Entities as Surroundings};
+use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
+use cedar_policy_core::extensions::Extensions;
 
 /// Which questions a policy's scope can match.
 struct Reach {
@@ -20,14 +26,33 @@ struct Reach {
     kind: Option<EntityTypeName>,
 }
 
-type Slices = HashMap<Option<EntityUid>, HashMap<Option<EntityTypeName>, Arc<PolicySet>>>;
+/// A policy with all that evaluating it needs.
+struct Ready {
+    id: String,
+    forbids: bool,
+    /// Scope and conditions in one. Cedar's authorizer puts it together for every question anew.
+    condition: ast::Expr,
+    slots: ast::SlotEnv,
+    /// The one that who asks has to be or to belong to; `None` is anybody, or all of a type.
+    party: Option<EntityUID>,
+}
+
+/// The policies that questions with one action and one type of resource need, by whom they are
+/// about.
+#[derive(Default)]
+pub struct Slice {
+    everybody: Vec<Arc<Ready>>,
+    parties: HashMap<EntityUID, Vec<Arc<Ready>>>,
+}
+
+/// By the numbers of an action and of a type; zero is what no policy names.
+type Slices = HashMap<(usize, usize), Arc<Slice>>;
 
 /// Policies by what they can be asked about. Slices are made when they are first needed.
 pub struct Index {
-    policies: Vec<(Reach, Policy)>,
-    forbids: HashSet<PolicyId>,
-    actions: HashSet<EntityUid>,
-    kinds: HashSet<EntityTypeName>,
+    policies: Vec<(Reach, Policy, Arc<Ready>)>,
+    actions: HashMap<EntityUid, usize>,
+    kinds: HashMap<EntityTypeName, usize>,
     slices: RwLock<Slices>,
     authorizer: Authorizer,
 }
@@ -43,20 +68,33 @@ pub struct Outcome {
     pub errors: Vec<(String, String)>,
 }
 
+impl Outcome {
+    /// Not allowed, by nobody in particular.
+    pub(crate) const NO: Self = Self { allowed: false, policies: Vec::new(), errors: Vec::new() };
+}
+
+/// Numbers from one.
+fn numbered<T: Hash + Eq>(items: impl Iterator<Item = T>) -> HashMap<T, usize> {
+    let mut numbers = HashMap::new();
+    for item in items {
+        let next = numbers.len() + 1;
+        numbers.entry(item).or_insert(next);
+    }
+    numbers
+}
+
 impl Index {
     /// Indexes policies. `actions` holds every action that belongs to a group.
     pub fn new(policies: impl IntoIterator<Item = Policy>, actions: &Entities) -> Self {
-        let policies: Vec<(Reach, Policy)> =
-            policies.into_iter().map(|policy| (reach(&policy, actions), policy)).collect();
-        let named = policies.iter().filter_map(|(reach, _)| reach.actions.as_ref());
+        let indexed = |policy: Policy| {
+            let ready = Arc::new(ready(&policy));
+            (reach(&policy, actions), policy, ready)
+        };
+        let policies: Vec<_> = policies.into_iter().map(indexed).collect();
+        let named = policies.iter().filter_map(|(reach, ..)| reach.actions.as_ref());
         Self {
-            actions: named.flatten().cloned().collect(),
-            kinds: policies.iter().filter_map(|(reach, _)| reach.kind.clone()).collect(),
-            forbids: policies
-                .iter()
-                .filter(|(_, policy)| policy.effect() == Effect::Forbid)
-                .map(|(_, policy)| policy.id().clone())
-                .collect(),
+            actions: numbered(named.flatten().cloned()),
+            kinds: numbered(policies.iter().filter_map(|(reach, ..)| reach.kind.clone())),
             policies,
             slices: RwLock::default(),
             authorizer: Authorizer::new(),
@@ -75,54 +113,64 @@ impl Index {
 
     /// The policies that a question with this action and type of resource needs. What no policy
     /// names shares one slice, so that questions cannot make memory grow.
-    pub fn slice(&self, action: &EntityUid, kind: &EntityTypeName) -> Arc<PolicySet> {
-        let action = self.actions.get(action);
-        let kind = self.kinds.get(kind);
+    pub fn slice(&self, action: &EntityUid, kind: &EntityTypeName) -> Arc<Slice> {
+        let action = self.actions.get_key_value(action);
+        let kind = self.kinds.get_key_value(kind);
+        let key = (action.map_or(0, |(_, number)| *number), kind.map_or(0, |(_, number)| *number));
         let known = self.slices.read().unwrap_or_else(PoisonError::into_inner);
-        // A look-up by `Option<&T>` in a map of `Option<T>` needs a clone, which is a counter's.
-        let (action, kind) = (action.cloned(), kind.cloned());
-        if let Some(slice) = known.get(&action).and_then(|kinds| kinds.get(&kind)) {
+        if let Some(slice) = known.get(&key) {
             return Arc::clone(slice);
         }
         drop(known);
-        let slice = Arc::new(self.cut(action.as_ref(), kind.as_ref()));
+        let slice = Arc::new(self.cut(action.map(|(uid, _)| uid), kind.map(|(name, _)| name)));
         let mut known = self.slices.write().unwrap_or_else(PoisonError::into_inner);
-        known.entry(action).or_default().insert(kind, Arc::clone(&slice));
+        known.insert(key, Arc::clone(&slice));
         slice
     }
 
     /// All policies, which is what an evaluation without the index works through.
     pub fn whole(&self) -> PolicySet {
-        let all = self.policies.iter().map(|(_, policy)| policy.clone());
+        let all = self.policies.iter().map(|(_, policy, _)| policy.clone());
         PolicySet::from_policies(all).expect("the ids of indexed policies are unique")
     }
 
-    fn cut(&self, action: Option<&EntityUid>, kind: Option<&EntityTypeName>) -> PolicySet {
+    fn cut(&self, action: Option<&EntityUid>, kind: Option<&EntityTypeName>) -> Slice {
         let matches = |reach: &Reach| {
             let acts = reach.actions.as_ref();
             acts.is_none_or(|all| action.is_some_and(|action| all.contains(action)))
                 && reach.kind.as_ref().is_none_or(|one| Some(one) == kind)
         };
-        let matching = self.policies.iter().filter(|(reach, _)| matches(reach));
-        let matching = matching.map(|(_, policy)| policy.clone());
-        PolicySet::from_policies(matching).expect("the ids of indexed policies are unique")
+        let mut slice = Slice::default();
+        for (_, _, ready) in self.policies.iter().filter(|(reach, ..)| matches(reach)) {
+            let among = match &ready.party {
+                Some(party) => slice.parties.entry(party.clone()).or_default(),
+                None => &mut slice.everybody,
+            };
+            among.push(Arc::clone(ready));
+        }
+        slice
     }
 
     /// Decides by all policies that matter.
     pub fn decide(&self, request: &Request, entities: &Entities) -> Outcome {
         let (Some(action), Some(resource)) = (request.action(), request.resource()) else {
-            return Outcome { allowed: false, policies: Vec::new(), errors: Vec::new() };
+            return Outcome::NO;
         };
         let slice = self.slice(action, resource.type_name());
-        self.decide_by(&slice, request, entities)
+        let request: &ast::Request = request.as_ref();
+        slice.decide(request.clone(), entities.as_ref())
     }
 
-    /// Decides by a slice that was taken before, for many questions of one kind.
-    pub fn decide_by(&self, slice: &PolicySet, request: &Request, entities: &Entities) -> Outcome {
-        self.read(&self.authorizer.is_authorized(request, slice, entities))
+    /// Decides as Cedar's authorizer does by itself, for comparison.
+    pub fn decide_by(&self, all: &PolicySet, request: &Request, entities: &Entities) -> Outcome {
+        self.read(&self.authorizer.is_authorized(request, all, entities))
     }
 
-    /// A forbid that cannot be evaluated denies: a mistake in it must not open anything.
+    fn forbids(&self, id: &PolicyId) -> bool {
+        let forbids = |one: &Policy| one.id() == id && one.effect() == Effect::Forbid;
+        self.policies.iter().any(|(_, policy, _)| forbids(policy))
+    }
+
     fn read(&self, response: &Response) -> Outcome {
         let mut policies: Vec<String> =
             response.diagnostics().reason().map(ToString::to_string).collect();
@@ -131,7 +179,7 @@ impl Index {
         for error in response.diagnostics().errors() {
             let cedar_policy::AuthorizationError::PolicyEvaluationError(failed) = error;
             let id = failed.policy_id();
-            if self.forbids.contains(id) {
+            if self.forbids(id) {
                 if allowed {
                     policies.clear();
                 }
@@ -141,14 +189,85 @@ impl Index {
             errors.push((id.to_string(), failed.inner().to_string()));
         }
         policies.sort();
-        policies.dedup();
         errors.sort();
         Outcome { allowed, policies, errors }
     }
+}
 
-    /// The ids of the policies of a slice that are not the platform's.
-    pub fn names(slice: &PolicySet) -> impl Iterator<Item = String> + '_ {
-        slice.policies().map(|policy| policy.id().to_string())
+/// What the policies of a slice said, one after the other.
+#[derive(Default)]
+struct Votes {
+    permits: Vec<String>,
+    forbids: Vec<String>,
+    errors: Vec<(String, String)>,
+}
+
+impl Votes {
+    fn take(&mut self, ready: &Ready, said: Result<ast::Value, EvaluationError>) {
+        let applies = match said {
+            Ok(value) => matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))),
+            // A forbid that cannot be evaluated denies: a mistake in it must not open anything.
+            Err(error) => {
+                self.errors.push((ready.id.clone(), error.to_string()));
+                ready.forbids
+            }
+        };
+        if applies {
+            let votes = if ready.forbids { &mut self.forbids } else { &mut self.permits };
+            votes.push(ready.id.clone());
+        }
+    }
+
+    fn count(self) -> Outcome {
+        let Self { permits, forbids, mut errors } = self;
+        let allowed = forbids.is_empty() && !permits.is_empty();
+        let mut policies = if allowed { permits } else { forbids };
+        policies.sort();
+        errors.sort();
+        Outcome { allowed, policies, errors }
+    }
+}
+
+impl Slice {
+    /// The ids of its policies.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let about_some = self.parties.values().flatten();
+        self.everybody.iter().chain(about_some).map(|ready| ready.id.as_str())
+    }
+
+    /// Decides. What this rests on is Cedar's own evaluator without its authorizer; the version is
+    /// pinned, and the authorizer and the corpus are what this is judged by.
+    pub(crate) fn decide(&self, request: ast::Request, entities: &Surroundings) -> Outcome {
+        let who = request.principal().uid().cloned();
+        let groups = match who.as_ref().map(|who| entities.entity(who)) {
+            Some(Dereference::Data(found)) if !self.parties.is_empty() => Some(found.ancestors()),
+            _ => None,
+        };
+        let parties = who.iter().chain(groups.into_iter().flatten());
+        let about_these = parties.filter_map(|party| self.parties.get(party)).flatten();
+        let evaluator = Evaluator::new(request, entities, Extensions::all_available());
+        let mut votes = Votes::default();
+        for ready in self.everybody.iter().chain(about_these) {
+            votes.take(ready, evaluator.interpret(&ready.condition, &ready.slots));
+        }
+        votes.count()
+    }
+}
+
+fn ready(policy: &Policy) -> Ready {
+    let inner: &ast::Policy = policy.as_ref();
+    let party = match policy.principal_constraint() {
+        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+        PrincipalConstraint::In(uid)
+        | PrincipalConstraint::Eq(uid)
+        | PrincipalConstraint::IsIn(_, uid) => Some(EntityUID::from(uid)),
+    };
+    Ready {
+        id: policy.id().to_string(),
+        forbids: policy.effect() == Effect::Forbid,
+        condition: inner.condition(),
+        slots: inner.env().clone(),
+        party,
     }
 }
 

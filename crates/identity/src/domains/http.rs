@@ -46,6 +46,9 @@ struct DomainBody {
     /// When the proof was last looked for.
     #[schema(required = true, value_type = Option<String>, format = DateTime)]
     checked_at: Option<Timestamp>,
+    /// Since when the proof is not there any more. A week after that the domain counts no longer.
+    #[schema(required = true, value_type = Option<String>, format = DateTime)]
+    missing_since: Option<Timestamp>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -65,9 +68,17 @@ impl From<Domain> for DomainBody {
     fn from(domain: Domain) -> Self {
         let (name, value) = (domain.record_name(), domain.record_value());
         let record = TxtRecord { kind: "TXT", name, value };
-        let Domain { id, name, connection, verified_at, checked_at, created_at, .. } = domain;
-        let (verified, connection_id) = (verified_at.is_some(), connection);
-        Self { id, name, verified, record, connection_id, verified_at, checked_at, created_at }
+        Self {
+            id: domain.id,
+            name: domain.name,
+            verified: domain.verified_at.is_some(),
+            record,
+            connection_id: domain.connection,
+            verified_at: domain.verified_at,
+            checked_at: domain.checked_at,
+            missing_since: domain.missing_since,
+            created_at: domain.created_at,
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Domain {
     pub(crate) connection: Option<SsoConnectionId>,
     pub(crate) verified_at: Option<Timestamp>,
     pub(crate) checked_at: Option<Timestamp>,
+    /// Since when the proof of a domain that counts is not there.
+    pub(crate) missing_since: Option<Timestamp>,
     pub(crate) version: i64,
     pub(crate) created_at: Timestamp,
 }
@@ -21,6 +23,25 @@ pub(crate) struct Domain {
 /// The label below which the proof is published; a name that no host has.
 const LABEL: &str = "_misybot-challenge";
 const PROOF: &str = "misybot-verification=";
+
+/// How long a domain counts without its proof, in seconds: a name server that is moved must not
+/// keep a whole company out, and whoever bought the domain must not be spoken for much longer.
+pub(crate) const KEPT_WITHOUT_PROOF_S: i64 = 7 * 24 * 3_600;
+/// After how long the proof is looked for again, in seconds.
+pub(crate) const LOOKED_FOR_EVERY_S: i64 = 24 * 3_600;
+
+/// What a look for the proof of a domain that counts has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It is there as before, or is still missing.
+    None,
+    /// It is not there any more.
+    Missing,
+    /// It is there again.
+    Found,
+    /// It was missing for too long: the domain counts no more.
+    Lost,
+}
 
 impl Domain {
     /// The name of the TXT record.
@@ -37,6 +58,22 @@ impl Domain {
     pub(crate) fn is_proved_by(&self, texts: &[String]) -> bool {
         let wanted = self.record_value();
         texts.iter().any(|text| crypto::equal(text.trim().as_bytes(), wanted.as_bytes()))
+    }
+
+    /// What it is after its proof was looked for again.
+    pub(crate) fn looked_at(self, texts: &[String], now: Timestamp) -> (Self, Turn) {
+        let checked_at = Some(now);
+        if self.is_proved_by(texts) {
+            let turn = if self.missing_since.is_some() { Turn::Found } else { Turn::None };
+            return (Self { missing_since: None, checked_at, ..self }, turn);
+        }
+        let Some(since) = self.missing_since else {
+            return (Self { missing_since: Some(now), checked_at, ..self }, Turn::Missing);
+        };
+        if now.as_second() - since.as_second() < KEPT_WITHOUT_PROOF_S {
+            return (Self { checked_at, ..self }, Turn::None);
+        }
+        (Self { verified_at: None, missing_since: None, checked_at, ..self }, Turn::Lost)
     }
 }
 
@@ -128,7 +165,39 @@ impl Public for Error {
 
 #[cfg(test)]
 mod tests {
+    use misy_core::id::TypedId;
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn a_proof_may_be_away_for_a_week_and_no_longer() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let domain = Domain {
+            id: DomainId::from_uuid(Uuid::nil()),
+            name: "acme.example".to_owned(),
+            token: "t".to_owned(),
+            connection: None,
+            verified_at: Some(at(0)),
+            checked_at: None,
+            missing_since: None,
+            version: 1,
+            created_at: at(0),
+        };
+        let there = [domain.record_value()];
+        let (same, turn) = domain.clone().looked_at(&there, at(1));
+        assert_eq!((same.missing_since, same.checked_at, turn), (None, Some(at(1)), Turn::None));
+        let (missing, turn) = domain.looked_at(&[], at(2));
+        assert_eq!((missing.missing_since, turn), (Some(at(2)), Turn::Missing));
+        let last = at(1 + KEPT_WITHOUT_PROOF_S);
+        let (still, turn) = missing.clone().looked_at(&[], last);
+        assert!(still.verified_at.is_some() && still.missing_since == Some(at(2)));
+        assert_eq!(turn, Turn::None);
+        let (found, turn) = missing.clone().looked_at(&there, last);
+        assert_eq!((found.missing_since, turn), (None, Turn::Found));
+        let (lost, turn) = missing.looked_at(&[], at(2 + KEPT_WITHOUT_PROOF_S));
+        assert_eq!((lost.verified_at, lost.missing_since, turn), (None, None, Turn::Lost));
+    }
 
     #[test]
     fn names_are_compared_in_one_form() {

@@ -1,13 +1,16 @@
 //! Room `identity`: adding, proving and removing domains, and finding where somebody signs in.
 
 use misy_core::{
-    Ctx, Cursor, DomainId, Limit, Page, Permission, PlatformCtx, SsoConnectionId, crypto,
+    Ctx, Cursor, DomainId, Grants, Limit, Page, Permission, PlatformCtx, SsoConnectionId,
+    Timestamp, crypto,
 };
+use misy_jobs::Job as _;
 use misy_store::{Audit, TenantTx};
 use misy_web::{IfMatch, Peer};
 use serde_json::json;
 
-use super::model::{self, Domain, Error, Realm};
+use super::jobs::Recheck;
+use super::model::{self, Domain, Error, Realm, Turn};
 use super::store;
 use crate::accounts::Email;
 use crate::sso::model::domain_of;
@@ -28,6 +31,7 @@ pub(super) async fn create(
         connection,
         verified_at: None,
         checked_at: None,
+        missing_since: None,
         version: 1,
         created_at: deps.ambient.now(),
     };
@@ -106,7 +110,10 @@ pub(super) async fn verify(deps: &Deps, ctx: &Ctx, id: DomainId) -> Result<Domai
     let domain = store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
     drop(tx);
     if domain.verified_at.is_some() {
-        return Ok(domain);
+        if domain.missing_since.is_some() {
+            recheck(deps, ctx, id).await?;
+        }
+        return get(deps, ctx, id).await;
     }
     let looked_up = deps.outside()?.names.look_up(&domain.record_name()).await;
     let texts = looked_up.map_err(|_| Error::Unanswered)?;
@@ -123,12 +130,57 @@ pub(super) async fn verify(deps: &Deps, ctx: &Ctx, id: DomainId) -> Result<Domai
     let elsewhere = |error: misy_store::Error| -> Failure {
         if error.unique_violation().is_some() { Error::Elsewhere.into() } else { error.into() }
     };
-    store::insert_route(&mut tx, &after).await.map_err(elsewhere)?;
+    store::insert_route(&mut tx, &after, next_look(now)).await.map_err(elsewhere)?;
     store::save_route(&mut tx, &after).await?;
     let saved = store::update(&mut tx, &after).await?.ok_or(Error::NotFound)?;
     tx.audit(Audit::new("domain.verified", "domain", id).with(json!({"name": saved.name})));
     tx.commit().await?;
     Ok(saved)
+}
+
+fn next_look(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second() + model::LOOKED_FOR_EVERY_S).unwrap_or(now)
+}
+
+/// Has the proofs looked for whose time has come, each by a job of its tenant.
+pub(super) async fn watch(deps: &Deps, ctx: &PlatformCtx) -> Result<(), Failure> {
+    let now = deps.ambient.now();
+    let mut tx = deps.db.platform(ctx).await?;
+    for (tenant, domain) in store::take_due(&mut tx, now, next_look(now)).await? {
+        Recheck { domain }.enqueue_across(&mut tx, &ctx.enter(tenant, Grants::NONE));
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Looks again for the proof of a domain that counts. Of no answer nothing follows.
+pub(super) async fn recheck(deps: &Deps, ctx: &Ctx, id: DomainId) -> Result<(), Failure> {
+    let counts = |domain: &Domain| domain.verified_at.is_some();
+    let mut tx = deps.db.read(ctx).await?;
+    let found = store::find(&mut tx, id).await?.filter(counts);
+    drop(tx);
+    let Some(domain) = found else { return Ok(()) };
+    let looked_up = deps.outside()?.names.look_up(&domain.record_name()).await;
+    let Ok(texts) = looked_up else { return Ok(()) };
+    let now = deps.ambient.now();
+    let mut tx = deps.db.tenant(ctx).await?;
+    let Some(locked) = store::lock(&mut tx, id).await?.filter(counts) else { return Ok(()) };
+    let (after, turn) = locked.looked_at(&texts, now);
+    let action = match turn {
+        Turn::None => {
+            store::note_checked(&mut tx, id, now).await?;
+            return Ok(tx.commit().await?);
+        }
+        Turn::Missing => "domain.proof_missing",
+        Turn::Found => "domain.proof_found",
+        Turn::Lost => "domain.lost",
+    };
+    if turn == Turn::Lost {
+        store::delete_route(&mut tx, id).await?;
+    }
+    store::update(&mut tx, &after).await?;
+    tx.audit(Audit::new(action, "domain", id).with(json!({"name": after.name})));
+    Ok(tx.commit().await?)
 }
 
 /// Removes a domain.

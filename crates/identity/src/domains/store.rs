@@ -1,7 +1,7 @@
 //! Room `identity`: rows of domains and of the directory that leads their people home.
 
 use misy_core::id::TypedId;
-use misy_core::{DomainId, SsoConnectionId, Timestamp};
+use misy_core::{DomainId, SsoConnectionId, TenantId, Timestamp};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ fn read(row: &Row) -> Domain {
         connection: connection.map(SsoConnectionId::from_uuid),
         verified_at: row.get("verified_at"),
         checked_at: row.get("checked_at"),
+        missing_since: row.get("missing_since"),
         version: row.get("version"),
         created_at: row.get("created_at"),
     }
@@ -65,15 +66,18 @@ pub(super) async fn list(
 
 const UPDATE: &str = "
     update domains
-    set connection_id = $3, verified_at = $4, checked_at = $5, version = version + 1
+    set connection_id = $3, verified_at = $4, checked_at = $5, missing_since = $6,
+        version = version + 1
     where tenant_id = $1 and id = $2 returning *";
 
 /// Saves where its people sign in and whether it is proved.
 pub(super) async fn update(tx: &mut TenantTx, domain: &Domain) -> Result<Option<Domain>, Error> {
     let (tenant, id) = (tx.tenant(), domain.id.uuid());
     let connection = domain.connection.map(TypedId::uuid);
-    let Domain { verified_at, checked_at, .. } = domain;
-    let row = tx.query_opt(UPDATE, &[&tenant, &id, &connection, verified_at, checked_at]).await?;
+    let Domain { verified_at, checked_at, missing_since, .. } = domain;
+    let row = tx
+        .query_opt(UPDATE, &[&tenant, &id, &connection, verified_at, checked_at, missing_since])
+        .await?;
     Ok(row.as_ref().map(read))
 }
 
@@ -106,12 +110,46 @@ pub(super) async fn save_route(tx: &mut TenantTx, domain: &Domain) -> Result<(),
 }
 
 const INSERT_ROUTE: &str =
-    "insert into domain_routes (name, tenant_id, domain_id) values ($3, $1, $2)";
+    "insert into domain_routes (name, tenant_id, domain_id, look_at) values ($3, $1, $2, $4)";
 
 /// Takes a name for this tenant; a violation of its uniqueness if another one has it.
-pub(super) async fn insert_route(tx: &mut TenantTx, domain: &Domain) -> Result<(), Error> {
+pub(super) async fn insert_route(
+    tx: &mut TenantTx,
+    domain: &Domain,
+    look_at: Timestamp,
+) -> Result<(), Error> {
     let (tenant, id) = (tx.tenant(), domain.id.uuid());
-    tx.execute(INSERT_ROUTE, &[&tenant, &id, &domain.name]).await.map(drop)
+    tx.execute(INSERT_ROUTE, &[&tenant, &id, &domain.name, &look_at]).await.map(drop)
+}
+
+const DELETE_ROUTE: &str = "delete from domain_routes where tenant_id = $1 and domain_id = $2";
+
+/// Gives a name back that this tenant had.
+pub(super) async fn delete_route(tx: &mut TenantTx, id: DomainId) -> Result<(), Error> {
+    let tenant = tx.tenant();
+    tx.execute(DELETE_ROUTE, &[&tenant, &id.uuid()]).await.map(drop)
+}
+
+const LOCK_DUE: &str = "
+    select name, tenant_id, domain_id from domain_routes where look_at <= $1
+    order by look_at limit 500 for update skip locked";
+
+const LOOK_LATER: &str = "update domain_routes set look_at = $2 where name = any($1)";
+
+/// Domains whose proof is to be looked for now; the next time is then.
+pub(super) async fn take_due(
+    tx: &mut PlatformTx,
+    now: Timestamp,
+    then: Timestamp,
+) -> Result<Vec<(TenantId, DomainId)>, Error> {
+    let rows = tx.query(LOCK_DUE, &[&now]).await?;
+    let names: Vec<&str> = rows.iter().map(|row| row.get("name")).collect();
+    tx.execute(LOOK_LATER, &[&names, &then]).await?;
+    let ids = |row: &Row| {
+        let (tenant, domain) = (row.get("tenant_id"), row.get("domain_id"));
+        (TenantId::from_uuid(tenant), DomainId::from_uuid(domain))
+    };
+    Ok(rows.iter().map(ids).collect())
 }
 
 const DELETE: &str = "

@@ -11,7 +11,7 @@ pub(crate) use calls::Providers;
 use super::model::{
     self, Awaited, Callback, Doubt, check_id_token, check_logout_token, is_email_verified,
 };
-use crate::sso::model::{Assertion, Derived, Error, address_of, challenge_of};
+use crate::sso::model::{Assertion, Check, Derived, Error, address_of, challenge_of};
 use crate::sso::service::{self as sso, Begun, Start};
 use crate::sso_connections::model::{Connection, Kind, OidcSettings, Status};
 use crate::sso_connections::service as connections;
@@ -197,14 +197,6 @@ pub(crate) async fn logout_url(
     Ok(Some(url.into()))
 }
 
-/// One thing that was tried at a provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Check {
-    pub(crate) name: &'static str,
-    pub(crate) ok: bool,
-    pub(crate) detail: String,
-}
-
 /// Tries what can be tried without a person: discovery and keys.
 pub(crate) async fn probe(
     deps: &Deps,
@@ -214,10 +206,11 @@ pub(crate) async fn probe(
     ctx.require(Permission::SsoManage)?;
     let settings = settings(connection)?;
     let fresh = calls::fetch(deps, ctx, connection, &settings).await;
-    let check = |name, ok, detail: String| Check { name, ok, detail };
     let provider = match fresh {
         Ok(provider) => provider,
-        Err(Failure::Sso(Error::Provider(why))) => return Ok(vec![check("discovery", false, why)]),
+        Err(Failure::Sso(Error::Provider(why))) => {
+            return Ok(vec![Check::new("discovery", false, why)]);
+        }
         Err(error) => return Err(error),
     };
     let found = format!("found at {}", model::discovery_url(&settings.issuer));
@@ -226,8 +219,8 @@ pub(crate) async fn probe(
     let usable = format!("{keys} keys that can sign for us");
     let offered = if logout { "offered" } else { "not offered: only our session will end" };
     Ok(vec![
-        check("discovery", true, found),
-        check("keys", keys > 0, usable),
-        check("logout", logout, offered.to_owned()),
+        Check::new("discovery", true, found),
+        Check::new("keys", keys > 0, usable),
+        Check::new("logout", logout, offered),
     ])
 }

@@ -1,10 +1,11 @@
 //! Room `identity`: what a SAML provider's attributes mean, and pages that carry messages to it.
 
-use misy_core::crypto;
-use misy_saml::{Binding, Peer, Subject};
+use misy_core::{Personal, crypto};
+use misy_saml::{Binding, Outgoing, Peer, Subject, Us};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::sso::model::Assertion;
+use crate::sso::model::{Assertion, Check, Refusal, texts};
 use crate::sso_connections::model::{Attributes, SamlSettings};
 
 /// What providers call the address, the name and the groups of a person, unless an administrator
@@ -89,12 +90,71 @@ const EMAIL_FORMAT: &str = "urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddre
 const TRANSIENT_FORMAT: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient";
 
 /// Whether the provider names the person anew at each login, so that nobody is recognised by it.
-pub(crate) fn is_transient(subject: &Subject) -> bool {
+fn is_transient(subject: &Subject) -> bool {
     subject.name_id_format.as_deref() == Some(TRANSIENT_FORMAT)
 }
 
+/// What a response says of the person, if it can be used at all.
+pub(crate) fn read(
+    chosen: &Attributes,
+    profile: Profile,
+    subject: &Subject,
+) -> Result<Assertion, Refusal> {
+    if is_transient(subject) {
+        return Err(Refusal::SamlTransientName);
+    }
+    Ok(assertion(chosen, profile, subject))
+}
+
+/// The subject of a response that an administrator makes up: `sub` is the name id, `name_id_format`
+/// its format, and all others are attributes.
+pub(crate) fn rehearsed(said: &Map<String, Value>) -> Subject {
+    let one = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+    let attributes = said.iter().filter(|(name, _)| !["sub", "name_id_format"].contains(&&***name));
+    Subject {
+        name_id: Personal(one("sub").unwrap_or_default()),
+        name_id_format: one("name_id_format"),
+        attributes: Personal(
+            attributes.map(|(name, value)| (name.clone(), texts(value))).collect(),
+        ),
+        session_index: None,
+        authenticated_at: None,
+        once: Vec::new(),
+    }
+}
+
+/// What can be said of a connection without the provider, to which only browsers go. `begun` is a
+/// request as a login would begin with.
+pub(crate) fn checks(
+    us: &Us,
+    settings: &SamlSettings,
+    begun: &Result<Outgoing, misy_saml::Refusal>,
+) -> Vec<Check> {
+    let (has_key, by) =
+        (us.key.is_some(), if settings.sso_by_post { "a form" } else { "a redirect" });
+    let signed = if us.sign_requests { "signed" } else { "not signed" };
+    let request = match begun {
+        Ok(_) => format!("goes to {} by {by}, {signed}", settings.sso_url),
+        Err(refusal) => refusal.to_string(),
+    };
+    let believed = settings.certificates.len();
+    let encryption = if has_key {
+        "our certificate is in our metadata: assertions may come encrypted"
+    } else {
+        "there is no key of ours: assertions have to come unencrypted"
+    };
+    let logout = has_key && settings.slo_url.is_some();
+    let offered = if logout { "offered" } else { "not offered: only our session will end" };
+    vec![
+        Check::new("request", begun.is_ok(), request),
+        Check::new("certificates", believed > 0, format!("{believed} that are believed")),
+        Check::new("encryption", has_key, encryption),
+        Check::new("logout", logout, offered),
+    ]
+}
+
 /// What a response says of the person: by the connection's names first, then by the profile's.
-pub(crate) fn assertion(chosen: &Attributes, profile: Profile, subject: &Subject) -> Assertion {
+fn assertion(chosen: &Attributes, profile: Profile, subject: &Subject) -> Assertion {
     let known = profile.names();
     let find = |wanted: &str| {
         let found = subject.attributes.0.iter().find(|(name, _)| name == wanted);
@@ -165,7 +225,6 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use misy_core::Personal;
 
     fn subject(attributes: &[(&str, &[&str])], format: &str) -> Subject {
         let owned = |(name, values): &(&str, &[&str])| {
@@ -222,7 +281,26 @@ mod tests {
         assert_eq!(none.email.as_deref(), Some("ana@acme.example"));
         let other = assertion(&chosen, Profile::Generic, &subject(&[], "urn:x"));
         assert_eq!((other.email, other.name), (None, None));
-        assert!(is_transient(&subject(&[], TRANSIENT_FORMAT)));
+        let anew = super::read(&chosen, Profile::Generic, &subject(&[], TRANSIENT_FORMAT));
+        assert_eq!(anew, Err(Refusal::SamlTransientName));
+    }
+
+    #[test]
+    fn a_rehearsed_response_is_read_like_one_that_came() {
+        let said = serde_json::json!({"sub": "ana-1", "name_id_format": "urn:x",
+            "mail": "ana@acme.example", "memberOf": ["support", "leads"], "level": 3});
+        let said = rehearsed(said.as_object().expect("an object"));
+        let came = Subject {
+            name_id: Personal("ana-1".to_owned()),
+            ..subject(
+                &[("mail", &["ana@acme.example"]), ("memberOf", &["support", "leads"])],
+                "urn:x",
+            )
+        };
+        let chosen = Attributes::default();
+        let read = |subject| assertion(&chosen, Profile::Generic, subject);
+        assert_eq!(read(&said), read(&came));
+        assert!(rehearsed(&Map::new()).name_id.0.is_empty(), "which a login refuses");
     }
 
     #[test]

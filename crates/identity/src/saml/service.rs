@@ -10,9 +10,10 @@ use misy_saml::{
 };
 use misy_store::TenantTx;
 use misy_web::{IfMatch, Peer};
+use serde_json::{Map, Value};
 
 use super::model;
-use crate::sso::model::{Error, Login};
+use crate::sso::model::{self as sso_model, Assertion, Check, Error, Login};
 use crate::sso::service::{self as sso, Begun, Start};
 use crate::sso_connections::model::{Change, Connection, Kind, SamlSettings, Status};
 use crate::sso_connections::service as connections;
@@ -196,13 +197,38 @@ impl Site {
         login: &Login,
         subject: &Subject,
     ) -> Result<String, Failure> {
-        if model::is_transient(subject) {
-            return self.deny(deps, login, "saml_transient_name").await;
-        }
         let chosen = &self.connection.rules.attributes;
-        let assertion = model::assertion(chosen, self.settings.profile, subject);
+        let assertion = match model::read(chosen, self.settings.profile, subject) {
+            Ok(assertion) => assertion,
+            Err(refusal) => return self.deny(deps, login, refusal.slug()).await,
+        };
         sso::arrive(deps, &self.inside, &self.connection, login, &assertion, None).await
     }
+}
+
+/// Tries what can be tried without a person: whether a login could begin, and what it could do.
+pub(crate) async fn probe(
+    deps: &Deps,
+    ctx: &Ctx,
+    connection: &Connection,
+) -> Result<Vec<Check>, Failure> {
+    ctx.require(Permission::SsoManage)?;
+    let settings = settings(connection)?;
+    let mut tx = deps.db.read(ctx).await?;
+    let us = us(deps, &mut tx, connection, &settings).await?;
+    drop(tx);
+    let request = Request { id: "_test", relay_state: "test", now: deps.ambient.now() };
+    let begun = Strict.begin(&us, &model::peer(&settings), request);
+    Ok(model::checks(&us, &settings, &begun))
+}
+
+/// What a response with these attributes would say of the person.
+pub(crate) fn rehearse(
+    connection: &Connection,
+    said: &Map<String, Value>,
+) -> Result<Result<Assertion, sso_model::Refusal>, Failure> {
+    let profile = settings(connection)?.profile;
+    Ok(model::read(&connection.rules.attributes, profile, &model::rehearsed(said)))
 }
 
 /// Ends the sessions that a provider's request names; gives our signed answer to carry back.

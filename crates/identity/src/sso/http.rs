@@ -15,12 +15,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::model::{Assertion, Refusal, Who, Yield};
+use super::model::{Assertion, Check, Refusal, Who, Yield};
 use super::service;
-use crate::oidc::service::Check;
 use crate::sessions::http::{Form, SignedIn, TokenPair, device_of, handed_out};
-use crate::sso_connections::model::Kind;
-use crate::{Deps, oidc, sso_connections};
+use crate::sso_connections::model::{Connection, Kind};
+use crate::{Deps, oidc, saml, sso_connections};
 
 /// The routes of this resource.
 pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
@@ -106,8 +105,8 @@ async fn exchange(
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[garde(allow_unvalidated)]
 struct TestSsoConnection {
-    /// Claims or attributes by name, as the provider would send them; `sub` is the subject.
-    /// Without them only the provider is looked at.
+    /// Claims or attributes by name, as the provider would send them; `sub` is the subject, of SAML
+    /// the name id (`name_id_format` its format). Without them only the connection is looked at.
     claims: Option<Map<String, Value>>,
 }
 
@@ -182,6 +181,13 @@ impl From<Yield> for SsoYield {
     }
 }
 
+/// What an ID token with these claims would say of the person.
+fn claimed(connection: &Connection, claims: &Map<String, Value>) -> Assertion {
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+    let verified = oidc::model::is_email_verified(claims, connection.trusts_email());
+    Assertion::read(&connection.rules.attributes, subject, claims, verified)
+}
+
 /// Says what a sign-in with these claims would come to. Nothing is changed and nobody signed in.
 #[utoipa::path(post, path = "/v1/sso-connections/{id}/test", tag = "single sign-on",
     params(("id" = SsoConnectionId, Path)), request_body = TestSsoConnection,
@@ -195,17 +201,21 @@ async fn test(
     let connection = sso_connections::service::get(&deps, &ctx, id).await?;
     let checks = match connection.kind {
         Kind::Oidc => oidc::service::probe(&deps, &ctx, &connection).await?,
-        Kind::Saml => Vec::new(),
+        Kind::Saml => saml::service::probe(&deps, &ctx, &connection).await?,
     };
     let checks = checks.into_iter().map(|Check { name, ok, detail }| SsoCheck { name, ok, detail });
     let mut answer =
         SsoTest { checks: checks.collect(), yields: None, refused: None, remedy: None };
     let Some(claims) = body.claims else { return Ok(Json(answer)) };
-    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    let verified = oidc::model::is_email_verified(&claims, connection.trusts_email());
-    let names = &connection.rules.attributes;
-    let assertion = Assertion::read(names, subject, &claims, verified);
-    match service::preview(&deps, &ctx, &connection, &assertion).await? {
+    let read = match connection.kind {
+        Kind::Oidc => Ok(claimed(&connection, &claims)),
+        Kind::Saml => saml::service::rehearse(&connection, &claims)?,
+    };
+    let comes_to = match read {
+        Ok(assertion) => service::preview(&deps, &ctx, &connection, &assertion).await?,
+        Err(refusal) => Err(refusal),
+    };
+    match comes_to {
         Ok(found) => answer.yields = Some(found.into()),
         Err(refusal) => {
             answer.refused = Some(refusal);

@@ -83,7 +83,7 @@ impl Assertion {
 }
 
 /// A text or a list of texts; empty and overlong ones are left out.
-fn texts(value: &Value) -> Vec<String> {
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     let good = |text: &&str| !text.is_empty() && text.len() <= TEXT_BYTES_MAX;
     match value {
         Value::String(text) => {
@@ -156,6 +156,22 @@ pub(crate) enum Refusal {
     NoRole,
     /// The person has a role above the connection's ceiling.
     AboveCeiling,
+    /// SAML: the provider names the person anew at each login.
+    SamlTransientName,
+}
+
+/// Something about a connection that was tried without a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) ok: bool,
+    pub(crate) detail: String,
+}
+
+impl Check {
+    pub(crate) fn new(name: &'static str, ok: bool, detail: impl Into<String>) -> Self {
+        Self { name, ok, detail: detail.into() }
+    }
 }
 
 impl Refusal {
@@ -170,6 +186,7 @@ impl Refusal {
             Self::UserDisabled => "user_disabled",
             Self::NoRole => "no_role",
             Self::AboveCeiling => "above_ceiling",
+            Self::SamlTransientName => "saml_transient_name",
         }
     }
 
@@ -197,6 +214,9 @@ impl Refusal {
             }
             Self::AboveCeiling => {
                 "The person has a higher role than `role_ceiling`; owners sign in with a password."
+            }
+            Self::SamlTransientName => {
+                "Have the provider send a persistent name id, or the e-mail address as name id."
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Room `identity`: domains are proved in the domain name system, and lead their people home.
 
+use std::sync::Arc;
+
 use http::StatusCode;
+use misy_identity::domains::Watch;
+use misy_jobs::PlatformJob;
+use misy_testkit::platform_ctx;
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House};
@@ -77,6 +82,68 @@ async fn a_domain_counts_once_its_owner_has_published_the_proof() {
     let found = tenant.discover("Whoever@ACME.example").await.json();
     let start = format!("https://misybot.invalid/v1/auth/oidc/{}/start", tenant.connection);
     assert_eq!(found, json!({"method": "sso", "start_url": start}));
+}
+
+/// Lets a day pass, on which the proofs are looked for.
+async fn a_day_later(house: &House) {
+    house.clock.advance_ms(24 * 3_600 * 1_000);
+    Watch {}.run(platform_ctx(), Arc::clone(&house.deps)).await.expect("watches");
+    house.work().await;
+}
+
+const RECORDS: &str = "select coalesce(string_agg(substr(action, 8), ' ' order by id), '')
+    from audit_records
+    where action in ('domain.proof_missing', 'domain.proof_found', 'domain.lost')";
+
+#[tokio::test]
+async fn a_domain_whose_proof_is_gone_counts_a_week_and_no_longer() {
+    let tenant = Tenant::build().await;
+    let house = &tenant.house;
+    let made = tenant.add("acme.example").await;
+    let id = made.text("id");
+    tenant.publish(&made);
+    tenant.verify(&id).await;
+    let path = format!("/v1/domains/{id}");
+    let name = "_misybot-challenge.acme.example";
+    let method = async || tenant.discover("ana@acme.example").await.text("method");
+    let shown = async || {
+        let owner = house.owner("acme").await;
+        house.get(&path, &owner).await.json()
+    };
+
+    a_day_later(house).await;
+    assert_eq!(house.text(RECORDS).await, "", "it is there");
+    house.names.withdraw(name, false);
+    a_day_later(house).await;
+    assert_eq!(house.text(RECORDS).await, "", "nobody answered, so nothing is known");
+    house.names.withdraw(name, true);
+    for _ in 0..7 {
+        a_day_later(house).await;
+        assert_eq!(method().await, "sso");
+    }
+    assert_eq!(house.text(RECORDS).await, "proof_missing", "told once");
+    assert!(shown().await["missing_since"].is_string());
+
+    tenant.publish(&made);
+    let owner = house.owner("acme").await;
+    let again = house.post(&format!("{path}/verify"), &owner, Value::Null).await;
+    assert_eq!(again.json()["missing_since"], Value::Null, "{}", again.body);
+    assert_eq!(house.text(RECORDS).await, "proof_missing proof_found");
+
+    house.names.withdraw(name, true);
+    for _ in 0..8 {
+        a_day_later(house).await;
+    }
+    assert_eq!(house.text(RECORDS).await, "proof_missing proof_found proof_missing lost");
+    assert_eq!(method().await, "password");
+    assert_eq!(shown().await["verified"], false);
+    assert_eq!(house.count("select count(*) from domain_routes").await, 0);
+    a_day_later(house).await;
+    tenant.publish(&made);
+    let owner = house.owner("acme").await;
+    let proved = house.post(&format!("{path}/verify"), &owner, Value::Null).await;
+    assert_eq!(proved.json()["verified"], true, "{}", proved.body);
+    assert_eq!(method().await, "sso");
 }
 
 #[tokio::test]

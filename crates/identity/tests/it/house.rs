@@ -67,6 +67,15 @@ impl Names {
         let mut known = self.0.lock().expect("not poisoned");
         known.entry(name.to_owned()).or_default().push(text.to_owned());
     }
+
+    /// Takes every text of a name away, or the name server with them.
+    pub(crate) fn withdraw(&self, name: &str, answers: bool) {
+        let mut known = self.0.lock().expect("not poisoned");
+        known.remove(name);
+        if !answers {
+            known.insert(name.to_owned(), Vec::new());
+        }
+    }
 }
 
 #[async_trait]

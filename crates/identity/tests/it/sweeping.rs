@@ -36,8 +36,14 @@ async fn the_sweep_removes_what_is_over_and_nothing_else() {
 async fn every_job_is_registered_under_its_name() {
     let house = House::build().await;
     let registry = misy_identity::jobs(Registry::new(), &Arc::clone(&house.deps));
-    let letters = ["identity.letters.send", "identity.letters.send_across"];
-    assert_eq!(registry.names(), [&letters[..], &["identity.sessions.sweep"]].concat());
+    let expected = [
+        "identity.domains.recheck",
+        "identity.domains.watch",
+        "identity.letters.send",
+        "identity.letters.send_across",
+        "identity.sessions.sweep",
+    ];
+    assert_eq!(registry.names(), expected);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ fn a_panel_answers_for_many_as_one_question_does_for_each() {
     let action = compiled.vocabulary().action(Permission::ConversationRead);
     let all = [None, Some("ana"), Some("bo")].map(conversation);
     let context = Situation::plain(true).context();
-    let panel = compiled.panel(person("ana", "agent"), action.clone(), &all[0], context.clone());
+    let panel = compiled.panel(person("ana", "agent"), &action, &all[0], context.clone());
     assert!(panel.has_own_policies());
     for resource in all {
         let question = Question {
@@ -171,7 +171,7 @@ fn a_panel_answers_for_many_as_one_question_does_for_each() {
         assert_eq!(panel.decide(resource), compiled.decide(question));
     }
     let other = compiled.vocabulary().action(Permission::MessageSend);
-    let panel = compiled.panel(person("ana", "agent"), other, &conversation(None), context);
+    let panel = compiled.panel(person("ana", "agent"), &other, &conversation(None), context);
     assert!(!panel.has_own_policies(), "none of the tenant's is about sending");
 }
 

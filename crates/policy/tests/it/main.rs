@@ -3,5 +3,6 @@
 mod checking;
 mod corpus;
 mod deciding;
+mod judging;
 mod reference;
 mod slicing;

@@ -22,19 +22,36 @@ const ENTITIES: &str = r#"[
    "parents": [{"type": "Folder", "id": "f"}]}
 ]"#;
 
-fn part(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+pub(crate) fn part(texts: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(texts)
 }
 
+type Texts = &'static [&'static str];
+
+/// Policies of these parts in every combination.
+pub(crate) fn policy_of(
+    principal: Texts,
+    action: Texts,
+    resource: Texts,
+    condition: Texts,
+) -> impl Strategy<Value = String> {
+    let effect = part(&["permit", "forbid"]);
+    (effect, part(principal), part(action), part(resource), part(condition)).prop_map(
+        |(effect, principal, action, resource, condition)| {
+            format!("{effect} ({principal}, {action}, {resource}) {condition};")
+        },
+    )
+}
+
 fn policy() -> impl Strategy<Value = String> {
-    let principal = part(&[
+    let principal = &[
         "principal",
         "principal == User::\"ana\"",
         "principal in Role::\"agent\"",
         "principal in Role::\"boss\"",
         "principal is User",
-    ]);
-    let action = part(&[
+    ];
+    let action = &[
         "action",
         "action == Action::\"read\"",
         "action == Action::\"write\"",
@@ -43,8 +60,8 @@ fn policy() -> impl Strategy<Value = String> {
         "action in [Action::\"write\", Action::\"look\"]",
         "action in Action::\"all\"",
         "action in []",
-    ]);
-    let resource = part(&[
+    ];
+    let resource = &[
         "resource",
         "resource == File::\"x\"",
         "resource == Folder::\"f\"",
@@ -52,21 +69,16 @@ fn policy() -> impl Strategy<Value = String> {
         "resource is File",
         "resource is Folder",
         "resource is File in Folder::\"f\"",
-    ]);
-    let condition = part(&[
+    ];
+    let condition = &[
         "",
         "when { principal.level > 2 }",
         "when { resource.owner == \"ana\" }",
         "unless { resource has owner }",
         "when { resource.missing }",
         "when { context.flag }",
-    ]);
-    let effect = part(&["permit", "forbid"]);
-    (effect, principal, action, resource, condition).prop_map(
-        |(effect, principal, action, resource, condition)| {
-            format!("{effect} ({principal}, {action}, {resource}) {condition};")
-        },
-    )
+    ];
+    policy_of(principal, action, resource, condition)
 }
 
 proptest! {
@@ -114,7 +126,7 @@ fn a_slice_holds_what_can_matter_and_nothing_else() {
     let index = Index::new(set.policies().cloned(), &entities);
     let size = |action: &str, kind: &str| {
         let action: EntityUid = format!("Action::\"{action}\"").parse().expect("an action");
-        index.slice(&action, &kind.parse().expect("a type")).policies().count()
+        index.slice(&action, &kind.parse().expect("a type")).ids().count()
     };
     assert_eq!((size("read", "File"), size("read", "Folder")), (2, 2));
     assert_eq!((size("list", "Folder"), size("list", "File")), (2, 1));

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
-use misy_bench::{Failure, Report, authz, cache, deliver, ingest, queue, rls, storm, tenants};
+use misy_bench::{
+    Failure, Report, authz, cache, deliver, ingest, logins, queue, rls, storm, tenants,
+};
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
@@ -24,7 +26,8 @@ use crate::config::Config;
 /// Connections that drive the load, as many as the floor has.
 const CONNECTIONS: usize = 32;
 
-const NAMES: &str = "queue, ingest, deliver, noisy, storm, tenants, cache, rls, authz, start";
+const NAMES: &str =
+    "queue, ingest, deliver, noisy, storm, logins, tenants, cache, rls, authz, start";
 
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
@@ -115,6 +118,10 @@ async fn measure(
             };
             Box::pin(storm::run(&settings)).await
         }
+        "logins" => {
+            let size = size.unwrap_or(1_000);
+            Box::pin(measure_logins(folder, postgres, ambient, size, seconds)).await
+        }
         "tenants" => {
             let size = size.unwrap_or(10_000);
             Box::pin(measure_tenants(folder, postgres, ambient, size)).await
@@ -156,11 +163,21 @@ impl House {
         postgres: &EmbeddedPostgres,
         ambient: Ambient,
     ) -> Result<Self, Failure> {
+        Self::build_with(folder, postgres, ambient, |_| ()).await
+    }
+
+    async fn build_with(
+        folder: &Path,
+        postgres: &EmbeddedPostgres,
+        ambient: Ambient,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self, Failure> {
         let admin = postgres.config("postgres");
         let root = Key::new(ambient.bytes());
         let passwords = RolePasswords::derive(&root);
         migrate::migrate(&admin, &passwords).await?;
-        let config = settings(folder);
+        let mut config = settings(folder);
+        change(&mut config);
         let db = Db::open(&admin, &passwords, &config.database.pool, ambient.clone());
         let listeners = Listeners::bind(&config.server).await?;
         let own = (admin.clone(), db.clone());
@@ -281,6 +298,28 @@ async fn measure_deliver(
     };
     worker.stop().await;
     Ok(Report::new(name, settings, metrics?))
+}
+
+/// With no limit but the one on hashing.
+async fn measure_logins(
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    ambient: Ambient,
+    size: usize,
+    seconds: u64,
+) -> Result<Report, Failure> {
+    let wide = misy_identity::attempts::Allowance { burst: 1_000_000, refill_ms: 1 };
+    let house = House::build_with(folder, postgres, ambient, |config| {
+        config.identity.per_address = wide;
+        config.identity.per_account = wide;
+        config.web.rates.sign_in = config.web.rates.write;
+        config.web.rates.read = config.web.rates.write;
+    });
+    let House { app, listeners, email, password, .. } = house.await?;
+    let api = listeners.api_address()?.to_string();
+    let load = logins::Settings { api, email, password, size, seconds };
+    let metrics = Box::pin(serving(&app, listeners, logins::run(&load))).await??;
+    Ok(Report::new("logins", json!({ "size": size, "seconds": seconds }), metrics))
 }
 
 fn settings(folder: &Path) -> Config {

@@ -8,8 +8,13 @@ http.Server.prototype.listen = function (port, host, ready) {
     if (ready) ready();
   });
 };
-const { runServer } = require('saml-idp');
 const options = JSON.parse(process.argv[2]);
+// It has no option for the cipher, and its own is an old one.
+const samlp = require('samlp');
+const { auth } = samlp;
+const { encryptionAlgorithm } = options;
+if (encryptionAlgorithm) samlp.auth = (given) => auth({ ...given, encryptionAlgorithm });
+const { runServer } = require('saml-idp');
 options.config = require('saml-idp/config.js');
 Object.assign(options.config.user, options.user);
 runServer({ ...options, host: '127.0.0.1', port: 0 });

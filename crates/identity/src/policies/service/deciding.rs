@@ -175,7 +175,7 @@ impl Engine {
             let safe = grants.has(Permission::OwnerManage) && NEVER_LOST.contains(permission);
             let action = compiled.vocabulary().action(*permission);
             let context = situation(actor, true, proof, now).context();
-            let panel = compiled.panel(principal.clone(), action, &whole, context);
+            let panel = compiled.panel(principal.clone(), &action, &whole, context);
             safe || !panel.has_own_policies() || panel.decide(whole.clone()).allowed
         };
         let after: Grants = grants.iter().filter(keeps).collect();
@@ -286,7 +286,7 @@ impl Bench {
         let (panel, of_all) = self.panel.get_or_init(|| {
             let action = self.compiled.vocabulary().action(self.permission);
             let context = self.situation.context();
-            let panel = self.compiled.panel(self.principal.clone(), action, &thing, context);
+            let panel = self.compiled.panel(self.principal.clone(), &action, &thing, context);
             (panel, OnceLock::new())
         });
         if panel.has_own_policies() {

@@ -112,6 +112,62 @@ async fn only_who_manages_sign_in_makes_keys_and_reads_metadata() {
 }
 
 #[tokio::test]
+async fn the_test_of_a_connection_reads_attributes_as_a_login_does_and_changes_nothing() {
+    const CLAIMS: &str = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims";
+    let (online, key) = (Online::start().await, Key::make());
+    let other = json!({"profile": "entra", "slo_url": "https://idp.example/slo"});
+    let scene = Scene::connect(online, "https://idp.example/sso", &key, other).await;
+    let house = &scene.online.house;
+    let path = format!("/v1/sso-connections/{}", scene.connection);
+    let test = format!("{path}/test");
+    let ok = |told: &serde_json::Value| {
+        let checks = told["checks"].as_array().expect("a list").iter();
+        let said =
+            checks.map(|it| (it["name"].as_str().expect("a name").to_owned(), it["ok"] == true));
+        said.collect::<Vec<_>>()
+    };
+    let all = |encryption, logout| {
+        [("request", true), ("certificates", true), ("encryption", encryption), ("logout", logout)]
+            .map(|(name, ok)| (name.to_owned(), ok))
+    };
+    let told = house.post(&test, &scene.owner, json!({})).await.json();
+    assert_eq!(ok(&told), all(false, false), "it has no key of ours");
+    let made = house.send("POST", &format!("{path}/saml-key"), Some(&scene.owner), None).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+
+    let claims = json!({
+        "sub": "a1b2", "name_id_format": "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent",
+        format!("{CLAIMS}/emailaddress"): "ana@acme.example",
+        format!("{CLAIMS}/givenname"): "Ana", format!("{CLAIMS}/surname"): "Roy",
+        "http://schemas.microsoft.com/ws/2008/06/identity/claims/groups": ["support", "x"],
+    });
+    let told = house.post(&test, &scene.owner, json!({"claims": claims})).await.json();
+    assert_eq!(ok(&told), all(true, true));
+    let expected = json!({"user_id": null, "by": "added", "email": "ana@acme.example",
+        "name": "Ana Roy", "role": "agent", "groups": ["support"]});
+    assert_eq!(told["yields"], expected, "{told}");
+
+    let refused = async |change: serde_json::Value| {
+        let mut other = claims.clone();
+        for (name, value) in change.as_object().into_iter().flatten() {
+            other[name] = value.clone();
+        }
+        let told = house.post(&test, &scene.owner, json!({"claims": other})).await.json();
+        assert!(told["yields"].is_null() && told["remedy"].is_string(), "{told}");
+        told["refused"].as_str().expect("a reason").to_owned()
+    };
+    let transient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient";
+    assert_eq!(refused(json!({"name_id_format": transient})).await, "saml_transient_name");
+    assert_eq!(refused(json!({"sub": null})).await, "no_subject");
+    let email = format!("{CLAIMS}/emailaddress");
+    assert_eq!(refused(json!({email.clone(): null})).await, "no_email");
+    assert_eq!(refused(json!({email: "owner@acme.example"})).await, "domain_not_verified");
+    assert_eq!(house.count("select count(*) from users").await, 1);
+    let (_, agent) = house.person("acme", "agent").await;
+    assert_eq!(house.post(&test, &agent, json!({})).await.refusal().0, 403);
+}
+
+#[tokio::test]
 async fn a_provider_that_takes_forms_only_gets_one_that_leads_nowhere_else() {
     let (online, key) = (Online::start().await, Key::make());
     let other = json!({"sso_by_post": true});

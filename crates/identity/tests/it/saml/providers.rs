@@ -79,6 +79,46 @@ async fn somebody_signs_in_at_saml_idp_and_comes_back_as_the_same_person() {
         let pair = scene.redeem(&scene.land(&mut again, &posted).await).await;
         let same = scene.online.house.get("/v1/auth/me", &pair.access).await;
         assert_eq!(same.text("id"), me.text("id"));
+        let test = format!("/v1/sso-connections/{}/test", scene.connection);
+        let said = json!({"sub": "ana-1", "email": "ana@acme.example", "groups": ["support"]});
+        let told = scene.online.house.post(&test, &scene.owner, json!({"claims": said})).await;
+        let yields = &told.json()["yields"];
+        assert_eq!((&yields["by"], &yields["role"]), (&json!("subject"), &json!("agent")));
+        assert_eq!(yields["user_id"], me.json()["id"], "the test foretells what the login was");
+    }
+}
+
+/// With ciphers that nobody can change unseen; the one that `saml-idp` has of its own its library
+/// refuses by now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_saml_idp_encrypts_for_us_opens_here_and_nothing_else_does() {
+    const GCM: &str = "http://www.w3.org/2009/xmlenc11#aes256-gcm";
+    let (online, key) = (Online::start().await, Key::make());
+    let scene = Scene::connect(online, "http://127.0.0.1:9/sso", &key, json!({})).await;
+    let path = format!("/v1/sso-connections/{}/saml-key", scene.connection);
+    let made = scene.online.house.send("POST", &path, Some(&scene.owner), None).await;
+    let (ours, foreign) = (key.path("sp.pem"), Key::make());
+    std::fs::write(&ours, made.text("certificate")).expect("written");
+    for (to, cipher, sign_response, refusal) in [
+        (&ours, GCM, false, None),
+        (&ours, "http://www.w3.org/2009/xmlenc11#aes128-gcm", true, None),
+        (&foreign.path("cert.pem"), GCM, false, Some("saml_encryption")),
+    ] {
+        let other = json!({"audience": scene.url("metadata"), "encryptAssertion": true,
+            "signResponse": sign_response,
+            "encryptionCert": to, "encryptionPublicKey": to, "encryptionAlgorithm": cipher});
+        let provider = node(&key, other).await;
+        point(&scene, &provider.base, &key).await;
+        let mut browser = Browser::new();
+        let url = scene.depart(&mut browser).await;
+        let posted = sign_in(&mut browser, &url, &provider.base).await;
+        let text = posted.text();
+        assert!(text.contains("EncryptedAssertion") && text.contains(cipher), "{text}");
+        let landed = scene.land(&mut browser, &posted).await;
+        match refusal {
+            Some(expected) => assert_eq!(scene.refusal(&landed).await, expected, "{cipher}"),
+            None => drop(scene.redeem(&landed).await),
+        }
     }
 }
 

@@ -1,0 +1,162 @@
+//! Room `bench`: a thousand wrong passwords at once, and how long other people wait meanwhile,
+//! beside how long they wait when nothing else happens.
+//!
+//! Wave after wave, each on connections of its own that are open before, half of them for an
+//! address that is known and half for one that is not. Nobody is told to slow down before a
+//! password is hashed: what is measured is the bound on hashing. Load and program share a process
+//! and its cores.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::deliver::at;
+use crate::http::Connection;
+
+/// What runs and how hard it is driven.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `host:port` of the API.
+    pub api: String,
+    /// The operator's address.
+    pub email: String,
+    /// The operator's password.
+    pub password: String,
+    /// Wrong passwords at once.
+    pub size: usize,
+    /// Seconds alone, and as long in the storm.
+    pub seconds: u64,
+}
+
+/// Requests a second of the others: a load that the machine hardly notices.
+const OTHERS_PER_S: f64 = 100.0;
+
+/// Connections of the others.
+const OTHERS: usize = 8;
+
+/// What a wave came to, by status.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Tally {
+    hashed: u64,
+    turned_away: u64,
+    anything_else: u64,
+}
+
+impl Tally {
+    fn add(&mut self, status: StatusCode) {
+        let counter = match status {
+            StatusCode::UNAUTHORIZED => &mut self.hashed,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                &mut self.turned_away
+            }
+            _ => &mut self.anything_else,
+        };
+        *counter += 1;
+    }
+}
+
+/// Measures the others alone, then in the storm.
+pub async fn run(settings: &Settings) -> Result<Value, Failure> {
+    let (email, bearer) = account(settings).await?;
+    others(settings, &bearer).await?;
+    let alone = others(settings, &bearer).await?;
+    let (tally, beside) =
+        futures_util::future::try_join(storm(settings, &email), others(settings, &bearer)).await?;
+    let (before, during) = (at(&alone, 0.99), at(&beside, 0.99));
+    Ok(json!({
+        "p50_ms_alone": at(&alone, 0.5),
+        "p50_ms_in_the_storm": at(&beside, 0.5),
+        "p99_ms_alone": before,
+        "p99_ms_in_the_storm": during,
+        "ratio": during / before,
+        "others_answered": beside.len(),
+        "wrong_passwords": tally.hashed + tally.turned_away + tally.anything_else,
+        "hashed": tally.hashed,
+        "turned_away": tally.turned_away,
+        "answered_otherwise": tally.anything_else,
+    }))
+}
+
+/// A tenant; its owner's address and access token.
+async fn account(settings: &Settings) -> Result<(String, String), Failure> {
+    let mut api = Connection::open(&settings.api).await?;
+    let operator = sign_in(&mut api, &settings.email, &settings.password).await?;
+    let (slug, password) = ("storm", "bench-Passw0rd-of-a-storm!");
+    let email = format!("owner@{slug}.example");
+    let owner = json!({ "email": email, "name": "Owner", "password": password });
+    let new = json!({ "slug": slug, "name": slug, "owner": owner, "plan": "unlimited" });
+    api.json(Method::POST, "/v1/tenants", Some(&operator), &new).await?;
+    let bearer = sign_in(&mut api, &email, password).await?;
+    Ok((email, bearer))
+}
+
+async fn sign_in(api: &mut Connection, email: &str, password: &str) -> Result<String, Failure> {
+    let login = json!({ "email": email, "password": password });
+    let answer = api.json(Method::POST, "/v1/auth/login", None, &login).await?;
+    Ok(answer["access_token"].as_str().ok_or("no access token")?.to_owned())
+}
+
+/// How long people are listed, again and again at a fixed rate, counted from when it was due.
+async fn others(settings: &Settings, bearer: &str) -> Result<Vec<Duration>, Failure> {
+    let count = (settings.seconds as f64 * OTHERS_PER_S) as usize;
+    let (begun, pause) = (Instant::now(), Duration::from_secs_f64(1.0 / OTHERS_PER_S));
+    let authorization = format!("Bearer {bearer}");
+    let some = async |first: usize| -> Result<Vec<Duration>, Failure> {
+        let mut api = Connection::open(&settings.api).await?;
+        let headers = [("authorization", authorization.as_str())];
+        let mut times = Vec::new();
+        for number in (first..count).step_by(OTHERS) {
+            let due = begun + pause.mul_f64(number as f64);
+            tokio::time::sleep_until(due.into()).await;
+            let answer = api.call(Method::GET, "/v1/users", &headers, Bytes::new()).await?;
+            if answer.0 != StatusCode::OK {
+                return Err(format!("one of the others was answered {}", answer.0).into());
+            }
+            times.push(due.elapsed());
+        }
+        Ok(times)
+    };
+    Ok(try_join_all((0..OTHERS).map(some)).await?.concat())
+}
+
+/// Waves, one after the other is answered, for as long as is measured.
+async fn storm(settings: &Settings, email: &str) -> Result<Tally, Failure> {
+    let opened = (0..settings.size).map(|_| Connection::open(&settings.api));
+    let mut connections = try_join_all(opened).await?;
+    let (begun, mut tally) = (Instant::now(), Tally::default());
+    let mut wave = 0;
+    while begun.elapsed() < Duration::from_secs(settings.seconds) {
+        wave += 1;
+        let tries = connections.iter_mut().enumerate().map(async |(number, connection)| {
+            let known = number % 2 == 0;
+            let email = if known { email.to_owned() } else { format!("{number}@nobody.example") };
+            let body = json!({ "email": email, "password": format!("wrong {wave} {number}") });
+            let body = Bytes::from(serde_json::to_vec(&body)?);
+            let headers = [("content-type", "application/json")];
+            let answer = connection.call(Method::POST, "/v1/auth/login", &headers, body).await?;
+            Ok::<_, Failure>(answer.0)
+        });
+        for status in try_join_all(tries).await? {
+            tally.add(status);
+        }
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_hashed_is_told_from_what_was_turned_away() {
+        let mut tally = Tally::default();
+        for status in [401, 401, 503, 429, 200, 500] {
+            tally.add(StatusCode::from_u16(status).expect("a status"));
+        }
+        assert_eq!(tally, Tally { hashed: 2, turned_away: 2, anything_else: 2 });
+    }
+}
