@@ -445,7 +445,8 @@ pub struct Migrate {
 /// Options of `bench`.
 #[derive(Debug, Args, Clone)]
 pub struct Bench {
-    /// `queue`, `ingest`, `deliver`, `noisy`, `authz`, `storm`, `logins`, `tenants`, `cache`, `rls` or
+    /// `queue`, `ingest`, `deliver`, `noisy`, `authz`, `storm`, `logins`, `tenants`, `cache`, `rls`
+    /// or
     /// `start`.
     pub name: String,
     /// How much work; each bench has its own unit and default.

@@ -82,7 +82,8 @@ fn a_secret_of_the_wrong_form_is_no_key() {
 proptest! {
     #[test]
     fn whatever_is_signed_is_genuine_and_one_bit_more_is_not(
-        seed: [u8; 32], body in prop::collection::vec(any::<u8>(), 1..200), at: usize, bit in 0u8..8,
+        seed: [u8; 32], body in prop::collection::vec(any::<u8>(), 1..200),
+        at: usize, bit in 0u8..8,
     ) {
         for key in [SigningKey::symmetric(seed), SigningKey::asymmetric(seed)] {
             prop_assert_eq!(SigningKey::parse(key.expose()), Ok(key.clone()));
