@@ -8,7 +8,7 @@ use misy_core::{Code, Ctx, Grants, PlatformCtx, Public, ReceiptId, Secret, Sourc
 use misy_egress::Call;
 use misy_jobs::Job;
 use serde_json::{Map, Value, json};
-use url::Url;
+use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use super::unseal;
@@ -196,7 +196,7 @@ fn receipt(deps: &Deps, open: &Open, request: &Incoming<'_>, stage: Stage) -> Re
         reason: None,
         faults: None,
         external_id: external_id(&open.scheme, request),
-        query: request.url.query().map(clean).filter(|query| !query.is_empty()),
+        query: query(&open.scheme, request).as_deref().map(clean).filter(|all| !all.is_empty()),
         headers: headers(&open.scheme, request),
         body: None,
         body_bytes: i32::try_from(request.body.len()).unwrap_or(i32::MAX),
@@ -204,6 +204,15 @@ fn receipt(deps: &Deps, open: &Open, request: &Incoming<'_>, stage: Stage) -> Re
         received_at: deps.ambient.now(),
         processed_at: None,
     }
+}
+
+/// The query, without the field that is the secret itself.
+fn query(scheme: &Scheme, request: &Incoming<'_>) -> Option<String> {
+    let (Algorithm::Token, Part::Query(token)) = (&scheme.algorithm, &scheme.signature) else {
+        return request.url.query().map(str::to_owned);
+    };
+    let kept = request.url.query_pairs().filter(|(name, _)| name != token);
+    Some(form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish())
 }
 
 /// The headers as text, without those that are secrets themselves.

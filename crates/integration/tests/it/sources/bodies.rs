@@ -154,3 +154,22 @@ async fn a_secret_is_taken_as_its_provider_shows_it() {
     let path = format!("/hooks/sources/{id}");
     assert_eq!(house.send(Method::POST, &path, sent, body).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_secret_in_the_query_is_kept_nowhere() {
+    let house = House::new().await;
+    let tenant = house.tenant();
+    let scheme = json!({"algorithm": "token", "signature": {"query": "key"}});
+    let id = source(&house, tenant, json!({ "preset": null, "scheme": scheme })).await;
+    for (key, status) in [("secret", 200), ("secret-of-before", 401)] {
+        let path = format!("/hooks/sources/{id}?shop=caf%C3%A9&key={key}");
+        assert_eq!(house.send(Method::POST, &path, HeaderMap::new(), "{}").await.0, status);
+    }
+    let listed = house.get(tenant, "/v1/source-receipts").await.expect(200);
+    let all = listed["data"].as_array().expect("a list");
+    assert_eq!(all.len(), 2);
+    for receipt in all {
+        assert_eq!(receipt["query"], "shop=caf%C3%A9");
+        assert!(!receipt.to_string().contains("secret"), "{receipt}");
+    }
+}
