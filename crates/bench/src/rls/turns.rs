@@ -48,11 +48,11 @@ pub(super) enum Side {
     Bare,
 }
 
-/// Medians of one kind of work.
+/// Medians of one kind of work, in milliseconds.
 pub(super) struct Trio {
-    pub(super) policies_ms: f64,
-    pub(super) off_ms: f64,
-    pub(super) bare_ms: f64,
+    pub(super) policies: f64,
+    pub(super) off: f64,
+    pub(super) bare: f64,
 }
 
 impl Trio {
@@ -60,17 +60,17 @@ impl Trio {
 
     fn of(medians: &[f64]) -> Self {
         let at = |place: usize| medians.get(place).copied().unwrap_or_default();
-        Self { policies_ms: at(0), off_ms: at(1), bare_ms: at(2) }
+        Self { policies: at(0), off: at(1), bare: at(2) }
     }
 
     /// What the policies cost, in percent.
     pub(super) fn overhead_pct(&self) -> f64 {
-        (self.policies_ms / self.off_ms - 1.0) * 100.0
+        (self.policies / self.off - 1.0) * 100.0
     }
 
     /// What policies and the setting of the tenant cost together, in percent.
     pub(super) fn with_context_pct(&self) -> f64 {
-        (self.policies_ms / self.bare_ms - 1.0) * 100.0
+        (self.policies / self.bare - 1.0) * 100.0
     }
 }
 
@@ -234,7 +234,7 @@ pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>,
 pub(super) async fn read_time(stage: &Stage, seconds: u64) -> Result<f64, Failure> {
     let point = point_read(stage, seconds.div_ceil(2)).await?;
     let range = range_read(stage, seconds.div_ceil(2)).await?;
-    Ok(point.policies_ms + range.policies_ms)
+    Ok(point.policies + range.policies)
 }
 
 /// How often a tenant's read waits for the network: what it takes longer behind a proxy that holds
