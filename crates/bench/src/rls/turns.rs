@@ -15,6 +15,9 @@ const MESSAGES: &str = "conversation/src/messages/store.rs";
 /// Turns of one side before the next is asked; whoever is first alternates.
 const BLOCK: usize = 64;
 
+/// The same for searches, of which the floor's may take a second each.
+const SEARCH_BLOCK: usize = 2;
+
 /// What stands for the four statements of a write: a customer's row, a message, its conversation
 /// and a try to send it.
 const WRITE: [&str; 4] = [
@@ -95,7 +98,7 @@ impl Numbers {
 /// Does the work on all sides in blocks, each block on the same rows, for so long; the medians.
 async fn compare(
     stage: &Stage,
-    seconds: u64,
+    (seconds, block): (u64, usize),
     sides: &[Side],
     work: impl AsyncFn(Side, Spot) -> Result<(), Failure>,
 ) -> Result<Vec<f64>, Failure> {
@@ -104,7 +107,7 @@ async fn compare(
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut round = 0_usize;
     while Instant::now() < until || round < 8 {
-        let spots: Vec<Spot> = (0..BLOCK).map(|_| stage.spot(numbers.next())).collect();
+        let spots: Vec<Spot> = (0..block).map(|_| stage.spot(numbers.next())).collect();
         for turn in 0..sides.len() {
             let at = (round + turn) % sides.len();
             stage.guard(sides[at]).await?;
@@ -150,7 +153,7 @@ pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Trio, Fail
     let work = async |side, spot: Spot| {
         read(stage, side, spot, &sql, &[&spot.tenant, &spot.message]).await
     };
-    Ok(Trio::of(&compare(stage, seconds, &Trio::SIDES, work).await?))
+    Ok(Trio::of(&compare(stage, (seconds, BLOCK), &Trio::SIDES, work).await?))
 }
 
 /// A page of a conversation's messages.
@@ -161,7 +164,7 @@ pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Trio, Fail
         let params: [&(dyn ToSql + Sync); 4] = [&spot.tenant, &spot.conversation, &from, &limit];
         read(stage, side, spot, &sql, &params).await
     };
-    Ok(Trio::of(&compare(stage, seconds, &Trio::SIDES, work).await?))
+    Ok(Trio::of(&compare(stage, (seconds, BLOCK), &Trio::SIDES, work).await?))
 }
 
 /// A transaction of four statements.
@@ -182,7 +185,7 @@ pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Trio, Failure>
         }
         Ok(tx.commit().await?)
     };
-    Ok(Trio::of(&compare(stage, seconds, &Trio::SIDES, work).await?))
+    Ok(Trio::of(&compare(stage, (seconds, BLOCK), &Trio::SIDES, work).await?))
 }
 
 fn writes<'a>(
@@ -222,7 +225,8 @@ pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>,
             read(stage, side, Spot { tenant: large, ..spot }, &sql, &params).await
         };
         let sides = [Side::Policies, Side::Bare];
-        let medians = compare(stage, seconds.div_ceil(3), &sides, work).await?;
+        let length = (seconds.div_ceil(3), SEARCH_BLOCK);
+        let medians = compare(stage, length, &sides, work).await?;
         if let [policies_ms, floor_ms] = medians[..] {
             found.push(Search { name, policies_ms, floor_ms });
         }
