@@ -92,7 +92,8 @@ impl TxtRecords for NameServers {
 /// A question. The id may be constant: each connection carries one. `None` if it is no name: the
 /// root is none either, and what is escaped or not ASCII was not written by us.
 fn question(name: &str) -> Option<Message> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    let plain = !name.is_empty() && name.bytes().all(is_plain);
     let mut name = Name::from_ascii(name).ok().filter(|name| plain && !name.is_root())?;
     name.set_fqdn(true);
     let mut question = Message::new(1, MessageType::Query, OpCode::Query);

@@ -220,7 +220,10 @@ async fn what_was_missing_of_a_tenant_is_not_made_once_the_tenant_goes() {
     let mending = mend(&house.deps, &operator, tenant);
     let going = async {
         slow.began().await;
-        ask(&house, &Operator, tenant, "purge").await;
+        for step in ["close", "purge"] {
+            let answer = ask(&house, &Operator, tenant, step).await;
+            assert!(answer.status.is_success(), "{step}: {}", answer.body);
+        }
         slow.go_on();
     };
     let (outcome, ()) = tokio::join!(mending, going);
