@@ -86,13 +86,14 @@ const WARM_UP: usize = 200;
 const SEED: &str = "
     with made as (
         insert into contacts (tenant_id, id, display_name)
-        select $1, ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid, 'somebody'
+        select $1::uuid, ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
+            'somebody'
         from generate_series(0, $3::bigint - 1) number returning id),
     named as (
         insert into contact_identities (tenant_id, id, contact_id, namespace, value)
-        select $1, id, id, 'wa', id::text from made)
+        select $1::uuid, id, id, 'wa', id::text from made)
     insert into conversations (tenant_id, id, contact_id, channel_id, last_inbound_at)
-    select $1, id, id, $2, now() from made";
+    select $1::uuid, id, id, $2::uuid, now() from made";
 
 /// One of the two.
 struct Side {

@@ -101,7 +101,8 @@ pub struct App {
 impl App {
     /// Ties the rooms together; `public_url` is where the outside finds the API.
     pub async fn build(installation: Installation, public_url: &str) -> anyhow::Result<Self> {
-        Self::build_counting(installation, public_url, Arc::new(misy_tenancy::Quotas)).await
+        let quotas = Arc::new(misy_tenancy::Quotas);
+        Box::pin(Self::build_counting(installation, public_url, quotas)).await
     }
 
     /// The same with another way of counting messages, for a bench that measures what it costs.

@@ -54,7 +54,7 @@ pub(super) async fn measure(settings: &Settings) -> Result<Value, Failure> {
     let operator =
         Connection::open(&settings.api).await?.sign_in(&settings.email, &settings.password).await?;
     let mut figures = serde_json::Map::new();
-    for (name, question) in [("list", page as Question), ("search", search)] {
+    for (name, question) in [("list", page as Question), ("search", search as Question)] {
         ask(settings, &operator, question, (WARM_UP, 0)).await?;
         let (mut half, mut most) = (Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
