@@ -176,7 +176,7 @@ async fn sends(
         let mut times = [Vec::new(), Vec::new()];
         for number in (first..size).step_by(AT_ONCE) {
             // Who is first has warmer caches, so it is each by turns.
-            let order = if number / AT_ONCE % 2 == 0 { [0, 1] } else { [1, 0] };
+            let order = if (number / AT_ONCE).is_multiple_of(2) { [0, 1] } else { [1, 0] };
             for side in order {
                 times[side].push(send(&mut api, sides[side], number).await?);
             }
