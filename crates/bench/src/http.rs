@@ -6,7 +6,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::Failure;
@@ -55,6 +55,13 @@ impl Connection {
         let answer = self.sender.send_request(request.body(Full::new(body))?).await?;
         let (head, body) = answer.into_parts();
         Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+    }
+
+    /// Signs somebody in; gives the access token.
+    pub async fn sign_in(&mut self, email: &str, password: &str) -> Result<String, Failure> {
+        let login = json!({ "email": email, "password": password });
+        let answer = self.json(Method::POST, "/v1/auth/login", None, &login).await?;
+        Ok(answer["access_token"].as_str().ok_or("no access token")?.to_owned())
     }
 
     /// Sends JSON and reads JSON; anything but a success is a failure that shows the answer.

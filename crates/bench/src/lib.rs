@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod logins;
 pub mod pgbench;
 pub mod queue;
+pub mod quotas;
 pub mod report;
 pub mod rls;
 mod sql;

@@ -84,20 +84,14 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
 /// A tenant; its owner's address and access token.
 async fn account(settings: &Settings) -> Result<(String, String), Failure> {
     let mut api = Connection::open(&settings.api).await?;
-    let operator = sign_in(&mut api, &settings.email, &settings.password).await?;
+    let operator = api.sign_in(&settings.email, &settings.password).await?;
     let (slug, password) = ("storm", "bench-Passw0rd-of-a-storm!");
     let email = format!("owner@{slug}.example");
     let owner = json!({ "email": email, "name": "Owner", "password": password });
     let new = json!({ "slug": slug, "name": slug, "owner": owner, "plan": "unlimited" });
     api.json(Method::POST, "/v1/tenants", Some(&operator), &new).await?;
-    let bearer = sign_in(&mut api, &email, password).await?;
+    let bearer = api.sign_in(&email, password).await?;
     Ok((email, bearer))
-}
-
-async fn sign_in(api: &mut Connection, email: &str, password: &str) -> Result<String, Failure> {
-    let login = json!({ "email": email, "password": password });
-    let answer = api.json(Method::POST, "/v1/auth/login", None, &login).await?;
-    Ok(answer["access_token"].as_str().ok_or("no access token")?.to_owned())
 }
 
 /// How long people are listed, again and again at a fixed rate, counted from when it was due.

@@ -1,9 +1,12 @@
 //! Room `bench`: many tenants. How fast they are provisioned, what one that does nothing costs in
-//! memory, and whether reading among ten thousand takes longer than reading among one.
+//! memory, whether reading among ten thousand takes longer than reading among one, and how long an
+//! operator waits who lists them or looks for one.
 //!
 //! A sample is provisioned by the API, with all that a tenant gets. The rest of those that are read
 //! is written by one statement, for reading needs only their rows. A read is what every request of
 //! a tenant does: ask whether the tenant is active, then list twenty contacts in one round trip.
+
+mod lookups;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,7 +61,9 @@ const SEED: &str = "
         insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone,
             updated_at)
         select ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
-            'idle-' || number, 'site_idle_' || number, 'Idle', 'active', 'unlimited', 'en', 'UTC',
+            'idle-' || number, 'site_' || left(md5('site' || number), 24),
+            'Idle ' || left(md5(number::text), 12), 'active',
+            case when number % 10 = 0 then 'trial' else 'unlimited' end, 'en', 'UTC',
             now() - interval '1 hour'
         from generate_series(0, $1::bigint - 1) number returning id)
     insert into contacts (tenant_id, id, display_name)
@@ -77,26 +82,29 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
         sql::run(&settings.server, &format!("vacuum (analyze) {table}")).await?;
     }
     let bytes = bytes_per_idle_tenant(settings).await?;
+    let lookups = lookups::measure(settings).await?;
     let (mut one, mut all) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         one.push(p99_ms(settings, 1, round).await?);
         all.push(p99_ms(settings, settings.size, round).await?);
     }
     let (one, all) = (median(one), median(all));
-    Ok(json!({
+    let mut figures = json!({
         "provisioned_per_s": provisioned_per_s,
         "bytes_per_idle_tenant": bytes,
         "read_p99_ms_1_tenant": one,
         "read_p99_ms_10000_tenants": all,
         "ratio": all / one,
-    }))
+    });
+    if let (Value::Object(figures), Value::Object(more)) = (&mut figures, lookups) {
+        figures.extend(more);
+    }
+    Ok(figures)
 }
 
 async fn provision(settings: &Settings) -> Result<f64, Failure> {
     let mut api = Connection::open(&settings.api).await?;
-    let login = json!({ "email": settings.email, "password": settings.password });
-    let signed_in = api.json(Method::POST, "/v1/auth/login", None, &login).await?;
-    let operator = signed_in["access_token"].as_str().ok_or("no access token")?;
+    let operator = &api.sign_in(&settings.email, &settings.password).await?;
     let some = async |first: usize| -> Result<(), Failure> {
         let mut api = Connection::open(&settings.api).await?;
         for number in (first..settings.sample).step_by(AT_ONCE) {
@@ -142,9 +150,12 @@ fn resident_bytes() -> Result<u64, Failure> {
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
 }
 
+fn id(number: u64) -> Uuid {
+    Uuid::from_u128(0x7000_8000_0000_0000_0000 | u128::from(number))
+}
+
 fn ctx(settings: &Settings, number: u64) -> Ctx {
-    let id = Uuid::from_u128(0x7000_8000_0000_0000_0000 | u128::from(number));
-    settings.ctx.enter(TenantId::from_uuid(id), Grants::NONE)
+    settings.ctx.enter(TenantId::from_uuid(id(number)), Grants::NONE)
 }
 
 async fn read(settings: &Settings, number: u64) -> Result<(), Failure> {

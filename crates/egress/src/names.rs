@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -36,12 +38,6 @@ pub struct NameServers {
 }
 
 const PORT: u16 = 53;
-/// Type TXT, class IN, one question, recursion desired.
-const TXT: u16 = 16;
-const IN: u16 = 1;
-const RECURSION: u16 = 0x0100;
-/// The reply code of a name that does not exist.
-const NO_SUCH_NAME: u8 = 3;
 
 impl NameServers {
     /// These servers, as `ip` or `ip:port`; if there are none, those of `/etc/resolv.conf`.
@@ -79,12 +75,13 @@ fn of_resolv_conf(text: &str) -> Vec<SocketAddr> {
 #[async_trait]
 impl TxtRecords for NameServers {
     async fn look_up(&self, name: &str) -> Result<Vec<String>, LookupError> {
-        let query = query(name).ok_or(LookupError::BadName)?;
+        let question = question(name).ok_or(LookupError::BadName)?;
+        let query = question.to_vec().map_err(|_| LookupError::BadName)?;
         for server in &self.servers {
             let Ok(Ok(answer)) = timeout(self.patience, self.ask(*server, &query)).await else {
                 continue;
             };
-            if let Some(texts) = read_answer(&answer, &query) {
+            if let Some(texts) = read_answer(&answer, &question) {
                 return Ok(texts);
             }
         }
@@ -92,96 +89,37 @@ impl TxtRecords for NameServers {
     }
 }
 
-/// A question (RFC 1035 section 4.1). The id may be constant: each connection carries one.
-fn query(name: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(name.len() + 18);
-    for word in [1, RECURSION, 1, 0, 0, 0] {
-        bytes.extend_from_slice(&u16::to_be_bytes(word));
-    }
-    for label in name.split('.') {
-        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
-        bytes.push(length);
-        bytes.extend_from_slice(label.as_bytes());
-    }
-    bytes.push(0);
-    for word in [TXT, IN] {
-        bytes.extend_from_slice(&u16::to_be_bytes(word));
-    }
-    (name.is_ascii() && name.len() <= 253).then_some(bytes)
-}
-
-/// A place in a message.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let taken = self.bytes.get(self.at..self.at.checked_add(length)?)?;
-        self.at += length;
-        Some(taken)
-    }
-
-    fn word(&mut self) -> Option<u16> {
-        self.take(2)?.try_into().ok().map(u16::from_be_bytes)
-    }
-
-    /// Passes over a name, which ends with a zero or with a pointer (section 4.1.4).
-    fn skip_name(&mut self) -> Option<()> {
-        loop {
-            let length = *self.take(1)?.first()?;
-            match length {
-                0 => return Some(()),
-                1..=63 => drop(self.take(length.into())?),
-                192.. => return self.take(1).map(drop),
-                _ => return None,
-            }
-        }
-    }
+/// A question. The id may be constant: each connection carries one. `None` if it is no name: the
+/// root is none either, and what is escaped or not ASCII was not written by us.
+fn question(name: &str) -> Option<Message> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    let plain = !name.is_empty() && name.bytes().all(is_plain);
+    let mut name = Name::from_ascii(name).ok().filter(|name| plain && !name.is_root())?;
+    name.set_fqdn(true);
+    let mut question = Message::new(1, MessageType::Query, OpCode::Query);
+    question.metadata.recursion_desired = true;
+    question.add_query(Query::query(name, RecordType::TXT));
+    Some(question)
 }
 
 /// The texts of an answer to this question; `None` if it is none, or says that it failed.
-fn read_answer(answer: &[u8], query: &[u8]) -> Option<Vec<String>> {
-    let mut reader = Reader { bytes: answer, at: 0 };
-    let id = reader.take(2)?;
-    let flags = reader.take(2)?;
-    let (questions, answers) = (reader.word()?, reader.word()?);
-    reader.take(4)?;
-    let is_answer = flags[0] & 0x80 != 0 && id == &query[..2] && questions == 1;
-    // The question comes back as it was asked, but for the case of its letters.
-    let question = reader.take(query.len() - 12)?;
-    if !is_answer || !question.eq_ignore_ascii_case(&query[12..]) {
-        return None;
-    }
-    match flags[1] & 0x0f {
-        0 => {}
-        NO_SUCH_NAME => return Some(Vec::new()),
+fn read_answer(answer: &[u8], question: &Message) -> Option<Vec<String>> {
+    let answer = Message::from_vec(answer).ok()?;
+    let said = answer.metadata;
+    let is_answer = said.message_type == MessageType::Response
+        && said.id == question.metadata.id
+        && answer.queries == question.queries;
+    match said.response_code {
+        ResponseCode::NoError if is_answer => {}
+        ResponseCode::NXDomain if is_answer => return Some(Vec::new()),
         _ => return None,
     }
-    let mut texts = Vec::new();
-    for _ in 0..answers {
-        reader.skip_name()?;
-        let (kind, class) = (reader.word()?, reader.word()?);
-        reader.take(4)?;
-        let length = reader.word()?;
-        let data = reader.take(length.into())?;
-        if (kind, class) == (TXT, IN) {
-            texts.push(join(data)?);
-        }
-    }
-    Some(texts)
-}
-
-/// A record is one text in parts of at most 255 bytes (section 3.3.14).
-fn join(data: &[u8]) -> Option<String> {
-    let mut reader = Reader { bytes: data, at: 0 };
-    let mut text = Vec::new();
-    while reader.at < data.len() {
-        let length = *reader.take(1)?.first()?;
-        text.extend_from_slice(reader.take(length.into())?);
-    }
-    Some(String::from_utf8_lossy(&text).into_owned())
+    let texts = answer.answers.iter().filter_map(|record| match &record.data {
+        // A record is one text in parts of at most 255 bytes (section 3.3.14).
+        RData::TXT(txt) if record.dns_class == DNSClass::IN => Some(txt.txt_data.concat()),
+        _ => None,
+    });
+    Some(texts.map(|text| String::from_utf8_lossy(&text).into_owned()).collect())
 }
 
 #[cfg(test)]

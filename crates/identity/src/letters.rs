@@ -5,5 +5,6 @@ pub(crate) mod model;
 pub(crate) mod service;
 pub(crate) mod store;
 
-pub use jobs::{Send, SendAcross};
+pub use jobs::{Send, SendAcross, Tell};
 pub use model::Error;
+pub use service::Stewards;

@@ -50,6 +50,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use accounts::{Email, ensure_operator};
 pub use authentication::Bearers;
 pub use config::Config;
+pub use letters::Stewards;
 pub use sso::Outside;
 pub use users::{Provisioner, TABLES};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use misy_core::Ambient;
 use misy_core::error::Fault;
 use misy_egress::Gateway;
-use misy_store::{Db, Quota, Vault};
+use misy_store::{Db, Herald, Quota, Vault};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,8 @@ pub struct Deps {
     pub vault: Arc<dyn Vault>,
     /// How many endpoints a plan allows.
     pub quotas: Arc<dyn Quota>,
+    /// Tells those who run a tenant.
+    pub heralds: Arc<dyn Herald>,
     /// Settings.
     pub config: Config,
     /// Endpoints that were opened lately.

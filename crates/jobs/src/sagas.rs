@@ -269,7 +269,10 @@ impl<S: Send + Sync> Saga<S> {
         self.enter_done(db.tenant(ctx).await?, db, held, number + 1).await
     }
 
-    /// Rows that follow one another are written in one transaction.
+    /// Rows that follow one another are written in one transaction. If they are the last step, what
+    /// ends the saga is committed after them and takes them to the disk with it: were they lost
+    /// with the server, they would be written again, and there is nothing elsewhere that would be
+    /// left behind.
     async fn write(&self, db: &Db, ctx: &Ctx, held: &mut Held, seed: &S) -> Result<(), Stop> {
         let steps = self.steps[Self::number(held.place)..].iter();
         let group: Vec<_> =
@@ -280,12 +283,13 @@ impl<S: Send + Sync> Saga<S> {
             let ready = within(step.limit(), step.prepare(seed)).await;
             prepared.push(ready.map_err(failed(*number))?);
         }
-        let mut tx = db.tenant(ctx).await?;
+        let to = held.place + i16::try_from(group.len()).unwrap_or(i16::MAX);
+        let is_last = held.place == 0 && to == self.len();
+        let mut tx = if is_last { db.tenant_lightly(ctx).await? } else { db.tenant(ctx).await? };
         for ((step, number), prepared) in group.iter().zip(prepared) {
             let written = within(step.limit(), step.write(&mut tx, seed, prepared)).await;
             written.map_err(failed(*number))?;
         }
-        let to = held.place + i16::try_from(group.len()).unwrap_or(i16::MAX);
         self.enter_done(tx, db, held, to).await
     }
 

@@ -101,6 +101,16 @@ pub struct App {
 impl App {
     /// Ties the rooms together; `public_url` is where the outside finds the API.
     pub async fn build(installation: Installation, public_url: &str) -> anyhow::Result<Self> {
+        let quotas = Arc::new(misy_tenancy::Quotas);
+        Box::pin(Self::build_counting(installation, public_url, quotas)).await
+    }
+
+    /// The same with another way of counting messages, for a bench that measures what it costs.
+    pub async fn build_counting(
+        installation: Installation,
+        public_url: &str,
+        quotas: Arc<dyn misy_store::Quota>,
+    ) -> anyhow::Result<Self> {
         let documents = match installation.mongo().await? {
             Some(mongo) => Documents::mongo(installation.db.clone(), mongo),
             None => Documents::embedded(installation.db.clone()),
@@ -130,6 +140,7 @@ impl App {
             egress: gateway.clone(),
             vault: Arc::<misy_tenancy::Keys>::clone(&keys),
             quotas: Arc::new(misy_tenancy::Quotas),
+            heralds: Arc::new(misy_identity::Stewards),
             config: config.webhooks.clone(),
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
@@ -144,7 +155,7 @@ impl App {
             egress: gateway,
             vault: Arc::<misy_tenancy::Keys>::clone(&keys),
             policies: identity.policies(),
-            quotas: Arc::new(misy_tenancy::Quotas),
+            quotas,
             responder: Arc::new(KnowledgeResponder::new(config.conversation.answer_threshold)),
             config: config.conversation.clone(),
             routing_key: root.derive("channel-routing"),

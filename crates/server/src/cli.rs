@@ -297,16 +297,25 @@ pub struct ReplayOptions {
     #[command(flatten)]
     pub of: OfTenant,
     /// To which endpoint; with `--dead` to every one if absent.
-    #[arg(long, required_unless_present = "dead")]
+    #[arg(long, required_unless_present_any = ["dead", "received"])]
     pub endpoint: Option<String>,
     /// Dead letters, not all that the endpoint missed.
     #[arg(long)]
     pub dead: bool,
+    /// What was received from sources, told again by their settings of now.
+    #[arg(long, conflicts_with_all = ["dead", "endpoint", "event_type"])]
+    pub received: bool,
+    /// With `--received`: only from this source.
+    #[arg(long, requires = "received")]
+    pub source: Option<String>,
+    /// With `--received`: only what is `stored`, `forwarded` or `invalid`.
+    #[arg(long, requires = "received")]
+    pub status: Option<String>,
     /// Only events of this type.
     #[arg(long)]
     pub event_type: Option<String>,
     /// What happened at or after this, like `2026-03-01T00:00:00Z`.
-    #[arg(long, required_unless_present = "dead")]
+    #[arg(long, required_unless_present_any = ["dead", "received"])]
     pub since: Option<misy_core::Timestamp>,
     /// What happened before this; now if absent.
     #[arg(long)]

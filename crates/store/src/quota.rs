@@ -121,6 +121,15 @@ pub trait Quota: Send + Sync {
     /// if the transaction is committed.
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError>;
 
+    /// Begins to use so much, with the next statement of the transaction and in its round trip.
+    /// Nothing is used or refused before [`Quota::settle`] has said so.
+    fn take_ahead(&self, _: &mut TenantTx, _: Limited, _: u32) {}
+
+    /// Ends what [`Quota::take_ahead`] began with the same arguments, as [`Quota::take`] would.
+    async fn settle(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
+        self.take(tx, what, count).await
+    }
+
     /// How many there may be; `None` if as many as one likes. Until the transaction ends nobody
     /// else of the tenant is told, so whoever counts now counts right.
     async fn ceiling(&self, tx: &mut TenantTx, what: Limited) -> Result<Option<i64>, Error>;

@@ -41,6 +41,12 @@ pub(crate) struct Deferred {
     pub(crate) params: Vec<Box<dyn ToSql + Sync + Send>>,
 }
 
+impl Deferred {
+    fn params(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect()
+    }
+}
+
 pub(crate) struct Session {
     client: Option<Lent>,
     begin: String,
@@ -49,6 +55,10 @@ pub(crate) struct Session {
     /// Something was sent and is not answered yet.
     in_flight: bool,
     prepared: bool,
+    /// Goes out with the next statement, before it.
+    ahead: Option<Deferred>,
+    /// Rows that the last one of these has changed, until somebody asks.
+    ahead_count: Option<u64>,
     /// From here to where the connection is given back.
     span: Span,
 }
@@ -75,7 +85,9 @@ fn span(mode: Mode) -> Span {
 impl Session {
     pub(crate) fn new(client: Lent, begin: String, mode: Mode) -> Self {
         let (state, span) = (State::Fresh, span(mode));
-        Self { client: Some(client), begin, state, mode, in_flight: false, prepared: false, span }
+        let (in_flight, prepared, ahead, ahead_count) = (false, false, None, None);
+        let client = Some(client);
+        Self { client, begin, state, mode, in_flight, prepared, ahead, ahead_count, span }
     }
 
     /// Names the tenant in whose trace it is.
@@ -109,10 +121,11 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         self.depart()?;
+        let ahead = self.prepare_ahead().await?;
         let statement = self.prepare(sql).await?;
         let begin = self.open();
         let work = self.client().query(&statement, params);
-        let result = self.pipelined(begin, work).await;
+        let result = self.pipelined(begin, ahead, work).await;
         self.counted(result, |rows| rows.len() as u64)
     }
 
@@ -122,10 +135,11 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, Error> {
         self.depart()?;
+        let ahead = self.prepare_ahead().await?;
         let statement = self.prepare(sql).await?;
         let begin = self.open();
         let work = self.client().execute(&statement, params);
-        let result = self.pipelined(begin, work).await;
+        let result = self.pipelined(begin, ahead, work).await;
         self.counted(result, |rows| *rows)
     }
 
@@ -142,15 +156,36 @@ impl Session {
 
     fn counted<T>(
         &mut self,
-        result: Result<T, tokio_postgres::Error>,
+        result: Result<(T, Option<u64>), tokio_postgres::Error>,
         rows: impl Fn(&T) -> u64,
     ) -> Result<T, Error> {
         self.in_flight = false;
         match &result {
-            Ok(done) => meter::count(rows(done)),
+            Ok((done, ahead)) => {
+                meter::count(rows(done));
+                ahead.iter().copied().for_each(meter::count);
+                self.ahead_count = ahead.or(self.ahead_count);
+            }
             Err(_) => self.fail(),
         }
-        Ok(result?)
+        Ok(result?.0)
+    }
+
+    /// Has a statement sent with the next one, in its round trip and before it.
+    pub(crate) fn send_ahead(&mut self, statement: Deferred) {
+        self.ahead_count = None;
+        self.ahead = Some(statement);
+    }
+
+    /// How many rows the statement has changed that was sent ahead; `None` if none was sent.
+    pub(crate) fn take_ahead_count(&mut self) -> Option<u64> {
+        self.ahead = None;
+        self.ahead_count.take()
+    }
+
+    async fn prepare_ahead(&mut self) -> Result<Option<(Statement, Deferred)>, Error> {
+        let Some(ahead) = self.ahead.take() else { return Ok(None) };
+        Ok(Some((self.prepare(ahead.sql).await?, ahead)))
     }
 
     /// Parsing a statement needs no tenant, so it may happen outside the transaction; each
@@ -168,14 +203,19 @@ impl Session {
     async fn pipelined<T>(
         &self,
         begin: bool,
+        ahead: Option<(Statement, Deferred)>,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, tokio_postgres::Error> {
+    ) -> Result<(T, Option<u64>), tokio_postgres::Error> {
         let client = self.client();
         let begin = async { if begin { client.batch_execute(&self.begin).await } else { Ok(()) } };
         let commit = self.mode == Mode::Each;
         let end = async { if commit { client.batch_execute("COMMIT").await } else { Ok(()) } };
-        let (begun, done, ended) = join!(begin, work, end);
-        begun.and(done).and_then(|done| ended.map(|()| done))
+        let ahead = async {
+            let Some((statement, one)) = &ahead else { return Ok(None) };
+            client.execute_raw(statement, one.params()).await.map(Some)
+        };
+        let (begun, ahead, done, ended) = join!(begin, ahead, work, end);
+        begun.and(ahead).and_then(|ahead| Ok((done?, ahead))).and_then(|done| ended.map(|()| done))
     }
 
     /// Marks the transaction as open before anything is awaited, so that a cancelled caller leaves
@@ -231,8 +271,7 @@ impl Session {
         let begin = async { if fresh { client.batch_execute(&self.begin).await } else { Ok(()) } };
         let work = async {
             let all = deferred.iter().zip(&statements).map(|(one, statement)| {
-                let params: Vec<&(dyn ToSql + Sync)> =
-                    one.params.iter().map(|param| &**param as &(dyn ToSql + Sync)).collect();
+                let params = one.params();
                 async move { client.execute_raw(statement, params).await }
             });
             let counts = futures_util::future::try_join_all(all).await;

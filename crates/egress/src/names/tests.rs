@@ -4,6 +4,10 @@ use super::*;
 use proptest::prelude::*;
 use tokio::net::TcpListener;
 
+/// The type of a text, and the reply code of a name that does not exist (RFC 1035).
+const TXT: u16 = 16;
+const NO_SUCH_NAME: u8 = 3;
+
 const NAME: &str = "_misybot-challenge.acme.example";
 
 /// An answer with these records, each as type and data; the name is a pointer to the question.
@@ -82,18 +86,47 @@ async fn what_is_no_name_is_not_asked_for() {
     }
 }
 
+/// A question to somebody, and what an answer to it is compared with.
+fn asked(name: &str) -> (Message, Vec<u8>) {
+    let question = question(name).expect("a name");
+    let bytes = question.to_vec().expect("it is short");
+    (question, bytes)
+}
+
+/// The bytes of RFC 1035 section 4.1, written down by hand.
+#[test]
+fn a_question_is_what_every_server_reads() {
+    let (_, bytes) = asked("a.bc");
+    let expected = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 2, b'b', b'c', 0, 0, 16, 0, 1];
+    assert_eq!(bytes, expected);
+}
+
 #[test]
 fn an_answer_to_another_question_is_none() {
-    let asked = query(NAME).expect("a name");
-    let other = query("_misybot-challenge.evil.example").expect("a name");
+    let (question, bytes) = asked(NAME);
+    let (_, other) = asked("_misybot-challenge.evil.example");
     let record: &[(u16, &[u8])] = &[(TXT, &[1, b'a'])];
-    assert_eq!(read_answer(&answer(&other, 0, record), &asked), None);
-    assert_eq!(read_answer(&asked, &asked), None, "a question is no answer");
-    let mut renamed = answer(&asked, 0, record);
+    assert_eq!(read_answer(&answer(&other, 0, record), &question), None);
+    assert_eq!(read_answer(&bytes, &question), None, "a question is no answer");
+    let mut renamed = answer(&bytes, 0, record);
     renamed[0] = 9;
-    assert_eq!(read_answer(&renamed, &asked), None);
-    let shouted = answer(&asked, 0, record).to_ascii_uppercase();
-    assert_eq!(read_answer(&shouted, &asked), Some(vec!["A".to_owned()]));
+    assert_eq!(read_answer(&renamed, &question), None);
+    let shouted = answer(&bytes, 0, record).to_ascii_uppercase();
+    assert_eq!(read_answer(&shouted, &question), Some(vec!["A".to_owned()]));
+}
+
+/// Pointers that lead to themselves or ahead would be followed for ever by a careless reader.
+#[test]
+fn an_answer_whose_names_lead_in_circles_is_none() {
+    let (question, bytes) = asked(NAME);
+    let good = answer(&bytes, 0, &[(TXT, &[1, b'a'])]);
+    let pointer = bytes.len();
+    for to in [pointer, pointer + 2, good.len() + 40] {
+        let mut circle = good.clone();
+        let to = u16::try_from(to).expect("short") | 0xc000;
+        circle[pointer..pointer + 2].copy_from_slice(&to.to_be_bytes());
+        assert_eq!(read_answer(&circle, &question), None, "{to:x}");
+    }
 }
 
 #[test]
@@ -108,12 +141,12 @@ proptest! {
     fn no_answer_makes_the_reader_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..80), keep in 0usize..90,
     ) {
-        let asked = query(NAME).expect("a name");
+        let (question, asked) = asked(NAME);
         let good = answer(&asked, 0, &[(TXT, &[3, b'a', b'b', b'c'])]);
         let mut damaged = good.clone();
         damaged.truncate(keep.min(good.len()));
         damaged.extend_from_slice(&bytes);
-        let _ = read_answer(&damaged, &asked);
-        let _ = read_answer(&bytes, &asked);
+        let _ = read_answer(&damaged, &question);
+        let _ = read_answer(&bytes, &question);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use misy_core::{Ctx, PlatformCtx};
 use misy_jobs::{Job, JobError, PlatformJob, Registry};
+use misy_store::News;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -42,7 +43,26 @@ impl PlatformJob for SendAcross {
     }
 }
 
+/// Writes to those who run a tenant what they should hear of.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Tell {
+    /// What.
+    pub news: News,
+}
+
+impl Job for Tell {
+    const NAME: &'static str = "identity.letters.tell";
+    type Deps = Deps;
+
+    async fn run(self, ctx: Ctx, deps: Arc<Deps>) -> Result<(), JobError> {
+        Ok(service::tell(&deps, &ctx, &self.news).await?)
+    }
+}
+
 /// Adds this resource's jobs.
 pub(crate) fn register(registry: Registry, deps: &Arc<Deps>) -> Registry {
-    registry.register::<Send>(Arc::clone(deps)).register_platform::<SendAcross>(Arc::clone(deps))
+    registry
+        .register::<Send>(Arc::clone(deps))
+        .register::<Tell>(Arc::clone(deps))
+        .register_platform::<SendAcross>(Arc::clone(deps))
 }

@@ -4,6 +4,8 @@
 //! its row. So no table, queue or log holds it, it can be sent again after a failed attempt, and a
 //! new nonce makes every earlier link void.
 
+pub(crate) mod news;
+
 use misy_core::crypto::{self, Key};
 use misy_core::mail::From;
 use misy_core::{Code, Mail, Personal, Public, Secret, TenantId, Timestamp, UserId};
@@ -29,10 +31,12 @@ pub(crate) enum Kind {
     FactorRemoved,
     /// A note: a recovery code was used.
     RecoveryCodeUsed,
+    /// A note to those who run the tenant: an endpoint of webhooks was switched off.
+    EndpointDisabled,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Invitation,
         Self::Recovery,
         Self::Verification,
@@ -40,6 +44,7 @@ impl Kind {
         Self::FactorAdded,
         Self::FactorRemoved,
         Self::RecoveryCodeUsed,
+        Self::EndpointDisabled,
     ];
 
     pub(crate) const fn slug(self) -> &'static str {
@@ -51,6 +56,7 @@ impl Kind {
             Self::FactorAdded => "factor_added",
             Self::FactorRemoved => "factor_removed",
             Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::EndpointDisabled => "endpoint_disabled",
         }
     }
 
@@ -84,6 +90,8 @@ pub(crate) struct Letter {
     pub(crate) nonce: Vec<u8>,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
+    /// What a note is about, if its kind does not say all.
+    pub(crate) detail: Option<Value>,
 }
 
 /// A letter with what is needed to send it or to believe its link.
@@ -254,6 +262,9 @@ pub(crate) fn compose(
         Kind::FactorAdded => note(house, "second factor was set up", not_you),
         Kind::FactorRemoved => note(house, "second factor was removed", not_you),
         Kind::RecoveryCodeUsed => note(house, "recovery code was used to sign in", not_you),
+        Kind::EndpointDisabled => {
+            news::compose(house, public_url, found.letter.detail.as_ref().unwrap_or_default())?
+        }
     };
     let from = found.look.from.clone();
     let Letter { id, tenant, .. } = found.letter;

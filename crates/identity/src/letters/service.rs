@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use misy_core::{Secret, TenantId, Timestamp, UserId};
+use misy_core::{Ctx, Secret, TenantId, Timestamp, UserId};
 use misy_jobs::{Job, PlatformJob};
-use misy_store::{PlatformTx, TenantTx};
+use misy_store::{Herald, News, PlatformTx, TenantTx};
 use uuid::Uuid;
 
-use super::jobs::{Send, SendAcross};
+use super::jobs::{Send, SendAcross, Tell};
 use super::model::{self, Error as LinkError, Found, Kind, Letter, Link};
 use super::store;
 use crate::accounts::model::{Person, Standing};
-use crate::{Deps, Error};
+use crate::{Deps, Error, users};
 
 fn blank(deps: &Deps, kind: Kind) -> Letter {
     let now = deps.ambient.now();
@@ -24,6 +24,7 @@ fn blank(deps: &Deps, kind: Kind) -> Letter {
         nonce: deps.ambient.bytes::<16>().to_vec(),
         created_at: now,
         expires_at: until(deps, kind, now),
+        detail: None,
     }
 }
 
@@ -83,6 +84,32 @@ pub(crate) async fn write(
     store::insert(tx, &letter).await?;
     SendAcross { letter: letter.id }.enqueue(tx);
     Ok(())
+}
+
+/// Writes news to everybody who runs the tenant, once each, however often it is tried.
+pub(super) async fn tell(deps: &Deps, ctx: &Ctx, news: &News) -> Result<(), Error> {
+    let mut tx = deps.db.tenant(ctx).await?;
+    let stewards = users::store::list_stewards(&mut tx).await?;
+    let receivers: Vec<_> = stewards
+        .into_iter()
+        .map(|(user, account)| (model::news::id_of(news, user), account, user))
+        .collect();
+    let detail = serde_json::to_value(news).ok();
+    let note = Letter { detail, ..blank(deps, Kind::of(news)) };
+    for letter in store::insert_notes(&mut tx, &note, &receivers).await? {
+        Send { letter }.enqueue(&mut tx);
+    }
+    Ok(tx.commit().await?)
+}
+
+/// Has those who run a tenant told by mail.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stewards;
+
+impl Herald for Stewards {
+    fn tell(&self, tx: &mut TenantTx, news: News) {
+        Tell { news }.enqueue(tx);
+    }
 }
 
 /// Sends a letter. One that was withdrawn, used or is late is not sent, and neither is one to an

@@ -2,7 +2,7 @@
 
 use misy_core::id::TypedId;
 use misy_core::{Personal, TenantId, Timestamp, UserId};
-use misy_store::{Error, PlatformTx, Row, TenantTx};
+use misy_store::{Error, PlatformTx, Row, TenantTx, ToSql};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,6 +21,31 @@ pub(super) async fn insert_inside(tx: &mut TenantTx, letter: &Letter) -> Result<
     tx.execute(INSERT, &[id, &tenant, account, &user, &kind, nonce, created_at, expires_at])
         .await
         .map(drop)
+}
+
+const INSERT_NOTES: &str = "
+    insert into letters
+        (id, tenant_id, account_id, user_id, kind, nonce, created_at, expires_at, detail)
+    select new.id, $1, new.account, new.person, $2, $3, $4, $5, $6
+    from unnest($7::uuid[], $8::uuid[], $9::uuid[]) as new (id, account, person)
+    on conflict (id) do nothing
+    returning id";
+
+/// Writes the same note to many; gives the letters that were not written before. Each is its id,
+/// its receiver's account and the receiver.
+pub(super) async fn insert_notes(
+    tx: &mut TenantTx,
+    note: &Letter,
+    receivers: &[(Uuid, Uuid, UserId)],
+) -> Result<Vec<Uuid>, Error> {
+    let (tenant, kind) = (tx.tenant(), note.kind.slug());
+    let ids: Vec<Uuid> = receivers.iter().map(|one| one.0).collect();
+    let accounts: Vec<Uuid> = receivers.iter().map(|one| one.1).collect();
+    let people: Vec<Uuid> = receivers.iter().map(|one| one.2.uuid()).collect();
+    let Letter { nonce, created_at, expires_at, detail, .. } = note;
+    let params: [&(dyn ToSql + Sync); 9] =
+        [&tenant, &kind, nonce, created_at, expires_at, detail, &ids, &accounts, &people];
+    Ok(tx.query(INSERT_NOTES, &params).await?.iter().map(|row| row.get("id")).collect())
 }
 
 /// Writes a letter to somebody who is not inside a tenant.
@@ -100,6 +125,7 @@ fn read(row: &Row) -> Result<Letter, Error> {
         nonce: row.get("nonce"),
         created_at: row.get("created_at"),
         expires_at: row.get("expires_at"),
+        detail: row.get("detail"),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use data_encoding::BASE64_NOPAD;
 use misy_core::crypto;
 use misy_core::error::Fault;
@@ -115,6 +115,9 @@ pub(crate) fn check(password: &Secret, about: &[&str], pointer: &str) -> Result<
     weak(format!("is too easy to guess{reason}").trim_end_matches('.').to_owned())
 }
 
+/// What a computation works in; whatever is in it before is written over.
+pub(crate) type Memory = Vec<Block>;
+
 /// Salt and cost: what a hash is computed with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recipe {
@@ -135,12 +138,20 @@ impl Recipe {
         Self { memory_kib: 19 * 1024, passes: 2, lanes: 1, salt: digest[..SALT_BYTES].to_vec() }
     }
 
-    fn compute(&self, password: &Secret) -> Result<[u8; TAG_BYTES], Error> {
+    fn compute(&self, password: &Secret, memory: &mut Memory) -> Result<[u8; TAG_BYTES], Error> {
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(TAG_BYTES))
             .map_err(|_| Error::Corrupt)?;
+        if memory.len() < params.block_count() {
+            memory.resize(params.block_count(), Block::new());
+        }
         let mut tag = [0; TAG_BYTES];
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(password.expose().as_bytes(), &self.salt, &mut tag)
+            .hash_password_into_with_memory(
+                password.expose().as_bytes(),
+                &self.salt,
+                &mut tag,
+                memory.as_mut_slice(),
+            )
             .map_err(|_| Error::Corrupt)?;
         Ok(tag)
     }
@@ -156,8 +167,12 @@ pub(crate) struct Stored {
 
 impl Stored {
     /// Hashes a new password. Takes about 16 ms of a core.
-    pub(crate) fn new(recipe: Recipe, password: &Secret) -> Result<Self, Error> {
-        let tag = recipe.compute(password)?;
+    pub(crate) fn new(
+        recipe: Recipe,
+        password: &Secret,
+        memory: &mut Memory,
+    ) -> Result<Self, Error> {
+        let tag = recipe.compute(password, memory)?;
         Ok(Self { recipe, tag })
     }
 }
@@ -168,8 +183,9 @@ pub(crate) fn find_matches(
     password: &Secret,
     usual: Recipe,
     stored: &[Stored],
+    memory: &mut Memory,
 ) -> Result<Vec<usize>, Error> {
-    let mut tags = vec![usual.compute(password)?];
+    let mut tags = vec![usual.compute(password, memory)?];
     let mut recipes = vec![usual];
     let mut matches = Vec::new();
     for (index, one) in stored.iter().enumerate() {
@@ -177,7 +193,7 @@ pub(crate) fn find_matches(
         let tag = if let Some(at) = known {
             tags[at]
         } else {
-            let tag = one.recipe.compute(password)?;
+            let tag = one.recipe.compute(password, memory)?;
             recipes.push(one.recipe.clone());
             tags.push(tag);
             tag

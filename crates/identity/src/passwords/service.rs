@@ -1,30 +1,57 @@
 //! Room `identity`: hashing that never takes more of the machine than it is given.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use misy_core::Secret;
 use misy_core::crypto::Key;
 use tokio::sync::Semaphore;
 
 use super::Error;
-use super::model::{self, Recipe, Stored};
+use super::model::{self, Memory, Recipe, Stored};
 use crate::Config;
 
 /// Hashes and compares passwords, a few at a time, while a few more wait.
 pub struct Hasher {
-    turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    waiting_max: usize,
+    /// For passwords that somebody claims to be theirs.
+    claims: Line,
+    /// For passwords that are set by those who may: a storm of the others does not reach them, and
+    /// as there is none of these, they may have more of the machine.
+    changes: Line,
+    /// What nobody works in at the moment and somebody waits for.
+    spare: Arc<Mutex<Vec<Memory>>>,
     salts: Key,
 }
 
-/// One place in the queue, given back however the wait ends.
-pub(crate) struct Place<'a>(&'a AtomicUsize);
+/// Those who are hashing and those who wait for it.
+struct Line {
+    turns: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
+}
+
+/// One place in a line, given back however the wait ends.
+pub(crate) struct Place<'a>(&'a Line);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Line {
+    fn new(turns: usize, waiting_max: usize) -> Self {
+        let turns = Arc::new(Semaphore::new(turns));
+        Self { turns, waiting: Arc::default(), waiting_max }
+    }
+
+    fn line_up(&self) -> Result<Place<'_>, Error> {
+        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(self);
+        if ahead >= self.waiting_max + self.turns.available_permits() {
+            return Err(Error::Busy);
+        }
+        Ok(place)
     }
 }
 
@@ -32,9 +59,9 @@ impl Hasher {
     /// `root` is the key of this room.
     pub fn new(config: &Config, root: &Key) -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(config.hashing_concurrency)),
-            waiting: AtomicUsize::new(0),
-            waiting_max: config.hashing_queue,
+            claims: Line::new(config.hashing_concurrency, config.hashing_queue),
+            changes: Line::new(2 * config.hashing_concurrency, config.hashing_queue),
+            spare: Arc::default(),
             salts: root.derive("password-salts"),
         }
     }
@@ -42,8 +69,9 @@ impl Hasher {
     /// The hash of a new password for the person with this address.
     pub(crate) async fn hash(&self, email: &str, password: &Secret) -> Result<String, Error> {
         let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
-        let stored = self.in_turn(self.line_up()?, move || Stored::new(recipe, &password)).await?;
-        Ok(stored.to_string())
+        let place = self.changes.line_up()?;
+        let work = move |memory: &mut Memory| Stored::new(recipe, &password, memory);
+        Ok(self.in_turn(place, work).await?.to_string())
     }
 
     /// Which of the hashes are of this password; takes as long when there are none.
@@ -59,12 +87,7 @@ impl Hasher {
     /// Takes a place in the queue, or says that it is full. Whoever has to look something up first
     /// lines up before that: a storm is then turned away before it reaches the database.
     pub(crate) fn line_up(&self) -> Result<Place<'_>, Error> {
-        let ahead = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.waiting);
-        if ahead >= self.waiting_max + self.turns.available_permits() {
-            return Err(Error::Busy);
-        }
-        Ok(place)
+        self.claims.line_up()
     }
 
     /// The same as [`Hasher::find_matches`], from a place that was taken before.
@@ -77,19 +100,29 @@ impl Hasher {
     ) -> Result<Vec<usize>, Error> {
         let stored = hashes.iter().map(|hash| hash.parse()).collect::<Result<Vec<_>, _>>()?;
         let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
-        self.in_turn(place, move || model::find_matches(&password, recipe, &stored)).await
+        let work =
+            move |memory: &mut Memory| model::find_matches(&password, recipe, &stored, memory);
+        self.in_turn(place, work).await
     }
 
     async fn in_turn<T: Send + 'static>(
         &self,
         place: Place<'_>,
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
+        let turn = Arc::clone(&place.0.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
+        let (waiting, spare) = (Arc::clone(&place.0.waiting), Arc::clone(&self.spare));
         drop(place);
         // The turn goes with the work: a caller that gives up does not let another core be taken.
         let done = tokio::task::spawn_blocking(move || {
-            let done = work();
+            let found = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut memory = found.unwrap_or_default();
+            let done = work(&mut memory);
+            // Getting so much takes a tenth of the work, so who comes next has it as it is. When
+            // nobody waits it is given back.
+            if waiting.load(Ordering::Relaxed) > 0 {
+                spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+            }
             drop(turn);
             done
         });
@@ -111,19 +144,24 @@ mod tests {
         let hasher = Arc::new(hasher(0));
         let (release, held) = std::sync::mpsc::channel::<()>();
         let place = hasher.line_up().expect("the first");
-        let first = hasher.in_turn(place, move || held.recv().map_err(|_| Error::Corrupt));
+        let first = hasher.in_turn(place, move |_| held.recv().map_err(|_| Error::Corrupt));
         let second = async {
-            while hasher.turns.available_permits() > 0 {
+            while hasher.claims.turns.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }
-            let refused = hasher.hash("a@b.example", &Secret::new("secret")).await;
+            let refused =
+                hasher.find_matches("a@b.example", &Secret::new("secret"), &[]).await.map(drop);
+            let set = hasher.hash("a@b.example", &Secret::new("secret")).await;
+            assert!(set.is_ok(), "who may set a password does not wait behind those who guess");
             release.send(()).expect("the first still waits");
             refused
         };
         let (first, second) = tokio::join!(first, second);
         assert_eq!(first, Ok(()));
         assert_eq!(second, Err(Error::Busy));
-        assert!(hasher.hash("a@b.example", &Secret::new("secret")).await.is_ok());
+        let again = hasher.find_matches("a@b.example", &Secret::new("secret"), &[]).await;
+        assert_eq!(again, Ok(vec![]));
+        assert!(hasher.spare.lock().expect("no panic").is_empty(), "nobody waits for memory");
     }
 
     #[tokio::test]

@@ -97,6 +97,17 @@ pub(super) async fn lock_owners(tx: &mut TenantTx) -> Result<Vec<UserId>, Error>
     Ok(rows.iter().map(|row| UserId::from_uuid(row.get("id"))).collect())
 }
 
+const LIST_STEWARDS: &str = "
+    select id, account_id from users
+    where tenant_id = $1 and role in ('owner', 'admin') and status = 'active' order by id";
+
+/// Everybody who runs the tenant and can come in, with their accounts.
+pub(crate) async fn list_stewards(tx: &mut TenantTx) -> Result<Vec<(UserId, Uuid)>, Error> {
+    let rows = tx.query(LIST_STEWARDS, &[&tx.tenant()]).await?;
+    let steward = |row: &Row| (UserId::from_uuid(row.get("id")), row.get("account_id"));
+    Ok(rows.iter().map(steward).collect())
+}
+
 const LIST: &str = "
     select * from users where tenant_id = $1 and ($2::uuid is null or id > $2)
     order by id limit $3";

@@ -13,6 +13,7 @@ mod impersonations;
 mod invitations;
 mod isolation;
 mod liar;
+mod news;
 mod oidc;
 mod oidc_logout;
 mod oidc_provider;

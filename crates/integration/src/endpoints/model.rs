@@ -125,6 +125,9 @@ pub struct Settings {
     /// The token that is sent along as `authorization: Bearer`; its secret is
     /// `oauth_client_secret`.
     pub oauth: Option<OAuth>,
+    /// Whether the tenant's owners and administrators get a mail when it is switched off because it
+    /// is gone or does nothing but fail.
+    pub mail_when_disabled: bool,
 }
 
 impl Default for Settings {
@@ -138,6 +141,7 @@ impl Default for Settings {
             template: None,
             allowed_networks: Vec::new(),
             oauth: None,
+            mail_when_disabled: true,
         }
     }
 }
@@ -267,6 +271,13 @@ pub struct Endpoint {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    /// Scheme, host and port of its address: as much as may be told to whoever knows of it.
+    pub(crate) fn origin(&self) -> String {
+        url::Url::parse(&self.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+    }
 }
 
 /// What may be set.

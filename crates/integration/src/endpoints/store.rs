@@ -46,7 +46,7 @@ const DELETE: &str = "delete from webhook_endpoints where tenant_id = $1 and id 
 const SWITCH_OFF: &str = "
     update webhook_endpoints set status = 'disabled', disabled_reason = $3, version = version + 1,
         updated_at = $4
-    where tenant_id = $1 and id = $2 and status = 'enabled' returning id";
+    where tenant_id = $1 and id = $2 and status = 'enabled' returning *";
 
 const SWITCH_ON: &str = "
     update webhook_endpoints set status = 'enabled', disabled_reason = null, failing_since = null,
@@ -153,15 +153,15 @@ pub(crate) async fn delete(tx: &mut TenantTx, id: EndpointId) -> Result<bool, Er
     Ok(tx.execute(DELETE, &[&tx.tenant(), &id.uuid()]).await? > 0)
 }
 
-/// Switches one off that is on; says whether it was.
+/// Switches one off that is on; gives it if it was.
 pub(crate) async fn switch_off(
     tx: &mut TenantTx,
     id: EndpointId,
     why: DisabledReason,
-) -> Result<bool, Error> {
+) -> Result<Option<Endpoint>, Error> {
     let (tenant, now) = (tx.tenant(), tx.ambient().now());
     let row = tx.query_opt(SWITCH_OFF, &[&tenant, &id.uuid(), &why.slug(), &now]).await?;
-    Ok(row.is_some())
+    row.as_ref().map(endpoint).transpose()
 }
 
 /// Switches one on that has answered the challenge.

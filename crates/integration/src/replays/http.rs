@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use garde::Validate;
-use misy_core::{DeliveryId, EndpointId, OperationId, Timestamp};
+use misy_core::{DeliveryId, EndpointId, OperationId, SourceId, Timestamp};
 use misy_web::{PathId, Problem, Tenant, Valid};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,12 +16,14 @@ use utoipa_axum::routes;
 use super::model::{Progress, Scope, Status, Wish};
 use super::service;
 use crate::Deps;
+use crate::sources::model::Stage;
 
 /// The routes of replays.
 pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(replay_missed))
         .routes(routes!(replay_dead))
+        .routes(routes!(replay_received))
         .routes(routes!(get))
         .with_state(deps)
 }
@@ -43,9 +45,9 @@ struct OperationView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookReplayProgress)]
 struct ProgressView {
-    /// Events or dead letters that were looked at.
+    /// Events, dead letters or receipts that were looked at.
     looked_at: i64,
-    /// Deliveries that were made of them.
+    /// Deliveries that were made of them, or receipts that are told again.
     replayed: i64,
 }
 
@@ -103,6 +105,27 @@ struct DeadBody {
     until: Option<Timestamp>,
 }
 
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[schema(as = ReplaySourceReceipts)]
+#[serde(deny_unknown_fields)]
+struct ReceivedBody {
+    /// Only what was received from this source.
+    #[garde(skip)]
+    source_id: Option<SourceId>,
+    /// Only what is in this state: `stored`, `forwarded` or `invalid`.
+    #[garde(skip)]
+    #[schema(inline)]
+    status: Option<Stage>,
+    /// Only what was received at or after this.
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Only what was received before this; before now if not given.
+    #[garde(skip)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+}
+
 type Accepted = (StatusCode, Json<OperationView>);
 
 /// Deliver all that an endpoint missed since a time: whatever it wants, has not got and is kept.
@@ -115,13 +138,12 @@ async fn replay_missed(
     PathId(endpoint): PathId<EndpointId>,
     Valid(body): Valid<MissedBody>,
 ) -> Result<Accepted, Problem> {
+    let until = body.until.unwrap_or_else(|| deps.ambient.now());
     let wish = Wish {
-        scope: Scope::Missed,
-        only: None,
         endpoint: Some(endpoint),
         kind: body.event_type,
         since: Some(body.since),
-        until: body.until.unwrap_or_else(|| deps.ambient.now()),
+        ..Wish::all(Scope::Missed, until)
     };
     Ok((StatusCode::ACCEPTED, Json(service::begin(&deps, &ctx, wish).await?.into())))
 }
@@ -134,14 +156,24 @@ async fn replay_dead(
     Tenant(ctx): Tenant,
     Valid(body): Valid<DeadBody>,
 ) -> Result<Accepted, Problem> {
-    let wish = Wish {
-        scope: Scope::Dead,
-        only: body.id,
-        endpoint: body.endpoint_id,
-        kind: body.event_type,
-        since: body.since,
-        until: body.until.unwrap_or_else(|| deps.ambient.now()),
-    };
+    let DeadBody { id: only, endpoint_id: endpoint, event_type: kind, since, until } = body;
+    let until = until.unwrap_or_else(|| deps.ambient.now());
+    let wish = Wish { only, endpoint, kind, since, ..Wish::all(Scope::Dead, until) };
+    Ok((StatusCode::ACCEPTED, Json(service::begin(&deps, &ctx, wish).await?.into())))
+}
+
+/// Have what was received from sources told again, by their settings of now: what a filter names,
+/// or all. What was told before is told once more, as another event.
+#[utoipa::path(post, path = "/v1/source-receipts/replay", tag = "sources",
+    request_body = ReceivedBody, responses((status = 202, body = OperationView)))]
+async fn replay_received(
+    State(deps): State<Arc<Deps>>,
+    Tenant(ctx): Tenant,
+    Valid(body): Valid<ReceivedBody>,
+) -> Result<Accepted, Problem> {
+    let ReceivedBody { source_id: source, status: stage, since, until } = body;
+    let until = until.unwrap_or_else(|| deps.ambient.now());
+    let wish = Wish { source, stage, since, ..Wish::all(Scope::Received, until) };
     Ok((StatusCode::ACCEPTED, Json(service::begin(&deps, &ctx, wish).await?.into())))
 }
 

@@ -1,10 +1,12 @@
 //! Room `integration`: what is to be delivered again, and how far that has come.
 
-use misy_core::{Code, DeliveryId, EndpointId, OperationId, Public, Timestamp};
+use misy_core::error::Fault;
+use misy_core::{Code, DeliveryId, EndpointId, OperationId, Public, SourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Below;
+use crate::sources::model::Stage;
 
 /// Which deliveries are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,8 @@ pub enum Scope {
     Dead,
     /// Every kept event that the endpoint wants and has not got, for whatever reason.
     Missed,
+    /// What was received from sources and can be told again.
+    Received,
 }
 
 /// What is wanted; with nothing set, all.
@@ -27,10 +31,22 @@ pub struct Wish {
     pub endpoint: Option<EndpointId>,
     /// Only events of this type.
     pub kind: Option<String>,
+    /// Only what was received from this source.
+    pub source: Option<SourceId>,
+    /// Only what was received and became this.
+    pub stage: Option<Stage>,
     /// Only what happened at or after this.
     pub since: Option<Timestamp>,
     /// Only what happened before this.
     pub until: Timestamp,
+}
+
+impl Wish {
+    /// All of them before this time.
+    pub fn all(scope: Scope, until: Timestamp) -> Self {
+        let (only, endpoint, kind, source, stage, since) = (None, None, None, None, None, None);
+        Self { scope, only, endpoint, kind, source, stage, since, until }
+    }
 }
 
 /// Where a replay stands.
@@ -73,9 +89,9 @@ pub struct Progress {
     pub status: Status,
     /// Everything up to this id is done.
     pub place: Uuid,
-    /// Deliveries that were made.
+    /// Deliveries that were made, or receipts that are told again.
     pub replayed: i64,
-    /// Dead letters or events that were looked at.
+    /// Dead letters, events or receipts that were looked at.
     pub looked_at: i64,
     /// When it was asked for.
     pub created_at: Timestamp,
@@ -96,12 +112,15 @@ pub(crate) fn first_id(at: Timestamp) -> Uuid {
 /// Why nothing is replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no such endpoint or replay.
-    #[error("no such endpoint or replay")]
+    /// There is no such endpoint, source or replay.
+    #[error("no such endpoint, source or replay")]
     NotFound,
     /// The endpoint gets nothing.
     #[error("the endpoint is not enabled")]
     Off,
+    /// What was refused or came twice is not kept.
+    #[error("receipts of this status cannot be replayed")]
+    NotKept,
     /// A lower room.
     #[error(transparent)]
     Below(#[from] Below),
@@ -124,6 +143,7 @@ impl Public for Error {
         match self {
             Self::NotFound => Code::NotFound,
             Self::Off => Code::Conflict,
+            Self::NotKept => Code::Invalid,
             Self::Below(error) => error.code(),
         }
     }
@@ -132,7 +152,17 @@ impl Public for Error {
         match self {
             Self::Off => Some("Switch the endpoint on first.".to_owned()),
             Self::Below(error) => error.detail(),
-            Self::NotFound => None,
+            Self::NotFound | Self::NotKept => None,
+        }
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        match self {
+            Self::NotKept => {
+                let detail = "is not `stored`, `forwarded` or `invalid`".to_owned();
+                vec![Fault { pointer: "/status".to_owned(), detail }]
+            }
+            _ => Vec::new(),
         }
     }
 

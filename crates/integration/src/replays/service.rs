@@ -11,16 +11,17 @@ use super::jobs::Replay;
 use super::model::{Error, Progress, Scope, Status, Wish};
 use super::store::{self, Step};
 use crate::endpoints::model::Status as EndpointStatus;
-use crate::{Deps, deliveries, endpoints};
+use crate::sources::jobs::Process;
+use crate::{Deps, deliveries, endpoints, sources};
 
-/// Dead letters or events that one step looks at.
+/// Dead letters, events or receipts that one step looks at.
 const STEP: i64 = 1_000;
 
 /// Has it begun; it goes on by itself. There is no limit to how much it may be.
 pub async fn begin(deps: &Deps, ctx: &Ctx, wish: Wish) -> Result<Progress, Error> {
     ctx.require(match wish.scope {
         Scope::Dead => Permission::DeadLetterReplay,
-        Scope::Missed => Permission::WebhookManage,
+        Scope::Missed | Scope::Received => Permission::WebhookManage,
     })?;
     let mut tx = deps.db.tenant(ctx).await?;
     if let Some(id) = wish.endpoint {
@@ -28,6 +29,12 @@ pub async fn begin(deps: &Deps, ctx: &Ctx, wish: Wish) -> Result<Progress, Error
         if found.endpoint.status != EndpointStatus::Enabled {
             return Err(Error::Off);
         }
+    }
+    if let Some(id) = wish.source {
+        sources::store::find(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    }
+    if wish.stage.is_some_and(|stage| !stage.is_kept()) {
+        return Err(Error::NotKept);
     }
     let id: OperationId = deps.ambient.id();
     let progress = store::insert(&mut tx, id, &wish).await?.ok_or(Error::NotFound)?;
@@ -63,6 +70,15 @@ pub(crate) async fn step(deps: &Deps, ctx: &Ctx, id: OperationId) -> Result<(), 
                 place: dead.last().map(|id| id.uuid()),
             }
         }
+        Scope::Received => {
+            let again = store::step_received(&mut tx, &at, STEP).await?;
+            for receipt in &again {
+                Process { receipt: *receipt }.enqueue(&mut tx);
+            }
+            let number = i64::try_from(again.len()).unwrap_or(0);
+            let place = again.last().map(|id| id.uuid());
+            Step { looked_at: number, replayed: number, place }
+        }
     };
     let over = step.looked_at < STEP;
     let status = if over { Status::Succeeded } else { Status::Running };
@@ -72,7 +88,7 @@ pub(crate) async fn step(deps: &Deps, ctx: &Ctx, id: OperationId) -> Result<(), 
         Replay { operation: id }.enqueue(&mut tx);
     }
     tx.commit().await?;
-    if step.replayed > 0 {
+    if step.replayed > 0 && at.wish.scope != Scope::Received {
         deps.db.parcel_wake().signal();
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Room `integration`: rows of `webhook_replays`, and the steps of a replay.
 
 use misy_core::id::TypedId;
-use misy_core::{DeliveryId, OperationId};
+use misy_core::{DeliveryId, OperationId, ReceiptId};
 use misy_store::{Error, Row, TenantTx, ToSql};
 use uuid::Uuid;
 
 use super::model::{Progress, Status, Wish, end_id, first_id};
+use crate::sources::model::Stage;
 
 const INSERT: &str = "
     insert into webhook_replays (tenant_id, id, wish, status, place, created_at, updated_at)
@@ -66,6 +67,21 @@ const STEP_MISSED: &str = "
     select count(*) as looked_at, (select id from looked order by id desc limit 1) as place,
         (select count(*) from made) as replayed
     from looked";
+
+/// Has the next receipts behind a place told again, oldest first; what was refused or came twice is
+/// not kept and passed over.
+const STEP_RECEIVED: &str = "
+    with looked as (
+        select id from source_receipts
+        where tenant_id = $1 and id > $2 and id < $3
+            and status in ('stored', 'forwarded', 'invalid')
+            and ($4::uuid is null or source_id = $4) and ($5::text is null or status = $5)
+        order by id limit $6 for update),
+    again as (
+        update source_receipts as receipt
+        set status = 'stored', reason = null, faults = null, processed_at = null
+        from looked where receipt.tenant_id = $1 and receipt.id = looked.id returning receipt.id)
+    select id from again order by id";
 
 /// What a step came to.
 pub(crate) struct Step {
@@ -152,6 +168,25 @@ pub(crate) async fn step_missed(
         replayed: row.get("replayed"),
         place: row.get("place"),
     })
+}
+
+/// Has the next receipts told again; gives them, oldest first.
+pub(crate) async fn step_received(
+    tx: &mut TenantTx,
+    at: &Progress,
+    limit: i64,
+) -> Result<Vec<ReceiptId>, Error> {
+    let Wish { source, stage, until, .. } = &at.wish;
+    let params: [&(dyn ToSql + Sync); 6] = [
+        &tx.tenant(),
+        &at.place,
+        &end_id(*until),
+        &source.map(TypedId::uuid),
+        &stage.map(Stage::slug),
+        &limit,
+    ];
+    let rows = tx.query(STEP_RECEIVED, &params).await?;
+    Ok(rows.iter().map(|row| ReceiptId::from_uuid(row.get("id"))).collect())
 }
 
 fn progress(row: &Row) -> Result<Progress, Error> {

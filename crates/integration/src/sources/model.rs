@@ -193,6 +193,11 @@ impl Stage {
     pub const ALL: [Self; 5] =
         [Self::Stored, Self::Forwarded, Self::Invalid, Self::Refused, Self::Duplicate];
 
+    /// Whether its body is kept, so that it can be told again.
+    pub const fn is_kept(self) -> bool {
+        matches!(self, Self::Stored | Self::Forwarded | Self::Invalid)
+    }
+
     /// The name on the wire and in the database.
     pub const fn slug(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Room `integration`: a whole house for a test: database, API, courier, worker, tenants.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -16,7 +16,7 @@ use misy_egress::guard::{LookUp, OfMachine};
 use misy_integration::{Config, Deps, Postman};
 use misy_jobs::parcels::Courier;
 use misy_jobs::{Registry, Worker};
-use misy_store::{TenantKey, TenantTx, Vault};
+use misy_store::{Herald, News, TenantKey, TenantTx, Vault};
 use misy_testkit::{HandClock, TestDatabase, ambient_with};
 use misy_web::{AuthError, Authenticator, Kit, Peer, Principal, TenantDirectory};
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ pub(crate) struct House {
     pub(crate) deps: Arc<Deps>,
     pub(crate) clock: HandClock,
     pub(crate) database: TestDatabase,
+    pub(crate) news: Arc<Board>,
     app: Router,
     worker: Worker,
     courier: tokio::sync::Mutex<Courier<Postman>>,
@@ -96,12 +97,14 @@ impl House {
         let clock = HandClock::default();
         let ambient = ambient_with(&clock, 11);
         let db = database.db(ambient.clone());
+        let news = Arc::<Board>::default();
         let deps = Arc::new(Deps {
             db: db.clone(),
             ambient: ambient.clone(),
             egress: Gateway::asking(reach, ambient.clone(), names),
             vault: Arc::new(OneKey),
             quotas,
+            heralds: news.clone(),
             config,
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
@@ -119,7 +122,7 @@ impl House {
         let registry = misy_integration::jobs(Registry::new(), &deps);
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
         let courier = tokio::sync::Mutex::new(Postman::courier(&deps, None));
-        Self { deps, clock, database, app, worker, courier }
+        Self { deps, clock, database, news, app, worker, courier }
     }
 
     pub(crate) fn tenant(&self) -> TenantId {
@@ -276,6 +279,16 @@ impl TenantDirectory for Everybody {
 
     async fn allows_origin(&self, _: Option<TenantId>, _: &str) -> Result<bool, misy_store::Error> {
         Ok(true)
+    }
+}
+
+/// News that those who run a tenant would be told.
+#[derive(Default)]
+pub(crate) struct Board(pub(crate) Mutex<Vec<(TenantId, News)>>);
+
+impl Herald for Board {
+    fn tell(&self, tx: &mut TenantTx, news: News) {
+        self.0.lock().expect("no panic").push((tx.ctx().tenant(), news));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use misy_store::News;
 use serde_json::{Value, json};
 
 use crate::house::{House, text};
@@ -75,6 +76,39 @@ async fn gone_switches_the_endpoint_off_and_tells_the_others() {
     );
     house.publish(tenant, "order.created", json!({})).await;
     assert_eq!(house.carry().await, 0);
+}
+
+#[tokio::test]
+async fn who_runs_the_tenant_hears_once_that_an_endpoint_is_off_unless_they_do_not_want_to() {
+    let (house, sink) = (House::new().await, Sink::new(Manner::Each(vec![410; 8])).await);
+    let (tenant, id) = one(&house, &sink, json!({"settings": {"retry_schedule_s": [1]}})).await;
+    let quiet = json!({"settings": {"mail_when_disabled": false}});
+    let (other, _) = one(&house, &sink, quiet).await;
+    for tenant in [tenant, other] {
+        for _ in 0..3 {
+            house.publish(tenant, "order.created", json!({})).await;
+        }
+        house.carry().await;
+        house.later(2);
+        house.carry().await;
+    }
+    let told = std::mem::take(&mut *house.news.0.lock().expect("no panic"));
+    let [(whose, News::EndpointDisabled { endpoint, origin, reason, .. })] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((*whose, endpoint.to_string(), reason.as_str()), (tenant, id.clone(), "gone"));
+    assert_eq!(
+        *origin,
+        format!("http://127.0.0.1:{}", sink.port()),
+        "and nothing more of the address"
+    );
+    let path = format!("/v1/webhook-endpoints/{id}");
+    house.patch(tenant, &path, json!({"enabled": false})).await.expect(200);
+    assert!(house.news.0.lock().expect("no panic").is_empty(), "who does it need not be told");
+    house.patch(tenant, &path, json!({"enabled": true})).await.expect(200);
+    house.publish(tenant, "order.created", json!({})).await;
+    house.carry().await;
+    assert_eq!(house.news.0.lock().expect("no panic").len(), 1, "each time it is news again");
 }
 
 #[tokio::test]

@@ -5,4 +5,5 @@ mod address;
 mod bodies;
 mod handshakes;
 mod owners;
+mod replays;
 mod schemes;

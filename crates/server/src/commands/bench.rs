@@ -2,19 +2,20 @@
 //! own.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use misy_bench::pgbench::Floor;
 use misy_bench::{
-    Failure, Report, authz, cache, deliver, ingest, logins, queue, rls, storm, tenants,
+    Failure, Report, authz, cache, deliver, ingest, logins, queue, quotas, rls, storm, tenants,
 };
 use misy_core::Ambient;
 use misy_core::crypto::Key;
 use misy_sandbox::Sandbox;
 use misy_store::cache::private::PrivateRedis;
 use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
-use misy_store::{Db, RolePasswords, migrate};
+use misy_store::{Db, Quota, RolePasswords, migrate};
 use serde_json::json;
 
 use super::{Installation, platform_ctx};
@@ -27,7 +28,7 @@ use crate::config::Config;
 const CONNECTIONS: usize = 32;
 
 const NAMES: &str =
-    "queue, ingest, deliver, noisy, storm, logins, tenants, cache, rls, authz, start";
+    "queue, ingest, deliver, noisy, storm, logins, tenants, quotas, cache, rls, authz, start";
 
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
@@ -126,6 +127,10 @@ async fn measure(
             let size = size.unwrap_or(10_000);
             Box::pin(measure_tenants(folder, postgres, ambient, size)).await
         }
+        "quotas" => {
+            let size = size.unwrap_or(4_000);
+            Box::pin(measure_quotas(folder, postgres, ambient, size)).await
+        }
         "start" => Ok(measure_start(folder, postgres)?),
         other => Err(format!("there is no bench `{other}`: {NAMES}").into()),
     }
@@ -172,6 +177,17 @@ impl House {
         ambient: Ambient,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self, Failure> {
+        let counts = Arc::new(misy_tenancy::Quotas);
+        Self::build_counting(folder, postgres, ambient, change, counts).await
+    }
+
+    async fn build_counting(
+        folder: &Path,
+        postgres: &EmbeddedPostgres,
+        ambient: Ambient,
+        change: impl FnOnce(&mut Config),
+        counts: Arc<dyn Quota>,
+    ) -> Result<Self, Failure> {
         let admin = postgres.config("postgres");
         let root = Key::new(ambient.bytes());
         let passwords = RolePasswords::derive(&root);
@@ -182,7 +198,8 @@ impl House {
         let listeners = Listeners::bind(&config.server).await?;
         let own = (admin.clone(), db.clone());
         let installation = Installation { config, ambient, root, admin: own.0, db: own.1 };
-        let app = Box::pin(App::build(installation, &listeners.public_url(None)?)).await?;
+        let url = listeners.public_url(None)?;
+        let app = Box::pin(App::build_counting(installation, &url, counts)).await?;
         let (email, password) = app.ensure_operator(folder).await?;
         let password = password.context("the operator was just made")?.expose().to_owned();
         Ok(Self { app, listeners, admin, db, email, password })
@@ -218,8 +235,10 @@ async fn measure_tenants(
     size: usize,
 ) -> Result<Report, Failure> {
     let ctx = platform_ctx(&ambient);
-    let house = House::build(folder, postgres, ambient).await?;
-    let House { app, listeners, admin, db, email, password } = house;
+    let house = House::build_with(folder, postgres, ambient, |config| {
+        config.web.rates.read = config.web.rates.write;
+    });
+    let House { app, listeners, admin, db, email, password } = house.await?;
     let sample = size.min(200);
     let load = tenants::Settings {
         api: listeners.api_address()?.to_string(),
@@ -234,6 +253,22 @@ async fn measure_tenants(
     };
     let metrics = Box::pin(serving(&app, listeners, tenants::run(&load))).await??;
     Ok(Report::new("tenants", json!({ "size": size, "provisioned": sample }), metrics))
+}
+
+async fn measure_quotas(
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    ambient: Ambient,
+    size: usize,
+) -> Result<Report, Failure> {
+    let turnstile = Arc::new(quotas::Turnstile::new(Arc::new(misy_tenancy::Quotas)));
+    let counts = Arc::<quotas::Turnstile>::clone(&turnstile);
+    let house = House::build_counting(folder, postgres, ambient, |_| (), counts).await?;
+    let House { app, listeners, admin: server, email, password, .. } = house;
+    let api = listeners.api_address()?.to_string();
+    let load = quotas::Settings { api, email, password, server, turnstile, size };
+    let metrics = Box::pin(serving(&app, listeners, quotas::run(&load))).await??;
+    Ok(Report::new("quotas", json!({ "size": size }), metrics))
 }
 
 async fn measure_ingest(

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use misy_core::{Ctx, Cursor, EndpointId, Limit, Page, Role, Secret};
+use misy_core::{Ctx, Cursor, EndpointId, Limit, Page, Role, Secret, SourceId};
 use misy_integration::replays::model::{Scope, Wish};
 use misy_integration::signatures::model::{Received, Verdict, verify};
+use misy_integration::sources::model::Stage;
 use misy_integration::{Deps, dead_letters, endpoints, replays, sources};
 use serde_json::{Value, json};
 
@@ -132,15 +133,25 @@ impl Office {
     }
 
     async fn replay(&self, options: &ReplayOptions) -> anyhow::Result<()> {
-        let ReplayOptions { endpoint, dead, event_type, since, until, .. } = options;
+        let ReplayOptions { endpoint, source, until, .. } = options;
         let endpoint = endpoint.as_deref().map(str::parse::<EndpointId>).transpose();
+        let source = source.as_deref().map(str::parse::<SourceId>).transpose();
+        let scope = match (options.dead, options.received) {
+            (true, _) => Scope::Dead,
+            (_, true) => Scope::Received,
+            _ => Scope::Missed,
+        };
+        let stage = options
+            .status
+            .as_deref()
+            .map(|slug| Stage::parse(slug).with_context(|| format!("--status cannot be `{slug}`")));
         let wish = Wish {
-            scope: if *dead { Scope::Dead } else { Scope::Missed },
-            only: None,
             endpoint: endpoint.context("--endpoint is no id of an endpoint")?,
-            kind: event_type.clone(),
-            since: *since,
-            until: until.unwrap_or_else(|| self.deps.ambient.now()),
+            kind: options.event_type.clone(),
+            source: source.context("--source is no id of a source")?,
+            stage: stage.transpose()?,
+            since: options.since,
+            ..Wish::all(scope, until.unwrap_or_else(|| self.deps.ambient.now()))
         };
         let begun = told(replays::service::begin(&self.deps, &self.ctx, wish).await)?;
         let row = json!({ "id": begun.id, "status": begun.status });

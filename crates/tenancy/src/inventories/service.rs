@@ -1,10 +1,10 @@
 //! Room `tenancy`: looking into every store, and mending what is not as it should be.
 
 use misy_core::id::TypedId;
-use misy_core::{Cursor, Limit, Permission, PlatformCtx, Role, TenantId};
+use misy_core::{Ctx, Cursor, Limit, Permission, PlatformCtx, Role, TenantId};
 use misy_jobs::PlatformJob;
 use misy_jobs::provision::{Found, StepError};
-use misy_store::Audit;
+use misy_store::{Audit, PlatformTx};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -69,40 +69,47 @@ pub enum Outcome {
     Drifted,
 }
 
-/// Looks at a tenant, makes again what is missing and removes what is left over.
+/// Looks at a tenant, makes again what is missing and removes what is left over. What was seen may
+/// have changed by then, so it is looked at again while nobody can move the tenant along: nothing
+/// comes back to a tenant that goes, and of two who mend at once the second finds nothing to do.
 pub async fn mend(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<Outcome, Error> {
     ctx.require(Permission::PlatformTenantManage)?;
     let tenant = tenants::service::load(deps, ctx, id).await?;
+    if inventory(deps, ctx, &tenant).await?.is_sound() {
+        return Ok(Outcome::Sound);
+    }
+    let mut tx = deps.db.platform(ctx).await?;
+    let tenant = tenants::store::hold(&mut tx, id).await?.ok_or(Error::NotFound)?;
     let before = inventory(deps, ctx, &tenant).await?;
     if before.is_sound() {
         return Ok(Outcome::Sound);
     }
-    let inside = ctx.enter(id, Role::Owner.grants());
+    mend_parts(deps, &ctx.enter(id, Role::Owner.grants()), &before).await?;
+    let after = inventory(deps, ctx, &tenant).await?;
+    let outcome = if after.is_sound() { Outcome::Repaired } else { Outcome::Drifted };
+    record(&mut tx, &before, outcome);
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+async fn mend_parts(deps: &Deps, inside: &Ctx, before: &Inventory) -> Result<(), Error> {
     for part in &deps.parts {
         let of_part = |verdict| {
             before.items.iter().any(|item| item.part == part.name() && item.verdict == verdict)
         };
         let mended = if of_part(Verdict::LeftOver) {
-            part.undo(&inside, Uuid::nil()).await
+            part.undo(inside, Uuid::nil()).await
         } else if of_part(Verdict::Missing) {
-            part.repair(&inside).await.map(drop)
+            part.repair(inside).await.map(drop)
         } else {
             Ok(())
         };
         mended.map_err(|error| failed(part.name(), error))?;
     }
-    let after = inventory(deps, ctx, &tenant).await?;
-    let outcome = if after.is_sound() { Outcome::Repaired } else { Outcome::Drifted };
-    record(deps, ctx, &before, outcome).await?;
-    Ok(outcome)
+    Ok(())
 }
 
-async fn record(
-    deps: &Deps,
-    ctx: &PlatformCtx,
-    before: &Inventory,
-    outcome: Outcome,
-) -> Result<(), Error> {
+fn record(tx: &mut PlatformTx, before: &Inventory, outcome: Outcome) {
     let action = match outcome {
         Outcome::Repaired => "tenant.repaired",
         Outcome::Sound | Outcome::Drifted => "tenant.drifted",
@@ -114,10 +121,8 @@ async fn record(
         .filter(|item| matches!(item.verdict, Verdict::Missing | Verdict::LeftOver));
     let what: Vec<String> = bad.map(|item| format!("{}/{}", item.part, item.what)).collect();
     tracing::warn!(tenant = %before.tenant, action, ?what, "a tenant was not as it should be");
-    let mut tx = deps.db.platform(ctx).await?;
     let audit = Audit::new(action, "tenant", before.tenant);
     tx.audit(audit.with(json!({ "what": what })));
-    Ok(tx.commit().await?)
 }
 
 /// Mends some tenants, and has the next ones mended after them.

@@ -26,30 +26,23 @@ pub struct Quotas;
 #[async_trait]
 impl misy_store::Quota for Quotas {
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
-        let (name, count, now) = (what.name(), i64::from(count), tx.ambient().now());
-        let month = Period::of(now);
-        let period = if what.renews() { month.name.as_str() } else { FOR_GOOD };
-        if store::take(tx, name, period, count).await? {
+        let period = period_of(tx, what);
+        if store::take(tx, what.name(), &period, count.into()).await? {
             return Ok(());
         }
-        let mut slots = store::lock_slots(tx, name, period).await?;
-        if slots.is_empty() {
-            store::insert_slots(tx, name, period).await?;
-            slots = store::lock_slots(tx, name, period).await?;
-        }
-        let max_count = store::find_max(tx, name).await?;
-        let ceiling = Ceiling { max_count, is_soft: what.is_soft() };
-        match (model::spread(&slots, ceiling, count), max_count) {
-            (Spread::Taken { slots, is_warning, is_last, used }, max_count) => {
-                store::allot(tx, name, period, &slots).await?;
-                let Some(max_count) = max_count else { return Ok(()) };
-                let passed = Passed { what, used, max_count };
-                Ok(tell(tx, &month.name, passed, is_warning, is_last).await?)
-            }
-            (Spread::Full, max_count) => {
-                let renews_in_s = u32::try_from(month.left_s(now)).ok();
-                Err(refused(what, max_count.unwrap_or_default(), renews_in_s))
-            }
+        spread(tx, what, count).await
+    }
+
+    fn take_ahead(&self, tx: &mut TenantTx, what: Limited, count: u32) {
+        let period = period_of(tx, what);
+        store::take_ahead(tx, what.name(), period, count.into());
+    }
+
+    async fn settle(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
+        match tx.take_ahead_count() {
+            Some(1) => Ok(()),
+            Some(_) => spread(tx, what, count).await,
+            None => self.take(tx, what, count).await,
         }
     }
 
@@ -88,6 +81,37 @@ impl misy_store::Quota for Quotas {
     ) -> Result<Option<i64>, misy_store::Error> {
         store::lock_ceiling(tx, what.name()).await?;
         store::find_max(tx, what.name()).await
+    }
+}
+
+/// In which period so much is used.
+fn period_of(tx: &TenantTx, what: Limited) -> String {
+    if what.renews() { Period::of(tx.ambient().now()).name } else { FOR_GOOD.to_owned() }
+}
+
+/// No slot had room at this moment: uses so much of all of them together, if the limit lets it.
+async fn spread(tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
+    let (name, count, now) = (what.name(), i64::from(count), tx.ambient().now());
+    let month = Period::of(now);
+    let period = if what.renews() { month.name.as_str() } else { FOR_GOOD };
+    let mut slots = store::lock_slots(tx, name, period).await?;
+    if slots.is_empty() {
+        store::insert_slots(tx, name, period).await?;
+        slots = store::lock_slots(tx, name, period).await?;
+    }
+    let max_count = store::find_max(tx, name).await?;
+    let ceiling = Ceiling { max_count, is_soft: what.is_soft() };
+    match (model::spread(&slots, ceiling, count), max_count) {
+        (Spread::Taken { slots, is_warning, is_last, used }, max_count) => {
+            store::allot(tx, name, period, &slots).await?;
+            let Some(max_count) = max_count else { return Ok(()) };
+            let passed = Passed { what, used, max_count };
+            Ok(tell(tx, &month.name, passed, is_warning, is_last).await?)
+        }
+        (Spread::Full, max_count) => {
+            let renews_in_s = u32::try_from(month.left_s(now)).ok();
+            Err(refused(what, max_count.unwrap_or_default(), renews_in_s))
+        }
     }
 }
 

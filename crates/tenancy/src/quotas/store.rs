@@ -1,6 +1,6 @@
 //! Room `tenancy`: rows of `tenant_quotas`.
 
-use misy_store::{Error, TenantTx};
+use misy_store::{Error, TenantTx, ToSql};
 
 use super::model::{Quota, Slot};
 
@@ -123,6 +123,14 @@ pub(crate) async fn take(
 ) -> Result<bool, Error> {
     let tenant = tx.tenant();
     Ok(tx.execute(TAKE, &[&tenant, &name, &period, &count]).await? == 1)
+}
+
+/// The same with the next statement; [`TenantTx::take_ahead_count`] is 1 if there was one.
+pub(crate) fn take_ahead(tx: &mut TenantTx, name: &'static str, period: String, count: i64) {
+    let tenant = tx.tenant();
+    let params: Vec<Box<dyn ToSql + Sync + Send>> =
+        vec![Box::new(tenant), Box::new(name), Box::new(period), Box::new(count)];
+    tx.send_ahead(TAKE, params);
 }
 
 /// Makes the slots of a period, with nothing allotted to them.

@@ -4,6 +4,7 @@ use misy_core::id::TypedId;
 use misy_core::{Cursor, Limit, TenantId, Timestamp};
 use misy_store::{Error, PlatformTx, Row, TenantTx};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::model::{NewTenant, Status, Tenant};
 
@@ -15,19 +16,39 @@ const INSERT: &str = "
 
 const FIND: &str = "select * from tenants where id = $1";
 
-const LIST: &str = "
+const LIST: &str = "select * from tenants where id > $1 order by id limit $2";
+
+const LIST_BY_STATUS: &str = "
     select * from tenants
-    where ($1::uuid is null or id > $1) and ($2::text is null or status = $2)
-      and ($3::text is null or plan = $3) and ($4::text is null or slug = $4)
-      and ($6::text is null
-           or position(lower($6) in lower(slug || ' ' || name || ' ' || site_id)) > 0)
-    order by id limit $5";
+    where status = $3 and id > $1 and ($4::text is null or plan = $4) order by id limit $2";
+
+const LIST_BY_PLAN: &str = "
+    select * from tenants where plan = $3 and id > $1 order by id limit $2";
+
+const LIST_BY_SLUG: &str = "
+    select * from tenants
+    where slug = $3 and id > $1 and ($4::text is null or status = $4)
+      and ($5::text is null or plan = $5)
+    order by id limit $2";
+
+/// Whatever holds a text holds every run of it, of which there is an index; what holds all runs
+/// holds the text seldom enough not.
+const SEARCH: &str = "
+    select * from tenants
+    where misy_grams(lower(slug || ' ' || name || ' ' || site_id)) @> misy_grams(lower($3::text))
+      and position(lower($3) in lower(slug || ' ' || name || ' ' || site_id)) > 0
+      and id > $1 and ($4::text is null or status = $4) and ($5::text is null or plan = $5)
+      and ($6::text is null or slug = $6)
+    order by id limit $2";
 
 const FIND_SLUG: &str = "
     select * from tenants where slug = $1 order by (status in ('failed', 'purged')), id desc
     limit 1";
 
 const LOCK: &str = "select * from tenants where id = $1 for update";
+
+/// Rows that name the tenant may still be written meanwhile.
+const HOLD: &str = "select * from tenants where id = $1 for no key update";
 
 const SET_STATUS: &str = "
     update tenants set status = $2, status_reason = $3, status_note = $6, status_before = $7,
@@ -47,7 +68,9 @@ const UPDATE_WITH_PLAN: &str = "
 
 const ALLOWS_ORIGIN: &str = "
     select exists (
-        select from tenants where status = 'active' and $1 = any(allowed_origins)) as found";
+        select from tenants
+        where status = 'active' and allowed_origins <> '{}'
+          and allowed_origins @> array[$1::text]) as found";
 
 pub(crate) async fn insert(
     tx: &mut PlatformTx,
@@ -99,6 +122,11 @@ pub(crate) async fn lock(tx: &mut PlatformTx, id: TenantId) -> Result<Option<Ten
     tx.query_opt(LOCK, &[&id.uuid()]).await?.as_ref().map(tenant).transpose()
 }
 
+/// The same for one who writes what belongs to the tenant, over other connections.
+pub(crate) async fn hold(tx: &mut PlatformTx, id: TenantId) -> Result<Option<Tenant>, Error> {
+    tx.query_opt(HOLD, &[&id.uuid()]).await?.as_ref().map(tenant).transpose()
+}
+
 /// By which properties tenants are listed.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
@@ -118,10 +146,20 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<Tenant>, Error> {
-    let after = cursor.map(|cursor| cursor.0);
-    let status = filter.status.map(Status::slug);
+    let after = cursor.map_or(Uuid::nil(), |cursor| cursor.0);
+    let (status, fetch) = (filter.status.map(Status::slug), limit.fetch());
     let Filter { plan, slug, text, .. } = filter;
-    let rows = tx.query(LIST, &[&after, &status, plan, slug, &limit.fetch(), text]).await?;
+    let rows = match (text, slug, status, plan) {
+        (Some(text), ..) => tx.query(SEARCH, &[&after, &fetch, text, &status, plan, slug]).await?,
+        (_, Some(slug), ..) => {
+            tx.query(LIST_BY_SLUG, &[&after, &fetch, slug, &status, plan]).await?
+        }
+        (_, _, Some(status), _) => {
+            tx.query(LIST_BY_STATUS, &[&after, &fetch, &status, plan]).await?
+        }
+        (_, _, _, Some(plan)) => tx.query(LIST_BY_PLAN, &[&after, &fetch, plan]).await?,
+        _ => tx.query(LIST, &[&after, &fetch]).await?,
+    };
     rows.iter().map(tenant).collect()
 }
 
@@ -151,7 +189,7 @@ pub(crate) async fn set_status(
 
 /// What is written of a changed tenant, but its plan and place.
 struct Columns {
-    id: uuid::Uuid,
+    id: Uuid,
     business: Value,
     brand: Value,
     contacts: Value,

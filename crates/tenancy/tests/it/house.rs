@@ -223,17 +223,22 @@ const KINDS: [Kind; 1] = [Kind::new("notes", &[])];
 
 impl House {
     pub(crate) async fn build() -> Self {
-        Self::on(TestDatabase::create().await, HandClock::default(), 1, |_| {})
+        Self::build_with(|_| {}).await
+    }
+
+    /// One in which every tenant has a part more.
+    pub(crate) async fn build_beside(part: Arc<dyn Provision>) -> Self {
+        Self::on(TestDatabase::create().await, HandClock::default(), 1, |_| {}, Some(part))
     }
 
     /// One with other settings of sign-up.
     pub(crate) async fn build_with(set: fn(&mut signups::Config)) -> Self {
-        Self::on(TestDatabase::create().await, HandClock::default(), 1, set)
+        Self::on(TestDatabase::create().await, HandClock::default(), 1, set, None)
     }
 
     /// Another process on the same database and clock.
     pub(crate) fn second_process(&self) -> Self {
-        Self::on(self.database.clone(), self.clock.clone(), 2, |_| {})
+        Self::on(self.database.clone(), self.clock.clone(), 2, |_| {}, None)
     }
 
     fn on(
@@ -241,6 +246,7 @@ impl House {
         clock: HandClock,
         seed: u64,
         set: fn(&mut signups::Config),
+        more: Option<Arc<dyn Provision>>,
     ) -> Self {
         let letters = Arc::<Letters>::default();
         let facts = Arc::<Facts>::default();
@@ -251,7 +257,8 @@ impl House {
         let root = Key::new([5; 32]);
         let (first, second) = (Arc::new(Step::default()), Arc::new(Step::default()));
         let documents = Documents::embedded(db.clone());
-        let parts: Vec<Arc<dyn Provision>> = vec![first.clone(), second.clone()];
+        let mut parts: Vec<Arc<dyn Provision>> = vec![first.clone(), second.clone()];
+        parts.extend(more);
         let deps = Arc::new(Deps::new(Base {
             db: db.clone(),
             system: platform_ctx(),

@@ -1,15 +1,22 @@
-//! Room `tenancy`: two operators and the program itself decide about a tenant at once, in any
-//! order. Whatever comes of it is a walk through the table.
+//! Room `tenancy`: two operators, the reconciler and the program itself decide about a tenant at
+//! once, in any order. Whatever comes of it is a walk through the table, and at its end every store
+//! has what the tenant should have.
+
+mod shelf;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use http::StatusCode;
 use misy_core::TenantId;
+use misy_tenancy::inventories::service::{Outcome, mend};
 use misy_tenancy::tenants::model::{ACTIONS, Event, Status};
+use misy_testkit::platform_ctx;
 use serde_json::json;
 
 use crate::house::{Answer, House, Operator, OtherOperator, User};
 use crate::lifecycles::{ENDPOINTS, ask};
+use shelf::Shelf;
 
 /// A walk of its own for each number; the same each time.
 struct Dice(u64);
@@ -93,6 +100,16 @@ async fn tend(house: &House, seconds: i64) {
     house.run_jobs_after_s(seconds).await;
 }
 
+/// The third player: what a store elsewhere has lost is made again, by so many at once.
+async fn reconcile(house: &House, shelf: &Shelf, tenant: TenantId, (loses, times): (bool, u64)) {
+    if loses {
+        shelf.lose(tenant);
+    }
+    let once = async |_| mend(&house.deps, &platform_ctx(), tenant).await.expect("it looks");
+    let outcomes = futures_util::future::join_all((0..times).map(once)).await;
+    assert!(!outcomes.contains(&Outcome::Drifted), "a person is needed for nothing here");
+}
+
 /// The log, read from its beginning, is a walk through the table that ends where the tenant is.
 async fn assert_walked(house: &House, tenant: TenantId) {
     let life = house.get(&Operator, &format!("/v1/tenants/{tenant}/lifecycle")).await;
@@ -111,7 +128,7 @@ async fn assert_walked(house: &House, tenant: TenantId) {
 }
 
 /// Some rounds with one tenant, until it is gone.
-async fn walk(house: &House, dice: &mut Dice) {
+async fn walk(house: &House, shelf: &Shelf, dice: &mut Dice) {
     let tenant = house.tenant("acme").await;
     let mut before = Status::Active;
     for _ in 0..14 {
@@ -119,10 +136,12 @@ async fn walk(house: &House, dice: &mut Dice) {
         let sides = if dice.below(4) == 0 { 5 } else { 4 };
         let (one, other) = (dice.pick(&ENDPOINTS[..sides]), dice.pick(&ENDPOINTS[..4]));
         let (at_once, seconds) = (dice.below(4) == 0, dice.pick(&[0, 0, 1, 3]));
-        let ((first, answer), (second, other_answer), ()) = tokio::join!(
+        let drift = (dice.below(2) == 0, dice.below(3));
+        let ((first, answer), (second, other_answer), (), ()) = tokio::join!(
             decide(house, &Operator, tenant, one, at_once),
             decide(house, &OtherOperator, tenant, other, false),
-            tend(house, seconds)
+            tend(house, seconds),
+            reconcile(house, shelf, tenant, drift)
         );
         let from = meanwhile([before].into());
         let one_way = step(&step(&from, first, &answer), second, &other_answer);
@@ -136,11 +155,11 @@ async fn walk(house: &House, dice: &mut Dice) {
             break;
         }
     }
-    settle(house, tenant).await;
+    settle(house, shelf, tenant).await;
 }
 
 /// When nobody decides any more everything comes to an end, and every store is as the end says.
-async fn settle(house: &House, tenant: TenantId) {
+async fn settle(house: &House, shelf: &Shelf, tenant: TenantId) {
     for _ in 0..20 {
         tend(house, 61).await;
         if status(house, tenant).await != Status::Purging {
@@ -150,6 +169,10 @@ async fn settle(house: &House, tenant: TenantId) {
     let now = status(house, tenant).await;
     assert_ne!(now, Status::Purging, "the removal ends");
     assert_walked(house, tenant).await;
+    // What was lost last is made again by one who looks now, and nothing is left for the next.
+    reconcile(house, shelf, tenant, (false, 1)).await;
+    assert_eq!(mend(&house.deps, &platform_ctx(), tenant).await.expect("it looks"), Outcome::Sound);
+    assert_eq!(shelf.has(tenant), now.is_whole(), "{now:?}");
     let inventory = house.get(&Operator, &format!("/v1/tenants/{tenant}/inventory")).await;
     assert_eq!(inventory.body["sound"], json!(true), "{now:?} {}", inventory.body);
     // The next walk takes the same name, which is free once this one is gone.
@@ -161,14 +184,53 @@ async fn settle(house: &House, tenant: TenantId) {
         tend(house, 3).await;
         assert_eq!(status(house, tenant).await, Status::Purged);
     }
+    // Nobody makes anything of one that is gone, and what is found of it all the same goes.
+    reconcile(house, shelf, tenant, (false, 2)).await;
+    assert!(!shelf.has(tenant));
+    shelf.leave(tenant);
+    reconcile(house, shelf, tenant, (false, 2)).await;
+    assert!(!shelf.has(tenant));
 }
 
 #[tokio::test]
-async fn whatever_two_operators_and_the_program_decide_at_once_is_a_walk_through_the_table() {
-    let house = House::build().await;
+async fn whatever_operators_the_reconciler_and_the_program_do_at_once_is_a_walk_through_the_table()
+{
+    let shelf = Arc::<Shelf>::default();
+    let house = House::build_beside(shelf.clone()).await;
     for number in 1..=8 {
-        walk(&house, &mut Dice(number)).await;
+        walk(&house, &shelf, &mut Dice(number)).await;
     }
     let gone = house.count("select count(*) from tenants where status = 'purged'").await;
     assert_eq!(gone, 8);
+    let (lost, repaired) = shelf.losses_and_repairs();
+    assert!(0 < repaired && repaired <= lost, "{lost} lost, {repaired} repaired");
+    let recorded = "select count(*) from platform_audit_records where action = 'tenant.repaired'";
+    let left = 8;
+    assert_eq!(house.count(recorded).await, repaired + left, "each is in the log, once");
+}
+
+/// Whoever looks while a tenant is whole and acts when it is gone would bring back a part of it.
+#[tokio::test]
+async fn what_was_missing_of_a_tenant_is_not_made_once_the_tenant_goes() {
+    let shelf = Arc::<Shelf>::default();
+    let house = House::build_beside(shelf.clone()).await;
+    let tenant = house.tenant("acme").await;
+    shelf.lose(tenant);
+    let (slow, operator) = (shelf.hold_looks(), platform_ctx());
+    let mending = mend(&house.deps, &operator, tenant);
+    let going = async {
+        slow.began().await;
+        for step in ["close", "purge"] {
+            let answer = ask(&house, &Operator, tenant, step).await;
+            assert!(answer.status.is_success(), "{step}: {}", answer.body);
+        }
+        slow.go_on();
+    };
+    let (outcome, ()) = tokio::join!(mending, going);
+    assert_eq!(outcome.expect("it looks"), Outcome::Sound, "nothing is wanted of one that goes");
+    for _ in 0..3 {
+        tend(&house, 61).await;
+    }
+    assert_eq!((status(&house, tenant).await, shelf.has(tenant)), (Status::Purged, false));
+    assert_eq!(shelf.losses_and_repairs(), (1, 0));
 }

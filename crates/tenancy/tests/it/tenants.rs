@@ -134,6 +134,41 @@ async fn lists_are_filtered_and_paged() {
 }
 
 #[tokio::test]
+async fn a_tenant_is_found_by_any_part_of_its_names() {
+    let house = House::build().await;
+    for (slug, name) in [("north", "Zoë & Söhne"), ("south", "abcab"), ("east", "ZO_ Partner")] {
+        let mut new = wanted(slug);
+        new["name"] = json!(name);
+        assert_eq!(house.post(&Operator, "/v1/tenants", new).await.status, 201);
+    }
+    let find = async |query: &str| {
+        let found = house.get(&Operator, &format!("/v1/tenants?{query}")).await;
+        found.column("slug").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(find("q=zo%C3%AB%20%26%20S").await, ["north"], "capitals or not, spaces too");
+    assert_eq!(find("q=%C3%B6").await, ["north"], "one character is enough");
+    assert_eq!(find("q=th").await, ["north", "south"]);
+    assert_eq!(find("q=zo_").await, ["east"], "nothing stands for anything else");
+    assert_eq!(find("q=bcabc").await, Vec::<&str>::new(), "every run of it is there, it is not");
+    assert_eq!(find("q=th&slug=south").await, ["south"]);
+    assert_eq!(find("q=th&status=suspended").await, Vec::<&str>::new());
+    assert_eq!(find("q=th&plan=trial&limit=1").await, ["north"]);
+    let one = house.get(&Operator, "/v1/tenants?q=th&limit=1").await;
+    let next = format!("q=th&limit=1&cursor={}", one.text("next_cursor"));
+    assert_eq!(find(&next).await, ["south"]);
+    let whole = house.get(&Operator, "/v1/tenants?slug=east").await;
+    let site = whole.body["data"][0]["site_id"].as_str().expect("a site").to_uppercase();
+    assert_eq!(find(&format!("q={}", &site[5..])).await, ["east"]);
+    assert_eq!(find("plan=trial&status=active").await, ["north", "south", "east"]);
+    assert_eq!(find("plan=unlimited").await, Vec::<&str>::new());
+    let gone = house.tenant("west").await;
+    house.suspend(gone).await;
+    assert_eq!(find("status=suspended").await, ["west"]);
+    assert_eq!(find("slug=west&status=active").await, Vec::<&str>::new());
+    assert_eq!(find("slug=west&plan=trial").await, ["west"]);
+}
+
+#[tokio::test]
 async fn a_stale_change_is_refused() {
     let house = House::build().await;
     let tenant = house.tenant("acme").await;

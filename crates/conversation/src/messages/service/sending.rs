@@ -100,18 +100,15 @@ async fn write(
     // Nothing is written only if the conversation was closed in this moment.
     let first = *ids.first().ok_or(Error::ConversationClosed)?;
     // After the conversation's row, as answers do: in the other order the two could wait for each
-    // other.
-    count(deps, tx, ids.len()).await?;
+    // other. It goes with the look at what was written.
+    let parts = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    deps.quotas.take_ahead(tx, Limited::MessagesPerMonth, parts);
+    let written = store::find(tx, first).await?.ok_or(Error::NotFound)?;
+    deps.quotas.settle(tx, Limited::MessagesPerMonth, parts).await?;
     deliver_all(tx, conversation, &ids);
     let detail = json!({ "conversation_id": conversation, "parts": ids.len() });
     tx.audit(Audit::new("message.sent", "message", first).with(detail));
-    store::find(tx, first).await?.ok_or(Error::NotFound)
-}
-
-/// Each part is a message that the plan counts.
-async fn count(deps: &Deps, tx: &mut TenantTx, parts: usize) -> Result<(), Error> {
-    let parts = u32::try_from(parts).unwrap_or(u32::MAX);
-    Ok(deps.quotas.take(tx, Limited::MessagesPerMonth, parts).await?)
+    Ok(written)
 }
 
 fn deliver_all(tx: &mut TenantTx, conversation: ConversationId, ids: &[MessageId]) {
@@ -166,7 +163,8 @@ pub(crate) async fn answer(
     if ids.is_empty() {
         return Ok(false);
     }
-    count(deps, tx, ids.len()).await?;
+    let parts = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    deps.quotas.take(tx, Limited::MessagesPerMonth, parts).await?;
     if capability.read || capability.typing {
         MarkRead { message: answer.to }.enqueue(tx);
     }

@@ -15,6 +15,7 @@ fn letter(kind: Kind) -> Letter {
         nonce: vec![9; 16],
         created_at: Timestamp::UNIX_EPOCH,
         expires_at: Timestamp::from_second(60).expect("in range"),
+        detail: None,
     }
 }
 

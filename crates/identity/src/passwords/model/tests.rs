@@ -8,7 +8,7 @@ fn cheap(salt: &[u8]) -> Recipe {
 }
 
 fn stored(salt: &[u8], password: &str) -> Stored {
-    Stored::new(cheap(salt), &Secret::new(password)).expect("the cost is valid")
+    Stored::new(cheap(salt), &Secret::new(password), &mut Memory::new()).expect("the cost is valid")
 }
 
 fn detail(password: &str, about: &[&str]) -> Option<String> {
@@ -47,11 +47,28 @@ fn every_realm_whose_password_it_is_matches() {
         stored(b"another-old-salt", "first"),
     ];
     let matches = |password: &str| {
-        find_matches(&Secret::new(password), cheap(b"salt-of-ana-salt"), &all).expect("computes")
+        find_matches(&Secret::new(password), cheap(b"salt-of-ana-salt"), &all, &mut Memory::new())
+            .expect("computes")
     };
     assert_eq!(matches("first"), [0, 2]);
     assert_eq!(matches("second"), [1]);
     assert!(matches("third").is_empty());
+}
+
+/// What another password has left there is written over, whatever that one cost.
+#[test]
+fn memory_that_was_used_before_gives_the_same_hash() {
+    let password = Secret::new("a wise old owl");
+    let fresh = stored(b"salt-of-ana-salt", "a wise old owl");
+    let mut used = vec![argon2::Block::new(); 700];
+    for block in &mut used {
+        block.as_mut().fill(u64::MAX);
+    }
+    for _ in 0..2 {
+        let again = Stored::new(cheap(b"salt-of-ana-salt"), &password, &mut used).expect("it can");
+        assert_eq!(again.to_string(), fresh.to_string());
+        Stored::new(cheap(b"salt-of-ben-salt"), &Secret::new("x"), &mut used).expect("it can");
+    }
 }
 
 /// Made by the reference implementation: `echo -n password | argon2 somesalt -id -t 2 -k 256 -p 1`.
@@ -60,7 +77,8 @@ fn a_hash_of_the_reference_implementation_is_read_and_matches() {
     let phc = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$\
                nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
     let stored: Stored = phc.parse().expect("valid");
-    let found = find_matches(&Secret::new("password"), cheap(b"unrelated"), &[stored]);
+    let (password, mut memory) = (Secret::new("password"), Memory::new());
+    let found = find_matches(&password, cheap(b"unrelated"), &[stored], &mut memory);
     assert_eq!(found, Ok(vec![0]));
 }
 

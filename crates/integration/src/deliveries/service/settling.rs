@@ -8,7 +8,7 @@ use misy_core::event::{EndpointData, EventType, Told};
 use misy_core::id::TypedId;
 use misy_core::{Ctx, EndpointId, Timestamp};
 use misy_jobs::parcels::{self, Fate};
-use misy_store::{Audit, Error, TenantTx};
+use misy_store::{Audit, Error, News, TenantTx};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -126,26 +126,32 @@ async fn look_after(deps: &Deps, tx: &mut TenantTx, held: &[&Ended]) -> Result<(
     failing.retain(|endpoint| !arrived.contains(endpoint));
     store::mark(tx, failing.into_iter().collect(), well.into_iter().collect());
     for (endpoint, why) in off.into_iter().filter(|(id, _)| !arrived.contains(&id.uuid())) {
-        switch_off(tx, endpoint, why).await?;
+        switch_off(deps, tx, endpoint, why).await?;
     }
     Ok(())
 }
 
-/// Its owner is told by the audit log and by an event, which other endpoints may want.
+/// It is told by the audit log, by an event, which other endpoints may want, and by mail to those
+/// who run the tenant.
 async fn switch_off(
+    deps: &Deps,
     tx: &mut TenantTx,
     endpoint: EndpointId,
     reason: &'static str,
 ) -> Result<(), Error> {
     let why = DisabledReason::parse(reason).unwrap_or(DisabledReason::Failing);
-    if !endpoints::store::switch_off(tx, endpoint, why).await? {
+    let Some(off) = endpoints::store::switch_off(tx, endpoint, why).await? else {
         return Ok(());
-    }
+    };
     metrics::counter!("misy_webhook_endpoints_disabled_total", "reason" => reason).increment(1);
     let detail = json!({ "reason": reason });
     let audit = Audit::new("webhook_endpoint.disabled", "webhook_endpoint", endpoint);
     tx.audit(audit.with(detail));
     let data = EndpointData { endpoint_id: endpoint, reason };
     tx.emit(&Told::new(EventType::EndpointDisabled, None, data));
+    if off.settings.mail_when_disabled {
+        let (origin, at, reason) = (off.origin(), off.updated_at, reason.to_owned());
+        deps.heralds.tell(tx, News::EndpointDisabled { endpoint, origin, reason, at });
+    }
     Ok(())
 }
