@@ -108,9 +108,9 @@ impl SamlProvider {
         Self::start(command).await
     }
 
-    /// Starts `SimpleSAMLphp` behind the server that PHP has for itself. `options` is a file of JSON
-    /// as its `config.php` describes it, alone in a folder for what it writes; a change of the file
-    /// holds from the next request on. Panics with advice if it is not installed.
+    /// Starts `SimpleSAMLphp` behind the server that PHP has for itself. `options` is a file of
+    /// JSON, alone in a folder for what it writes; a change of the file holds from the next request
+    /// on. Panics with advice if it is not installed.
     pub async fn php(options: &Path) -> Self {
         let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/providers/simplesamlphp");
         let site = folder("simplesamlphp").join("usr/share/simplesamlphp/www");

@@ -196,7 +196,7 @@ async fn who_signs_out_at_simplesamlphp_is_signed_out_here_and_it_believes_our_a
 async fn what_simplesamlphp_encrypts_opens_here_if_the_response_around_it_is_signed() {
     let key = Key::make();
     let mut company = Company::start(&key).await;
-    for (sign_response, refusal) in [(true, None), (false, Some("saml_encryption"))] {
+    for (sign_response, refusal) in [(true, None), (false, Some("saml_unsigned"))] {
         company.tell(&json!({"encrypt": true, "sign_response": sign_response}));
         let mut browser = Browser::new();
         let posted = company.sign_in(&mut browser).await;
