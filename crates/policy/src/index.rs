@@ -40,13 +40,16 @@ struct Ready {
     party: Option<EntityUID>,
 }
 
+/// Whom policies name, and these policies.
+type Party = (EntityUID, Vec<Arc<Ready>>);
+
 /// The policies that questions with one action and one type of resource need, by whom they are
 /// about.
 #[derive(Default)]
 pub struct Slice {
     everybody: Vec<Arc<Ready>>,
     /// By id, then by the whole name: ids alone are found sooner.
-    parties: HashMap<String, Vec<(EntityUID, Vec<Arc<Ready>>)>>,
+    parties: HashMap<String, Vec<Party>>,
 }
 
 /// By the numbers of an action and of a type; zero is what no policy names.
