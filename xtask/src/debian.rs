@@ -1,5 +1,8 @@
-//! Room `xtask`: installs Debian packages that a fresh machine lacks.
+//! Room `xtask`: installs Debian packages that a fresh machine lacks, or unpacks them where they
+//! start nothing.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -21,9 +24,42 @@ pub(crate) struct Package {
 /// Installs a package as root or through sudo.
 pub(crate) fn install(workshop: &Workshop, package: &Package) -> Result<()> {
     let Package { name, otherwise, .. } = package;
-    if !workshop.answers("apt-get", &["--version"]) {
-        bail!("this is no Debian: {otherwise} and run this again");
+    ensure_debian(workshop, otherwise)?;
+    run_as_root(workshop, &package.script(), &format!("apt-get install {name}"))
+}
+
+/// Puts the files of a package into a folder of our own, which is made anew. Nothing is installed:
+/// neither what the package needs nor what it would start. What Debian signed is checked.
+pub(crate) fn unpack(workshop: &Workshop, name: &str, place: &Path, otherwise: &str) -> Result<()> {
+    ensure_debian(workshop, otherwise)?;
+    if place.exists() {
+        fs::remove_dir_all(place).context("cannot remove what was unpacked before")?;
     }
+    fs::create_dir_all(place).context("cannot make the folder to unpack into")?;
+    let download = ["-q", "download", name];
+    let fetch = || workshop.command("apt-get", &download).current_dir(place).status();
+    if !fetch().context("cannot start apt-get")?.success() {
+        run_as_root(workshop, "apt-get update -q", "apt-get update")?;
+        if !fetch()?.success() {
+            bail!("`apt-get download {name}` failed: {otherwise} and run this again");
+        }
+    }
+    let archive = fs::read_dir(place)?.next().context("apt-get brought nothing")??.path();
+    let status = workshop.command("dpkg-deb", &["-x"]).arg(&archive).arg(place).status();
+    if !status.context("cannot start dpkg-deb")?.success() {
+        bail!("{} could not be unpacked", archive.display());
+    }
+    fs::remove_file(&archive).context("cannot remove the package")
+}
+
+fn ensure_debian(workshop: &Workshop, otherwise: &str) -> Result<()> {
+    if workshop.answers("apt-get", &["--version"]) {
+        return Ok(());
+    }
+    bail!("this is no Debian: {otherwise} and run this again")
+}
+
+fn run_as_root(workshop: &Workshop, script: &str, what: &str) -> Result<()> {
     let mut command = if rustix::process::geteuid().is_root() {
         Command::new("sh")
     } else if workshop.answers("sudo", &["-n", "true"]) || workshop.answers("sudo", &["--version"])
@@ -32,10 +68,10 @@ pub(crate) fn install(workshop: &Workshop, package: &Package) -> Result<()> {
         sudo.arg("sh");
         sudo
     } else {
-        bail!("neither root nor sudo: as root, run `apt-get install {name}`, then this again");
+        bail!("neither root nor sudo: as root, run `{what}`, then this again");
     };
-    let status = command.arg("-c").arg(package.script()).status().context("cannot run a shell")?;
-    if status.success() { Ok(()) } else { bail!("`apt-get install {name}` failed ({status})") }
+    let status = command.arg("-c").arg(script).status().context("cannot run a shell")?;
+    if status.success() { Ok(()) } else { bail!("`{what}` failed ({status})") }
 }
 
 impl Package {

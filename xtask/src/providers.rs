@@ -1,6 +1,6 @@
 //! Room `xtask`: makes sure that the identity providers are there that tests sign in at: npm
-//! packages at the versions and checksums of their lock files, below `target/`. They are only ever
-//! processes beside the tests: nothing of them is linked or shipped.
+//! packages at the versions and checksums of their lock files and a package of Debian, below
+//! `target/`. They are only ever processes beside the tests: nothing of them is linked or shipped.
 
 use std::fs;
 use std::path::Path;
@@ -13,9 +13,41 @@ use crate::workshop::Workshop;
 /// Folders of `crates/testkit/providers`.
 const PROVIDERS: [&str; 2] = ["oidc", "saml"];
 
+/// Debian's package is unpacked and not installed: with it would come a web server that starts.
+const SIMPLESAMLPHP: &str = "simplesamlphp";
+
 /// Installs what is missing or was installed for another lock file or program.
 pub(crate) fn ensure(workshop: &Workshop) -> Result<()> {
-    PROVIDERS.iter().try_for_each(|name| ensure_one(workshop, name))
+    PROVIDERS.iter().try_for_each(|name| ensure_one(workshop, name))?;
+    ensure_php(workshop)?;
+    ensure_simplesamlphp(workshop)
+}
+
+fn ensure_simplesamlphp(workshop: &Workshop) -> Result<()> {
+    let place = workshop.state("identity-providers").join(SIMPLESAMLPHP);
+    if place.join("whole").is_file() {
+        return Ok(());
+    }
+    eprintln!("xtask: putting the identity provider `{SIMPLESAMLPHP}` (tests only) into target");
+    let otherwise = "unpack the Debian package `simplesamlphp` below target/identity-providers, \
+                     put an empty file `whole` beside its `usr`";
+    debian::unpack(workshop, SIMPLESAMLPHP, &place, otherwise)?;
+    fs::write(place.join("whole"), "").context("cannot mark the provider as whole")
+}
+
+/// PHP for the command line, which serves by itself, and what reads and signs XML.
+fn ensure_php(workshop: &Workshop) -> Result<()> {
+    let all = "exit((int) !(extension_loaded('dom') && extension_loaded('mbstring')));";
+    if workshop.answers("php", &["-r", all]) {
+        return Ok(());
+    }
+    let package = Package {
+        name: "php-cli php-xml php-mbstring",
+        before: String::new(),
+        after: String::new(),
+        otherwise: "install PHP for the command line with its extensions dom and mbstring",
+    };
+    debian::install(workshop, &package)
 }
 
 fn ensure_one(workshop: &Workshop, name: &str) -> Result<()> {

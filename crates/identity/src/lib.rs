@@ -10,6 +10,7 @@ pub mod authentication;
 pub mod config;
 pub mod decisions;
 pub mod domains;
+pub mod entities;
 pub mod evaluations;
 pub mod exchanges;
 pub mod impersonations;
@@ -25,6 +26,7 @@ pub mod revocations;
 pub mod roles;
 pub mod saml;
 pub mod scim;
+pub mod searches;
 pub mod second_factors;
 pub mod service_accounts;
 pub mod sessions;
@@ -175,9 +177,11 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .merge(api_keys::http::router(deps))
         .merge(service_accounts::http::router(deps))
         .merge(operators::http::router(deps))
+        .merge(entities::http::router(deps))
         .merge(policies::http::router(deps))
         .merge(decisions::http::router(deps))
         .merge(evaluations::http::router(deps))
+        .merge(searches::http::router(deps))
         .merge(signing_keys::http::router(deps))
         .merge(scim::http::router(deps))
         .merge(sso_connections::http::router(deps))

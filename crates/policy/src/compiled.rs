@@ -9,7 +9,8 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use cedar_policy::{Effect, Entity, Policy, PolicyId, PolicySet, Request};
 
 use crate::index::{Index, Outcome, Slice};
-use crate::things::{Question, Scene, Thing, Value, context, entities};
+use crate::plain::{Made, Plain};
+use crate::things::{Question, Scene, Thing, TypeName, Value, context, entities};
 use crate::vocabulary::{Vocabulary, VocabularyError};
 
 /// How many policies a tenant may have.
@@ -148,7 +149,9 @@ impl Compiled {
     /// Decides one question.
     pub fn decide(self: &Arc<Self>, question: Question) -> Verdict {
         let Question { principal, action, resource, context } = question;
-        self.panel(principal, &action, &resource, context).decide(resource)
+        let slice = self.index.slice(&action.uid(), resource.kind());
+        let asked = Asked { principal, action, context, scene: OnceLock::new() };
+        self.verdict(asked.decide(&slice, &resource))
     }
 
     /// Decides as Cedar does by itself, without the index; for comparison.
@@ -167,6 +170,11 @@ impl Compiled {
         Verdict { allowed, policies, errors, version: self.version }
     }
 
+    /// Whether a policy permits anything of this kind at all; if not, no question has to be asked.
+    pub fn can_permit(&self, action: &Entity, kind: &TypeName) -> bool {
+        self.index.slice(&action.uid(), kind).can_permit()
+    }
+
     /// Looks up once what many questions of one kind need: the same one, the same action and
     /// circumstances, and a resource of the same type as the sample.
     pub fn panel(
@@ -177,8 +185,9 @@ impl Compiled {
         circumstances: Vec<(String, Value)>,
     ) -> Panel {
         let slice = self.index.slice(&action.uid(), sample.kind());
-        let scene = Scene::new(principal, action, circumstances);
-        Panel { compiled: Arc::clone(self), slice, scene }
+        let (action, scene) = (action.clone(), OnceLock::new());
+        let asked = Asked { principal, action, context: circumstances, scene };
+        Panel { compiled: Arc::clone(self), slice, asked }
     }
 }
 
@@ -189,11 +198,38 @@ fn title(policy: &Policy) -> (String, Title) {
     (id.clone(), Title { name: id, forbids, says })
 }
 
+/// All of a question but what it is about.
+struct Asked {
+    principal: Thing,
+    action: Entity,
+    context: Vec<(String, Value)>,
+    /// The same as Cedar's evaluator takes it; most questions are answered without.
+    scene: OnceLock<Scene>,
+}
+
+impl Asked {
+    fn decide(&self, slice: &Slice, resource: &Thing) -> Outcome {
+        let plain = Plain::new(&self.principal, &self.action, resource, &self.context);
+        let ballot = match plain.as_ref().map(|plain| slice.ask(plain)) {
+            Some(ballot) if ballot.is_whole() => return ballot.count(),
+            ballot => ballot,
+        };
+        let scene = self
+            .scene
+            .get_or_init(|| Scene::new(self.principal.clone(), &self.action, self.context.clone()));
+        let (request, entities) = scene.about(resource.clone());
+        match ballot {
+            Some(ballot) => ballot.finish(request, &entities),
+            None => slice.decide(&Made { request: &request, entities: &entities }),
+        }
+    }
+}
+
 /// Answers questions of one kind.
 pub struct Panel {
     compiled: Arc<Compiled>,
     slice: Arc<Slice>,
-    scene: Scene,
+    asked: Asked,
 }
 
 impl Panel {
@@ -210,8 +246,7 @@ impl Panel {
 
     /// Decides about one resource.
     pub fn decide(&self, resource: Thing) -> Verdict {
-        let (request, entities) = self.scene.about(resource);
-        self.compiled.verdict(self.slice.decide(request, &entities))
+        self.compiled.verdict(self.asked.decide(&self.slice, &resource))
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A policy is left out only if its scope, which is evaluated first and cannot fail, is false for
 //! the question: what is decided, by which policies, and what errs is the same as without it. What
-//! is left is evaluated by Cedar's own evaluator on conditions that were put together once.
+//! is left is read as it stands, or evaluated by Cedar's own evaluator, on conditions that were put
+//! together once.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -14,9 +15,11 @@ use cedar_policy::{
     PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint, Response,
 };
 use cedar_policy_core::ast::{self, EntityUID, Literal, ValueKind};
-use cedar_policy_core::entities::{Dereference, Entities as Surroundings};
+use cedar_policy_core::entities::Entities as Surroundings;
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
+
+use crate::plain::{Ground, Made, holds, is_same};
 
 /// Which questions a policy's scope can match.
 struct Reach {
@@ -37,12 +40,16 @@ struct Ready {
     party: Option<EntityUID>,
 }
 
+/// Whom policies name, and these policies.
+type Party = (EntityUID, Vec<Arc<Ready>>);
+
 /// The policies that questions with one action and one type of resource need, by whom they are
 /// about.
 #[derive(Default)]
 pub struct Slice {
     everybody: Vec<Arc<Ready>>,
-    parties: HashMap<EntityUID, Vec<Arc<Ready>>>,
+    /// By id, then by the whole name: ids alone are found sooner.
+    parties: HashMap<String, Vec<Party>>,
 }
 
 /// By the numbers of an action and of a type; zero is what no policy names.
@@ -143,7 +150,7 @@ impl Index {
         let mut slice = Slice::default();
         for (_, _, ready) in self.policies.iter().filter(|(reach, ..)| matches(reach)) {
             let among = match &ready.party {
-                Some(party) => slice.parties.entry(party.clone()).or_default(),
+                Some(party) => slice.policies_of(party),
                 None => &mut slice.everybody,
             };
             among.push(Arc::clone(ready));
@@ -157,8 +164,8 @@ impl Index {
             return Outcome::NO;
         };
         let slice = self.slice(action, resource.type_name());
-        let request: &ast::Request = request.as_ref();
-        slice.decide(request.clone(), entities.as_ref())
+        let (request, entities): (&ast::Request, _) = (request.as_ref(), entities.as_ref());
+        slice.decide(&Made { request, entities })
     }
 
     /// Decides as Cedar's authorizer does by itself, for comparison.
@@ -203,7 +210,14 @@ struct Votes {
 }
 
 impl Votes {
-    fn take(&mut self, ready: &Ready, said: Result<ast::Value, EvaluationError>) {
+    fn take(&mut self, ready: &Ready, applies: bool) {
+        if applies {
+            let votes = if ready.forbids { &mut self.forbids } else { &mut self.permits };
+            votes.push(ready.id.clone());
+        }
+    }
+
+    fn read(&mut self, ready: &Ready, said: Result<ast::Value, EvaluationError>) {
         let applies = match said {
             Ok(value) => matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))),
             // A forbid that cannot be evaluated denies: a mistake in it must not open anything.
@@ -212,10 +226,7 @@ impl Votes {
                 ready.forbids
             }
         };
-        if applies {
-            let votes = if ready.forbids { &mut self.forbids } else { &mut self.permits };
-            votes.push(ready.id.clone());
-        }
+        self.take(ready, applies);
     }
 
     fn count(self) -> Outcome {
@@ -228,29 +239,83 @@ impl Votes {
     }
 }
 
+/// What was said so far, and who has to be asked by Cedar's evaluator.
+pub(crate) struct Ballot<'s> {
+    votes: Votes,
+    open: Vec<&'s Ready>,
+}
+
+impl Ballot<'_> {
+    /// Whether all were asked.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// What was decided, if all were asked.
+    pub(crate) fn count(self) -> Outcome {
+        self.votes.count()
+    }
+
+    /// Asks the others. What this rests on is Cedar's own evaluator without its authorizer; the
+    /// version is pinned, and the authorizer and the corpus are what this is judged by.
+    pub(crate) fn finish(mut self, request: ast::Request, entities: &Surroundings) -> Outcome {
+        let evaluator = Evaluator::new(request, entities, Extensions::all_available());
+        for ready in self.open {
+            self.votes.read(ready, evaluator.interpret(&ready.condition, &ready.slots));
+        }
+        self.votes.count()
+    }
+}
+
 impl Slice {
     /// The ids of its policies.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        let about_some = self.parties.values().flatten();
+        let about_some = self.parties.values().flatten().flat_map(|(_, policies)| policies);
         self.everybody.iter().chain(about_some).map(|ready| ready.id.as_str())
     }
 
-    /// Decides. What this rests on is Cedar's own evaluator without its authorizer; the version is
-    /// pinned, and the authorizer and the corpus are what this is judged by.
-    pub(crate) fn decide(&self, request: ast::Request, entities: &Surroundings) -> Outcome {
-        let who = request.principal().uid().cloned();
-        let groups = match who.as_ref().map(|who| entities.entity(who)) {
-            Some(Dereference::Data(found)) if !self.parties.is_empty() => Some(found.ancestors()),
-            _ => None,
-        };
-        let parties = who.iter().chain(groups.into_iter().flatten());
-        let about_these = parties.filter_map(|party| self.parties.get(party)).flatten();
-        let evaluator = Evaluator::new(request, entities, Extensions::all_available());
-        let mut votes = Votes::default();
+    /// Whether one of them permits.
+    pub(crate) fn can_permit(&self) -> bool {
+        let about_some = self.parties.values().flatten().flat_map(|(_, policies)| policies);
+        self.everybody.iter().chain(about_some).any(|ready| !ready.forbids)
+    }
+
+    fn policies_of(&mut self, party: &EntityUID) -> &mut Vec<Arc<Ready>> {
+        let id: &str = party.eid().as_ref();
+        let named = self.parties.entry(id.to_owned()).or_default();
+        let at = named.iter().position(|(known, _)| is_same(known, party)).unwrap_or_else(|| {
+            named.push((party.clone(), Vec::new()));
+            named.len() - 1
+        });
+        &mut named[at].1
+    }
+
+    fn about(&self, party: &EntityUID) -> &[Arc<Ready>] {
+        let named = self.parties.get(AsRef::<str>::as_ref(party.eid()));
+        let found = named.and_then(|all| all.iter().find(|(known, _)| is_same(known, party)));
+        found.map_or(&[], |(_, policies)| policies)
+    }
+
+    /// Asks all that matter, as far as their conditions can be read as they stand.
+    pub(crate) fn ask<'s>(&'s self, ground: &impl Ground<'s>) -> Ballot<'s> {
+        let mut ballot = Ballot { votes: Votes::default(), open: Vec::new() };
+        let about_these = ground.parties().flat_map(|party| self.about(party));
         for ready in self.everybody.iter().chain(about_these) {
-            votes.take(ready, evaluator.interpret(&ready.condition, &ready.slots));
+            match holds(ground, &ready.condition) {
+                Some(applies) => ballot.votes.take(ready, applies),
+                None => ballot.open.push(ready),
+            }
         }
-        votes.count()
+        ballot
+    }
+
+    /// Decides a question in Cedar's own form.
+    pub(crate) fn decide(&self, made: &Made<'_>) -> Outcome {
+        let ballot = self.ask(made);
+        if ballot.is_whole() {
+            return ballot.count();
+        }
+        ballot.finish(made.request.clone(), made.entities)
     }
 }
 

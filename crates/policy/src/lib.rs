@@ -8,6 +8,7 @@ pub mod check;
 pub mod compiled;
 pub mod index;
 pub mod pace;
+mod plain;
 pub mod templates;
 pub mod things;
 pub mod vocabulary;

@@ -8,9 +8,9 @@ use misy_core::{Personal, Timestamp};
 use saml_rs::{
     AcsEndpoint, AssertionEncryptionPolicy, AssertionSignaturePolicy, AudienceValidationPolicy,
     AuthnRequestSigningPolicy, BrowserInput, CertificatePem, ClockSkew, Credentials, EntityId,
-    FormField, IdpDescriptor, LogoutRequest, MessageId, MetadataTrustPolicy, Outbound,
-    PendingAuthnRequest, PrivateKeyPem, RelayStateParam, ReplayCache, ReplayKey, ReplayPolicy,
-    RespondSlo, Saml, SamlError, SamlValidationContext, SloEndpoint, Sp, SpConfig,
+    FormField, IdpDescriptor, LogoutRequest, MessageId, MetadataTrustPolicy, NameIdFormat,
+    Outbound, PendingAuthnRequest, PrivateKeyPem, RelayStateParam, ReplayCache, ReplayKey,
+    ReplayPolicy, RespondSlo, Saml, SamlError, SamlValidationContext, SloEndpoint, Sp, SpConfig,
     SpValidationPolicy, SsoResponse, SsoResponseBinding, SsoSession, StartSso, TemplatePolicy,
     VerifiedXmlSignatureCoverage, XmlPolicy, XmlSignatureProfile,
 };
@@ -152,6 +152,10 @@ fn local(us: &Us, template: Option<String>, opens: bool) -> Result<Saml<Sp>, Ref
         .acs_endpoint(AcsEndpoint::post(&us.acs_url)?)
         .slo_endpoint(SloEndpoint::redirect(&us.slo_url)?)
         .slo_endpoint(SloEndpoint::post(&us.slo_url)?)
+        // A provider takes the first one that it can give. Without any the library says addresses
+        // alone, for which some give a name that is another one at each login.
+        .name_id_format(NameIdFormat::Persistent)
+        .name_id_format(NameIdFormat::EmailAddress)
         .credentials(credentials)
         .validation(policy(us))
         .xml(xml_policy(opens))

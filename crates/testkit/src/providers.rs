@@ -1,11 +1,11 @@
 //! Room `testkit`: identity providers of others, as processes beside the tests. `cargo xtask`
 //! installs them below `target/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
 
@@ -82,7 +82,8 @@ fn folder(name: &str) -> PathBuf {
     whole.unwrap_or_else(|| panic!("no identity provider `{name}`: {ADVICE}"))
 }
 
-/// A SAML identity provider: `saml-idp` of npm, or `pysaml2` of `PyPI`. It asks for no password.
+/// A SAML identity provider: `saml-idp` of npm or `pysaml2` of `PyPI`, which ask for no password,
+/// or `SimpleSAMLphp` of Debian, which does.
 #[derive(Debug)]
 pub struct SamlProvider {
     /// Where it is, on loopback.
@@ -107,6 +108,30 @@ impl SamlProvider {
         Self::start(command).await
     }
 
+    /// Starts `SimpleSAMLphp` behind the server that PHP has for itself. `options` is a file of
+    /// JSON, alone in a folder for what it writes; a change of the file holds from the next request
+    /// on. Panics with advice if it is not installed.
+    pub async fn php(options: &Path) -> Self {
+        let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/providers/simplesamlphp");
+        let site = folder("simplesamlphp").join("usr/share/simplesamlphp/www");
+        let mut command = Command::new("php");
+        command.args(["-S", "127.0.0.1:0", "-t"]).arg(site).stderr(Stdio::piped());
+        command.env("SIMPLESAMLPHP_CONFIG_DIR", settings).env("PROVIDER_OPTIONS", options);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        let child = command.spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("no PHP ({error}): {ADVICE}"));
+        let mut lines = BufReader::new(child.stderr.take().expect("is piped")).lines();
+        let port = loop {
+            let line = lines.next_line().await.expect("it can be read").expect("it is alive");
+            let told =
+                line.split_once("http://127.0.0.1:").and_then(|(_, rest)| rest.split_once(')'));
+            if let Some((port, _)) = told {
+                break port.parse().expect("a port");
+            }
+        };
+        Self::ready(child, port, lines)
+    }
+
     async fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null());
         let (child, mut lines) = spawn(command);
@@ -116,7 +141,14 @@ impl SamlProvider {
                 break port;
             }
         };
-        // What it says later must not fill the pipe.
+        Self::ready(child, port, lines)
+    }
+
+    /// What it says from here on must not fill the pipe.
+    fn ready<R>(child: Child, port: u64, mut lines: Lines<BufReader<R>>) -> Self
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+    {
         let mut reading = JoinSet::new();
         reading.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { base: format!("http://127.0.0.1:{port}"), _child: child, _reading: reading }

@@ -18,8 +18,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::admission::Admission;
 use crate::problem::Told;
-use crate::rates::Buckets;
+use crate::rates::{Buckets, Class};
 use crate::routes::{Route, Routes};
+use crate::turnstile::Turnstile;
 use crate::{Kit, Problem, docs, gate, health, observe, openapi, queries, replay, shield, tags};
 
 /// What the layers share.
@@ -30,12 +31,15 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     /// Who has asked how much.
     pub(crate) buckets: Buckets,
+    /// Through which those go whom nobody knows yet.
+    pub(crate) turnstile: Turnstile,
 }
 
 /// The whole API: the verticals' routes, health, the reference, and the layers around all of them.
 pub fn app(api: OpenApiRouter, kit: Kit) -> Router {
     let document = openapi::document(&api);
-    let shared = Arc::new(Shared { routes: Routes::read(&document), buckets: Buckets::new(), kit });
+    let (routes, buckets) = (Routes::read(&document), Buckets::new());
+    let shared = Arc::new(Shared { routes, buckets, turnstile: Turnstile::new(), kit });
     let readiness = shared.kit.readiness.clone();
     let ready = move || async move { readiness.answer().await };
     let (router, _) = api.split_for_parts();
@@ -55,6 +59,9 @@ async fn around(State(shared): State<Arc<Shared>>, request: Request, next: Next)
     let route =
         shared.routes.find(template.as_ref().map_or("", MatchedPath::as_str), request.method());
     let kit = &shared.kit;
+    if route.public && matches!(route.class, Class::Write | Class::SignIn) {
+        shared.turnstile.pass().await;
+    }
     let seen = observe::Seen::begin(template, &request, &kit.ambient);
     let known = tags::known_versions(request.method(), request.headers());
     let work = async {

@@ -29,6 +29,7 @@ pub mod serve;
 mod shapes;
 mod shield;
 mod tags;
+mod turnstile;
 pub mod webhooks;
 
 pub use admission::{

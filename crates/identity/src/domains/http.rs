@@ -7,10 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use garde::Validate;
-use misy_core::{DomainId, Page, Personal, SsoConnectionId, Timestamp};
-use misy_web::{Anyone, IfMatch, MergePatch, Paging, PathId, Peer, Problem, Tagged, Tenant, Valid};
+use misy_core::{DomainId, Page, Personal, SsoConnectionId, TenantId, Timestamp};
+use misy_web::{
+    Anyone, IfMatch, MergePatch, Operator, Paging, Params, PathId, Peer, Problem, Tagged, Tenant,
+    Valid,
+};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,6 +28,8 @@ pub(crate) fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         .routes(routes!(get, update, delete))
         .routes(routes!(verify))
         .routes(routes!(discover))
+        .routes(routes!(list_of))
+        .routes(routes!(take_away))
         .with_state(Arc::clone(deps))
 }
 
@@ -177,6 +182,44 @@ async fn delete(
     seen: IfMatch,
 ) -> Result<StatusCode, Problem> {
     service::delete(&deps, &ctx, id, &seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The domains of a tenant, oldest first.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/domains", tag = "tenants",
+    params(("tenant" = TenantId, Path), Paging),
+    responses((status = 200, description = "one page", body = Page<DomainBody>)))]
+async fn list_of(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(tenant): PathId<TenantId>,
+    paging: Paging,
+) -> Result<Json<Page<DomainBody>>, Problem> {
+    let page = service::list_of(&deps, &ctx, tenant, paging.cursor, paging.limit).await?;
+    Ok(Json(page.map(DomainBody::from)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TakeAwayParams {
+    /// Why; the tenant reads it.
+    #[param(min_length = 10, max_length = 500)]
+    reason: String,
+}
+
+/// Takes a domain from a tenant: its people are led to their password at once. The tenant's audit
+/// log says who did it and why.
+#[utoipa::path(delete, path = "/v1/tenants/{tenant}/domains/{id}", tag = "tenants",
+    params(("tenant" = TenantId, Path), ("id" = DomainId, Path), TakeAwayParams),
+    responses((status = 204, description = "taken away")))]
+async fn take_away(
+    State(deps): State<Arc<Deps>>,
+    Operator(ctx): Operator,
+    PathId(tenant): PathId<TenantId>,
+    PathId(id): PathId<DomainId>,
+    Params(params): Params<TakeAwayParams>,
+) -> Result<StatusCode, Problem> {
+    service::take_away(&deps, &ctx, tenant, id, &params.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -3,6 +3,8 @@
 use misy_core::error::Fault;
 use misy_core::{Code, DomainId, Public, SsoConnectionId, Timestamp, crypto};
 
+use crate::impersonations::model::REASON_CHARS;
+
 /// A domain of a tenant's people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Domain {
@@ -128,6 +130,16 @@ pub enum Error {
     /// Fields are wrong.
     #[error("the domain's data is not valid")]
     Invalid(Vec<Fault>),
+}
+
+/// The reason of an operator, without the blanks around it.
+pub(crate) fn check_reason(reason: &str) -> Result<String, Error> {
+    let reason = reason.trim();
+    if REASON_CHARS.contains(&reason.chars().count()) {
+        return Ok(reason.to_owned());
+    }
+    let detail = "has to say in 10 to 500 characters why; the tenant reads it".to_owned();
+    Err(Error::Invalid(vec![Fault { pointer: "/reason".to_owned(), detail }]))
 }
 
 impl Public for Error {

@@ -1,7 +1,7 @@
 //! Room `identity`: adding, proving and removing domains, and finding where somebody signs in.
 
 use misy_core::{
-    Ctx, Cursor, DomainId, Grants, Limit, Page, Permission, PlatformCtx, SsoConnectionId,
+    Ctx, Cursor, DomainId, Grants, Limit, Page, Permission, PlatformCtx, SsoConnectionId, TenantId,
     Timestamp, crypto,
 };
 use misy_jobs::Job as _;
@@ -66,6 +66,15 @@ pub(super) async fn list(
     limit: Limit,
 ) -> Result<Page<Domain>, Failure> {
     ctx.require(Permission::SsoRead)?;
+    page(deps, ctx, cursor, limit).await
+}
+
+async fn page(
+    deps: &Deps,
+    ctx: &Ctx,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<Domain>, Failure> {
     let mut tx = deps.db.read(ctx).await?;
     let rows = store::list(&mut tx, cursor.map(|cursor| cursor.0), limit.fetch()).await?;
     Ok(Page::cut(rows, limit, |domain| domain.id))
@@ -198,6 +207,58 @@ pub(super) async fn delete(
     tx.audit(Audit::new("domain.deleted", "domain", id).with(json!({"name": domain.name})));
     tx.commit().await?;
     Ok(())
+}
+
+/// The inside of a tenant, for an operator who may do this with tenants.
+async fn enter(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    permission: Permission,
+    tenant: TenantId,
+) -> Result<Ctx, Failure> {
+    ctx.require(permission)?;
+    let mut tx = deps.db.platform_read(ctx).await?;
+    if !store::is_tenant(&mut tx, tenant).await? {
+        return Err(Error::NotFound.into());
+    }
+    Ok(ctx.enter(tenant, Grants::NONE))
+}
+
+/// One page of a tenant's domains, for an operator.
+pub(super) async fn list_of(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    tenant: TenantId,
+    cursor: Option<Cursor>,
+    limit: Limit,
+) -> Result<Page<Domain>, Failure> {
+    let inside = enter(deps, ctx, Permission::PlatformTenantRead, tenant).await?;
+    page(deps, &inside, cursor, limit).await
+}
+
+/// Takes a domain from a tenant: from now on nobody is led to its provider, and the provider speaks
+/// for nobody there. The tenant's log and the platform's both have it, with the reason.
+pub(super) async fn take_away(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    tenant: TenantId,
+    id: DomainId,
+    reason: &str,
+) -> Result<(), Failure> {
+    let inside = enter(deps, ctx, Permission::PlatformTenantManage, tenant).await?;
+    let reason = model::check_reason(reason)?;
+    let mut tx = deps.db.tenant(&inside).await?;
+    let domain = store::lock(&mut tx, id).await?.ok_or(Error::NotFound)?;
+    store::delete(&mut tx, id).await?;
+    let was = domain.verified_at.is_some();
+    let detail = json!({"name": domain.name, "verified": was, "reason": reason, "tenant": tenant});
+    let leaf = || Audit::new("domain.taken_away", "domain", id).with(detail.clone());
+    tx.audit(leaf());
+    tx.commit().await?;
+    // One after the other, so that nobody waits for a second connection while holding one.
+    let mut platform = deps.db.platform(ctx).await?;
+    platform.audit(leaf());
+    Ok(platform.commit().await?)
 }
 
 /// Where whoever has this address signs in; `None` means with a password. The domain alone

@@ -64,6 +64,13 @@ pub(super) async fn list(
     Ok(tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect())
 }
 
+const IS_TENANT: &str = "select from realms where tenant_id = $1";
+
+/// Whether there is such a tenant.
+pub(super) async fn is_tenant(tx: &mut PlatformTx, tenant: TenantId) -> Result<bool, Error> {
+    Ok(tx.query_opt(IS_TENANT, &[&tenant.uuid()]).await?.is_some())
+}
+
 const UPDATE: &str = "
     update domains
     set connection_id = $3, verified_at = $4, checked_at = $5, missing_since = $6,

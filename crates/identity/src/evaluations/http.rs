@@ -59,7 +59,7 @@ enum Evaluations {
 }
 
 /// Whether a body says that it is JSON.
-fn check_json(headers: &HeaderMap) -> Result<(), Reason> {
+pub(crate) fn check_json(headers: &HeaderMap) -> Result<(), Reason> {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -69,7 +69,7 @@ fn check_json(headers: &HeaderMap) -> Result<(), Reason> {
 }
 
 /// The specification wants 400 for whatever is wrong with a request.
-fn refuse(reason: &str) -> Problem {
+pub(crate) fn refuse(reason: &str) -> Problem {
     Problem::new(Code::MalformedRequest).with_detail(format!("Not understood: {reason}."))
 }
 
@@ -145,7 +145,7 @@ async fn search_actions(
     headers: HeaderMap,
     Raw(body): Raw,
 ) -> Result<Json<PermittedActions>, Problem> {
-    let asked = check_json(&headers).and_then(|()| model::read_search(&body));
+    let asked = check_json(&headers).and_then(|()| model::read_action_search(&body));
     let names = service::search_actions(&deps, &ctx, asked).await?;
     let results = names.map_err(|reason| refuse(&reason))?;
     let results = results.into_iter().map(|name| PermittedAction { name }).collect();
@@ -158,6 +158,8 @@ struct AuthzenMetadata {
     policy_decision_point: String,
     access_evaluation_endpoint: String,
     access_evaluations_endpoint: String,
+    search_subject_endpoint: String,
+    search_resource_endpoint: String,
     search_action_endpoint: String,
 }
 
@@ -169,6 +171,8 @@ async fn metadata(State(deps): State<Arc<Deps>>) -> Json<AuthzenMetadata> {
     Json(AuthzenMetadata {
         access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
+        search_subject_endpoint: format!("{base}/access/v1/search/subject"),
+        search_resource_endpoint: format!("{base}/access/v1/search/resource"),
         search_action_endpoint: format!("{base}/access/v1/search/action"),
         policy_decision_point: base,
     })

@@ -10,6 +10,8 @@ use misy_policy::vocabulary::THEIRS;
 use misy_policy::{Question, Thing, Value, Vocabulary};
 use serde_json::{Map, Value as Json};
 
+use crate::entities::model::Known;
+
 /// Evaluations of one request at most.
 pub(crate) const BATCH_MAX: usize = 500;
 
@@ -53,11 +55,12 @@ pub(crate) struct Batch {
     pub(crate) semantic: Semantic,
 }
 
-fn object<'a>(json: &'a Json, what: &str) -> Result<&'a Map<String, Json>, Reason> {
+pub(crate) fn object<'a>(json: &'a Json, what: &str) -> Result<&'a Map<String, Json>, Reason> {
     json.as_object().ok_or_else(|| format!("`{what}` has to be an object"))
 }
 
-fn asked(json: &Json) -> Result<Asked, Reason> {
+/// The parts of a request or of one of its evaluations.
+pub(crate) fn read_asked(json: &Json) -> Result<Asked, Reason> {
     let members = object(json, "the request")?;
     let member = |name: &str| members.get(name).filter(|value| !value.is_null()).cloned();
     let [subject, action, resource, context] = ["subject", "action", "resource", "context"];
@@ -73,7 +76,7 @@ fn asked(json: &Json) -> Result<Asked, Reason> {
 pub(crate) fn read(body: &[u8], several: bool) -> Result<Batch, Reason> {
     let json: Json =
         serde_json::from_slice(body).map_err(|_| "the body has to be JSON".to_owned())?;
-    let shared = asked(&json)?;
+    let shared = read_asked(&json)?;
     let semantic = match json["options"]["evaluations_semantic"].as_str() {
         None | Some("execute_all") => Semantic::ExecuteAll,
         Some("deny_on_first_deny") => Semantic::DenyOnFirstDeny,
@@ -84,7 +87,7 @@ pub(crate) fn read(body: &[u8], several: bool) -> Result<Batch, Reason> {
     match json.get("evaluations").filter(|value| several && !value.is_null()) {
         Some(Json::Array(items)) if items.len() <= BATCH_MAX => {
             for item in items {
-                each.push(asked(item)?);
+                each.push(read_asked(item)?);
             }
         }
         Some(Json::Array(_)) => return Err(format!("more than {BATCH_MAX} evaluations")),
@@ -95,7 +98,7 @@ pub(crate) fn read(body: &[u8], several: bool) -> Result<Batch, Reason> {
 }
 
 /// Reads the body of a search for actions; an action that it names is passed over.
-pub(crate) fn read_search(body: &[u8]) -> Result<Asked, Reason> {
+pub(crate) fn read_action_search(body: &[u8]) -> Result<Asked, Reason> {
     let asked = read(body, false)?.shared;
     Ok(asked.about(""))
 }
@@ -117,9 +120,9 @@ impl Asked {
     }
 
     /// The question; a reason if a required member is missing or of another type.
-    pub(crate) fn question(&self, words: &Vocabulary) -> Result<Question, Reason> {
-        let subject = thing(self.subject.as_ref(), "subject")?;
-        let resource = thing(self.resource.as_ref(), "resource")?;
+    pub(crate) fn question(&self, words: &Vocabulary, known: &Known) -> Result<Question, Reason> {
+        let subject = thing(self.subject.as_ref(), "subject", known)?;
+        let resource = thing(self.resource.as_ref(), "resource", known)?;
         let action = self.action.as_ref().ok_or("`action` is missing")?;
         let action = object(action, "action")?;
         let name = text(action, "name", "action")?;
@@ -152,7 +155,11 @@ impl Asked {
     }
 }
 
-fn text<'a>(members: &'a Map<String, Json>, name: &str, of: &str) -> Result<&'a str, Reason> {
+pub(crate) fn text<'a>(
+    members: &'a Map<String, Json>,
+    name: &str,
+    of: &str,
+) -> Result<&'a str, Reason> {
     match members.get(name) {
         Some(Json::String(text)) => Ok(text),
         Some(_) => Err(format!("`{of}.{name}` has to be a text")),
@@ -169,17 +176,19 @@ fn properties(members: &Map<String, Json>, of: &str) -> Result<Vec<(String, Valu
 }
 
 /// Always one of the tenant's own: no name leads to what is ours.
-fn kind(name: &str) -> Result<TypeName, Reason> {
+pub(crate) fn kind(name: &str) -> Result<TypeName, Reason> {
     let whole = format!("{THEIRS}::{name}");
     TypeName::from_str(&whole).map_err(|_| format!("`{name}` cannot be a type"))
 }
 
-fn thing(json: Option<&Json>, of: &str) -> Result<Thing, Reason> {
+/// One with what is known of it; what the request says of it comes later and holds.
+fn thing(json: Option<&Json>, of: &str, known: &Known) -> Result<Thing, Reason> {
     let members = object(json.ok_or_else(|| format!("`{of}` is missing"))?, of)?;
     let (name, id) = (text(members, "type", of)?, text(members, "id", of)?);
-    let one = Thing::new(uid(&kind(name)?, id));
-    let facts = properties(members, of)?;
-    Ok(facts.into_iter().fold(one, |one, (name, value)| one.with(&name, value)))
+    let kind = kind(name)?;
+    let mut one = known.find(name, id).cloned().unwrap_or_else(|| Thing::new(uid(&kind, id)));
+    one.facts.extend(properties(members, of)?);
+    Ok(one)
 }
 
 #[cfg(test)]
@@ -188,7 +197,7 @@ mod tests {
 
     fn question(body: &str) -> Result<Question, Reason> {
         let batch = read(body.as_bytes(), false)?;
-        batch.shared.question(Vocabulary::plain())
+        batch.shared.question(Vocabulary::plain(), &Known::default())
     }
 
     #[test]

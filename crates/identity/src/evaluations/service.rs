@@ -6,6 +6,7 @@ use misy_core::{Ctx, Permission};
 use misy_policy::Compiled;
 
 use super::model::{Asked, Batch, Reason};
+use crate::entities::model::Known;
 use crate::{Deps, Error};
 
 /// One decision, and why.
@@ -36,15 +37,16 @@ pub(super) async fn evaluate(
         Err(reason) => return Ok(Answer::Refused(reason)),
     };
     let compiled = deps.policies.compiled(ctx.tenant()).await?;
+    let known = deps.policies.known(ctx.tenant()).await?;
     if batch.each.is_empty() {
-        return Ok(match decide(deps, ctx, &compiled, &batch.shared) {
+        return Ok(match decide(deps, ctx, (&compiled, &known), &batch.shared) {
             Ok(decided) => Answer::One(decided),
             Err(reason) => Answer::Refused(reason),
         });
     }
     let mut all = Vec::with_capacity(batch.each.len());
     for asked in batch.each {
-        let decided = decide(deps, ctx, &compiled, &asked.or(&batch.shared));
+        let decided = decide(deps, ctx, (&compiled, &known), &asked.or(&batch.shared));
         // One that is not understood does not take the others with it.
         let refused = |reason| Decided { allowed: false, reason, policies: Vec::new() };
         let decided = decided.unwrap_or_else(refused);
@@ -66,11 +68,12 @@ pub(super) async fn search_actions(
 ) -> Result<Result<Vec<String>, Reason>, Error> {
     ctx.require(Permission::AccessEvaluate)?;
     let compiled = deps.policies.compiled(ctx.tenant()).await?;
+    let known = deps.policies.known(ctx.tenant()).await?;
     let permitted = |asked: &Asked| -> Result<Vec<String>, Reason> {
-        asked.question(compiled.vocabulary())?;
+        asked.question(compiled.vocabulary(), &known)?;
         let mut names = Vec::new();
         for name in compiled.vocabulary().declared_actions() {
-            let question = asked.about(&name).question(compiled.vocabulary())?;
+            let question = asked.about(&name).question(compiled.vocabulary(), &known)?;
             if compiled.decide(question).allowed {
                 names.push(name);
             }
@@ -83,10 +86,10 @@ pub(super) async fn search_actions(
 fn decide(
     deps: &Deps,
     ctx: &Ctx,
-    compiled: &Arc<Compiled>,
+    (compiled, known): (&Arc<Compiled>, &Known),
     asked: &Asked,
 ) -> Result<Decided, Reason> {
-    let question = asked.question(compiled.vocabulary())?;
+    let question = asked.question(compiled.vocabulary(), known)?;
     let verdict = compiled.decide(question);
     let reason = verdict.sentence(compiled);
     if !verdict.allowed {

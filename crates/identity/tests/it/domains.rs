@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use misy_core::TenantId;
 use misy_identity::domains::Watch;
 use misy_jobs::PlatformJob;
 use misy_testkit::platform_ctx;
@@ -19,6 +20,7 @@ fn connection(name: &str) -> Value {
 }
 
 struct Tenant {
+    id: TenantId,
     house: House,
     owner: String,
     connection: String,
@@ -27,11 +29,11 @@ struct Tenant {
 impl Tenant {
     async fn build() -> Self {
         let house = House::build().await;
-        house.tenant("acme").await;
+        let id = house.tenant("acme").await;
         let owner = house.owner("acme").await;
         let made = house.post("/v1/sso-connections", &owner, connection("one")).await;
         let connection = made.text("id");
-        Self { house, owner, connection }
+        Self { id, house, owner, connection }
     }
 
     async fn add(&self, name: &str) -> Answer {
@@ -258,4 +260,57 @@ async fn only_administrators_see_and_change_domains() {
     for name in ["localhost", "192.0.2.1", "a b.example"] {
         assert_eq!(tenant.add(name).await.status.as_u16(), 422, "{name}");
     }
+}
+
+const TAKEN: &str = "select concat_ws(' ', actor, detail->>'name', detail->>'reason')
+    from audit_records where action = 'domain.taken_away'";
+
+#[tokio::test]
+async fn an_operator_takes_a_domain_away_and_nobody_is_led_by_it_any_more() {
+    const REASON: &str = "?reason=The%20company%20was%20sold%20and%20asked%20for%20it";
+    let tenant = Tenant::build().await;
+    let house = &tenant.house;
+    let made = tenant.add("acme.example").await;
+    let id = made.text("id");
+    tenant.publish(&made);
+    tenant.verify(&id).await;
+    let (email, password) = house.operator().await;
+    let operator = house.sign_in(&email, &password).await.access;
+    let path = format!("/v1/tenants/{}/domains", tenant.id);
+    let one = format!("{path}/{id}");
+
+    let listed = house.get(&path, &operator).await.json();
+    assert_eq!(listed["data"][0]["name"], "acme.example", "{listed}");
+    assert_eq!(
+        (&listed["data"][0]["verified"], &listed["next_cursor"]),
+        (&json!(true), &json!(null))
+    );
+    let take =
+        async |path: &str, bearer: &str| house.send("DELETE", path, Some(bearer), None).await;
+    assert_eq!(house.get(&path, &tenant.owner).await.refusal().0, 403);
+    for (query, bearer, refusal) in
+        [(REASON, &tenant.owner, 403), ("", &operator, 422), ("?reason=short", &operator, 422)]
+    {
+        let refused = take(&format!("{one}{query}"), bearer).await;
+        assert_eq!(refused.refusal().0, refusal, "{query}: {}", refused.body);
+    }
+    assert_eq!(tenant.discover("ana@acme.example").await.text("method"), "sso");
+
+    assert_eq!(take(&format!("{one}{REASON}"), &operator).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(tenant.discover("ana@acme.example").await.body, PASSWORD);
+    let gone = house.get(&format!("/v1/domains/{id}"), &tenant.owner).await;
+    assert_eq!(gone.refusal().0, 404);
+    let told = house.text(TAKEN).await;
+    assert!(told.starts_with("opr_"), "who it was: {told}");
+    assert!(told.ends_with(" acme.example The company was sold and asked for it"), "{told}");
+    assert_eq!(take(&format!("{one}{REASON}"), &operator).await.refusal().0, 404);
+
+    house.tenant("bolt").await;
+    let bolt = house.owner("bolt").await;
+    let body = json!({"name": "bolt.example"});
+    let theirs = house.post("/v1/domains", &bolt, body).await.text("id");
+    let foreign = take(&format!("{path}/{theirs}{REASON}"), &operator).await;
+    assert_eq!(foreign.refusal().0, 404, "it is of another tenant");
+    let nobody = "/v1/tenants/ten_00000000000000000000000009/domains";
+    assert_eq!(house.get(nobody, &operator).await.refusal().0, 404);
 }

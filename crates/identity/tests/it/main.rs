@@ -27,6 +27,7 @@ mod revocation;
 mod roles;
 mod saml;
 mod scim;
+mod searches;
 mod second_factors;
 mod service_accounts;
 mod signing_in;

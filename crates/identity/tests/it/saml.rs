@@ -1,8 +1,10 @@
-//! Room `identity`: sign-in at SAML providers of others, over HTTP: `saml-idp` and `pysaml2`.
+//! Room `identity`: sign-in at SAML providers of others, over HTTP: `saml-idp`, `pysaml2` and
+//! `SimpleSAMLphp`.
 
 mod connecting;
 mod lying;
 mod providers;
+mod simplesamlphp;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -72,15 +72,21 @@ fn operations() -> Vec<(&'static str, &'static str, Option<Value>, Option<Role>)
         ("GET", "/v1/policies/templates", None, Some(Role::Admin)),
         ("GET", "/v1/policies/schema", None, Some(Role::Admin)),
         ("PUT", "/v1/policies/schema", Some(json!({"text": "x"})), Some(Role::Admin)),
+        ("GET", "/v1/policies/entities", None, Some(Role::Admin)),
+        ("PUT", "/v1/policies/entities", Some(json!({"entities": []})), Some(Role::Admin)),
         ("POST", "/v1/policies/explain", Some(question.clone()), Some(Role::Admin)),
         ("POST", "/v1/policies/who-can", Some(question), Some(Role::Admin)),
         ("GET", "/v1/decisions", None, Some(Role::Admin)),
         ("POST", "/access/v1/evaluation", Some(json!({})), Some(Role::Admin)),
         ("POST", "/access/v1/evaluations", Some(json!({})), Some(Role::Admin)),
         ("POST", "/access/v1/search/action", Some(json!({})), Some(Role::Admin)),
+        ("POST", "/access/v1/search/subject", Some(json!({})), Some(Role::Admin)),
+        ("POST", "/access/v1/search/resource", Some(json!({})), Some(Role::Admin)),
         ("GET", "/v1/operators", None, Some(Role::Operator)),
         ("POST", "/v1/operators", Some(operator), Some(Role::Operator)),
         ("PATCH", "/v1/operators/{operator}", Some(json!({})), Some(Role::Operator)),
+        ("GET", "/v1/tenants/{tenant}/domains", None, Some(Role::Operator)),
+        ("DELETE", "/v1/tenants/{tenant}/domains/{id}", None, Some(Role::Operator)),
         ("GET", "/v1/invitations", None, Some(Role::Agent)),
         ("POST", "/v1/invitations", Some(invited), Some(Role::Admin)),
         ("DELETE", "/v1/invitations/{id}", None, Some(Role::Admin)),
@@ -142,10 +148,11 @@ fn concrete(path: &str) -> String {
         path if path.contains("impersonations") => "imp",
         _ => "ses",
     };
+    let path = path.replace("{tenant}", "ten_00000000000000000000000009");
     let id = format!("{kind}_00000000000000000000000009");
     ["{id}", "{role}", "{account}", "{operator}", "{policy}"]
         .into_iter()
-        .fold(path.to_owned(), |path, name| path.replace(name, &id))
+        .fold(path, |path, name| path.replace(name, &id))
 }
 
 #[tokio::test]

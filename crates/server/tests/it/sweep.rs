@@ -70,6 +70,7 @@ fn body(method: &str, path: &str) -> Value {
         ("post", "/v1/policies/validate") | ("put", "/v1/policies/schema") => {
             json!({ "text": "x" })
         }
+        ("put", "/v1/policies/entities") => json!({ "entities": [] }),
         ("post", "/v1/policies/explain" | "/v1/policies/who-can") => {
             json!({ "action": "user.read", "resource": { "type": "tenant" } })
         }
@@ -361,7 +362,7 @@ fn prefix(name: &str, path: &str) -> &'static str {
         "event" => "evt",
         "operation" => "opn",
         _ if path.starts_with("/v1/users") => "usr",
-        _ if path.starts_with("/v1/domains") => "dom",
+        _ if path.contains("/domains") => "dom",
         _ if path.starts_with("/v1/impersonations") => "imp",
         _ if path.starts_with("/v1/invitations") => "inv",
         _ if path.starts_with("/v1/sso-connections") => "sso",

@@ -18,11 +18,12 @@ use uuid::Uuid;
 
 use crate::decisions::Log;
 use crate::decisions::model::Decision;
+use crate::entities::model::Known;
 use crate::notices::Notices;
 use crate::policies::model::{self, Error as PolicyError, NEVER_LOST};
 use crate::policies::store;
 use crate::roles::model::RoleBook;
-use crate::{Error, roles};
+use crate::{Error, entities, roles};
 
 /// What somebody's roles are is believed this long.
 const BELIEVED_FOR: Duration = Duration::from_millis(900);
@@ -31,6 +32,8 @@ const NOTED_AGAIN: Duration = Duration::from_mins(1);
 const PEOPLE_MAX: u64 = 50_000;
 /// Tenants whose compiled policies are kept in memory.
 const COMPILED_MAX: u64 = 2_000;
+/// How many subjects and resources of all tenants' applications are kept in memory.
+const KNOWN_MAX: u64 = 200_000;
 
 /// What the grants of somebody were narrowed for: the policies' version, who exactly they are, what
 /// they had and what their sign-in has proven.
@@ -44,6 +47,7 @@ pub struct Engine {
     notices: Arc<Notices>,
     log: Arc<Log>,
     compiled: Cache<TenantId, Arc<Compiled>>,
+    known: Cache<TenantId, (i64, Arc<Known>)>,
     roles: Cache<(TenantId, Uuid), Arc<Vec<String>>>,
     narrowed: Cache<(TenantId, Uuid), (Asked, Grants)>,
     lacked: Cache<(TenantId, Actor, Permission), ()>,
@@ -81,6 +85,10 @@ fn situation(actor: Actor, granted: bool, proof: Proof, now: Timestamp) -> Situa
     }
 }
 
+fn weigh(_: &TenantId, (_, known): &(i64, Arc<Known>)) -> u32 {
+    u32::try_from(known.len()).unwrap_or(u32::MAX).saturating_add(1)
+}
+
 impl Engine {
     /// Knows no tenant's policies yet.
     pub(crate) fn new(db: Db, system: PlatformCtx, notices: Arc<Notices>, log: Arc<Log>) -> Self {
@@ -94,6 +102,7 @@ impl Engine {
             notices,
             log,
             compiled: Cache::new(COMPILED_MAX),
+            known: Cache::builder().max_capacity(KNOWN_MAX).weigher(weigh).build(),
             roles: believed(),
             narrowed: Cache::builder().max_capacity(PEOPLE_MAX).time_to_live(BELIEVED_FOR).build(),
             lacked: Cache::builder().max_capacity(PEOPLE_MAX).time_to_live(NOTED_AGAIN).build(),
@@ -124,6 +133,23 @@ impl Engine {
         let compiled = Arc::new(compiled.map_err(PolicyError::from)?);
         self.compiled.insert(tenant, Arc::clone(&compiled));
         Ok(compiled)
+    }
+
+    /// What is known of the tenant's own applications, of the same version as its policies.
+    pub(crate) async fn known(&self, tenant: TenantId) -> Result<Arc<Known>, Error> {
+        let version = self.notices.policies(tenant).await?;
+        if let Some((kept, known)) = self.known.get(&tenant)
+            && kept == version
+        {
+            return Ok(known);
+        }
+        let mut tx = self.db.read(&self.inside(tenant)).await?;
+        let (entities, _) = entities::store::find(&mut tx).await?;
+        let known = Known::new(&entities);
+        let known = known.map_err(|_| misy_store::Error::Corrupt { column: "entities" })?;
+        let known = Arc::new(known);
+        self.known.insert(tenant, (version, Arc::clone(&known)));
+        Ok(known)
     }
 
     /// Who acts, as policies see them; `None` for whom no policy is meant: the program itself.

@@ -16,7 +16,7 @@ use crate::users::model::{self, Error as UserError, Status};
 use crate::{Deps, Error, letters, passwords, roles, sessions};
 
 /// What this room keeps of each tenant.
-pub const TABLES: [TenantTable; 31] = [
+pub const TABLES: [TenantTable; 32] = [
     TenantTable::new("scim_given_roles"),
     TenantTable::new("scim_members"),
     TenantTable::new("scim_role_mappings"),
@@ -39,6 +39,7 @@ pub const TABLES: [TenantTable; 31] = [
     TenantTable::new("decisions"),
     TenantTable::new("policies"),
     TenantTable::new("policy_schemas"),
+    TenantTable::new("policy_entities"),
     TenantTable::new("access_notices"),
     TenantTable::new("letters").without(&["nonce"]),
     TenantTable::new("recovery_codes").of("realm").without(&["hash"]),

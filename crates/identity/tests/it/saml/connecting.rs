@@ -107,6 +107,8 @@ async fn only_who_manages_sign_in_makes_keys_and_reads_metadata() {
     let squeezed: String = ours.split_whitespace().collect();
     assert!(squeezed.contains(&certificate), "{ours}");
     assert!(ours.contains(&scene.url("acs")) && ours.contains("WantAssertionsSigned=\"true\""));
+    let first = ours.split("<NameIDFormat>").nth(1).unwrap_or(&ours);
+    assert!(first.starts_with("urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"), "{ours}");
     let shown = house.get(&format!("/v1/sso-connections/{}", scene.connection), &scene.owner).await;
     assert!(!shown.body.contains("PRIVATE KEY"), "{}", shown.body);
 }

@@ -63,10 +63,11 @@ impl Operation {
 }
 
 /// Query parameters whose values are the same for everybody: none of them names a thing.
-const COMMON: [&str; 22] = [
+const COMMON: [&str; 23] = [
     "at",
     "limit",
     "order",
+    "reason",
     "kind",
     "status",
     "plan",

@@ -100,6 +100,10 @@ impl Stage {
         };
         match kind {
             "SessionId" => self.session(caller).await,
+            // A domain is of the tenant that the path names.
+            "TenantId" if operation.path.ends_with("/domains/{id}") => {
+                self.mine.named[kind].clone()
+            }
             "TenantId" if caller == Caller::Operator => self.tenant(operation).await,
             "OperatorId" if caller == Caller::Operator => {
                 let mut new = self.newcomer();
@@ -329,6 +333,7 @@ impl Stage {
             ("POST", "/v1/policies") => self.policy(),
             ("POST", "/v1/policies/validate") => json!({ "text": "forbid" }),
             ("PUT", "/v1/policies/schema") => json!({ "text": "namespace App {}" }),
+            ("PUT", "/v1/policies/entities") => json!({ "entities": [] }),
             ("POST", "/v1/policies/explain" | "/v1/policies/who-can") => {
                 json!({ "action": "user.read", "resource": { "type": "tenant" } })
             }
@@ -377,6 +382,9 @@ impl Stage {
             let ask = Ask::new("GET", path.clone()).by(Some(&self.operator));
             let slug = ask.put(&self.world.api).await.json()["slug"].clone();
             let _ = write!(path, "?confirm={}", slug.as_str().unwrap_or("x"));
+        }
+        if operation.method == "DELETE" && operation.path == "/v1/tenants/{tenant}/domains/{id}" {
+            path.push_str("?reason=The%20company%20was%20sold");
         }
         let bearer = self.bearer(caller, ends_session(operation)).await;
         let body = self.body(operation, caller).await;
