@@ -14,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod mail;
+pub mod news;
 pub mod page;
 pub mod permission;
 pub mod secret;
@@ -30,6 +31,7 @@ pub use id::{
     SessionId, SignupId, SourceId, SsoConnectionId, TenantId, UserId,
 };
 pub use mail::{Mail, MailError, Mailer};
+pub use news::News;
 pub use page::{Cursor, Limit, Page};
 pub use permission::{Grants, Permission, Role};
 pub use secret::{Personal, Secret};

@@ -1,27 +1,9 @@
 //! Room `store`: how a room that has news for those who run a tenant has them told. The vertical
 //! that knows people implements it; `server` ties the two.
 
-use misy_core::{EndpointId, Timestamp};
-use serde::{Deserialize, Serialize};
+pub use misy_core::News;
 
 use crate::TenantTx;
-
-/// What those who run a tenant should hear of without looking for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "what", rename_all = "snake_case")]
-pub enum News {
-    /// An endpoint of webhooks was switched off, and not by its owner.
-    EndpointDisabled {
-        /// Which.
-        endpoint: EndpointId,
-        /// Where it is: scheme, host and port. The rest of an address may hold secrets.
-        origin: String,
-        /// `gone` or `failing`.
-        reason: String,
-        /// When.
-        at: Timestamp,
-    },
-}
 
 /// Tells those who run a tenant.
 pub trait Herald: Send + Sync {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use misy_core::News;
 use misy_core::{Ctx, PlatformCtx};
 use misy_jobs::{Job, JobError, PlatformJob, Registry};
-use misy_store::News;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

@@ -1,9 +1,9 @@
 //! Room `identity`: what those who run a tenant are told without having asked.
 
+use misy_core::News;
 use misy_core::UserId;
 use misy_core::crypto::sha256;
 use misy_core::id::TypedId;
-use misy_store::News;
 use serde_json::Value;
 use uuid::Uuid;
 
