@@ -29,6 +29,7 @@ pub mod serve;
 mod shapes;
 mod shield;
 mod tags;
+mod visits;
 pub mod webhooks;
 
 pub use admission::{
@@ -40,7 +41,7 @@ pub use bodies::{Content, MergePatch, Raw, Valid, nullable};
 pub use cookies::{
     ACCESS_COOKIE, MayUseCookies, Presented, REFRESH_COOKIE, cookie, no_cookies, read_cookie,
 };
-pub use docs::errors_markdown;
+pub use docs::{errors_markdown, hash_source};
 pub use health::Readiness;
 pub use kit::{Config, Kit};
 pub use metrics::admin_router;
@@ -52,3 +53,4 @@ pub use rates::{Class, RateLimits};
 pub use routes::{Traits, with};
 pub use serve::serve;
 pub use tags::{IfMatch, Stale, Tag, Tagged};
+pub use visits::{CallingPage, Held, Meter};
