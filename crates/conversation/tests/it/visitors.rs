@@ -322,7 +322,10 @@ async fn a_chat_is_connected_for_the_own_site_once_and_counts_against_no_plan() 
     let house = House::new().await;
     let shop = open(&house, "one", SITE).await;
     open(&house, "two", "site_two").await;
-    let account = |site: &str| json!({ "kind": "webchat", "name": "Chat", "external_id": site, "credentials": {} });
+    let account = |site: &str| {
+        let (kind, name, none) = ("webchat", "Chat", json!({}));
+        json!({ "kind": kind, "name": name, "external_id": site, "credentials": none })
+    };
     for foreign in ["site_two", "site_nobody"] {
         let told = house.post(&shop, "/v1/channels", account(foreign)).await.expect(422);
         assert_eq!(told["errors"][0]["pointer"], "/external_id");

@@ -63,7 +63,7 @@ impl Operation {
 }
 
 /// Query parameters whose values are the same for everybody: none of them names a thing.
-const COMMON: [&str; 22] = [
+const COMMON: [&str; 23] = [
     "at",
     "limit",
     "order",
@@ -86,6 +86,7 @@ const COMMON: [&str; 22] = [
     "code_challenge",
     "return_to",
     "login_hint",
+    "wait_s",
 ];
 
 /// Fields of bodies that are texts and yet name something.
