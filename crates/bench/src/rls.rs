@@ -1,9 +1,10 @@
-//! Room `bench`: what row-level security costs. The same statements, over the same driver in the
-//! same shape, as `misy_tenant` under the policies and as a role that bypasses them, turn by
-//! turn; on as many rows as a large installation has.
+//! Room `bench`: what row-level security costs. The same statements, by the same role over the same
+//! driver in the same shape, on the same tables with their policies on and off, turn by turn; on as
+//! many rows as a large installation has.
 //!
-//! The floor's transactions are begun and committed like ours and in the same flight; what they
-//! lack is `SET LOCAL misy.tenant` and the policies. Its tenant is the statement's own parameter.
+//! A second floor shows what a tenant costs in all: a role that no policy binds, whose transactions
+//! are begun and committed like ours and in the same flight, but without `SET LOCAL misy.tenant`.
+//! The tenant is the statement's own parameter everywhere.
 
 pub mod plans;
 mod proxy;
@@ -78,15 +79,6 @@ async fn measure(settings: &Settings, server: &Config) -> Result<Report, Failure
         searches.iter().max_by(|one, other| one.policies_ms.total_cmp(&other.policies_ms));
     let slowest = slowest.ok_or("nothing was searched for")?;
     let mut metrics = json!({
-        "point_read_overhead_pct": point.overhead_pct(),
-        "point_read_us": point.policies_ms * 1e3,
-        "point_read_floor_us": point.floor_ms * 1e3,
-        "range_read_overhead_pct": range.overhead_pct(),
-        "range_read_us": range.policies_ms * 1e3,
-        "range_read_floor_us": range.floor_ms * 1e3,
-        "write4_overhead_pct": write.overhead_pct(),
-        "write4_us": write.policies_ms * 1e3,
-        "write4_floor_us": write.floor_ms * 1e3,
         "fulltext_ms": slowest.policies_ms,
         "fulltext_floor_ms": slowest.floor_ms,
         "round_trips_per_read": trips,
@@ -94,6 +86,13 @@ async fn measure(settings: &Settings, server: &Config) -> Result<Report, Failure
         "plans_compared": compared.of_tenants.len() + compared.of_platform.len(),
         "growth_exponent": exponent(&reads),
     });
+    for (name, one) in [("point_read", &point), ("range_read", &range), ("write4", &write)] {
+        metrics[format!("{name}_overhead_pct")] = one.overhead_pct().into();
+        metrics[format!("{name}_with_context_pct")] = one.with_context_pct().into();
+        metrics[format!("{name}_us")] = (one.policies * 1e3).into();
+        metrics[format!("{name}_off_us")] = (one.off * 1e3).into();
+        metrics[format!("{name}_bare_us")] = (one.bare * 1e3).into();
+    }
     for search in &searches {
         metrics[format!("fulltext_{}_ms", search.name)] = search.policies_ms.into();
         metrics[format!("fulltext_{}_floor_ms", search.name)] = search.floor_ms.into();

@@ -89,7 +89,7 @@ pub const DEFINERS: [Definer; 7] = [
         name: "misy_find_messages",
         owner: "misy_search",
         caller: "misy_tenant",
-        digest: "1a2dae1e48693f1fe008869fbb31dd3485247c242e23b8ed112d18f13c814590",
+        digest: "a7f737d6310464749ebf9cfa2bf8900cf6fe92a6218a9cabb8fe196e5ac39e6d",
     },
     Definer {
         name: "misy_find_passages",

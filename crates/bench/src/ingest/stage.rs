@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::Settings;
+use super::{Settings, wire};
 use crate::Failure;
 use crate::http::Connection;
 
@@ -44,6 +44,7 @@ impl Stage {
             let slug = format!("bench-{run}-{number}");
             let account = account(&mut sandbox, &settings.sandbox).await?;
             tenant(&mut api, &operator, &slug, &account, &settings.sandbox).await?;
+            open_windows(&mut sandbox, &account.0, number, settings.tenants).await?;
             accounts.push(account.0);
         }
         let (seen, after) = (HashMap::new(), HashMap::new());
@@ -125,6 +126,21 @@ async fn account(sandbox: &mut Connection, host: &str) -> Result<(Account, Value
         id,
     };
     Ok((account, channel))
+}
+
+/// The load does not come from the sandbox's phones, so it is told that they have written: to
+/// others no answer would be accepted.
+async fn open_windows(
+    sandbox: &mut Connection,
+    account: &Account,
+    number: usize,
+    accounts: usize,
+) -> Result<(), Failure> {
+    for customer in (number as u64..wire::CUSTOMERS).step_by(accounts) {
+        let path = format!("/sandbox/accounts/{}/phones/{}", account.id, wire::phone(customer));
+        sandbox.json(Method::PATCH, &path, None, &json!({ "wrote": true })).await?;
+    }
+    Ok(())
 }
 
 /// The sandbox's own time of creation is near enough to now for the customer's window.

@@ -4,6 +4,14 @@ use bytes::Bytes;
 use misy_core::crypto;
 use serde_json::json;
 
+/// Customers, of all accounts together; each writes to one account only.
+pub(super) const CUSTOMERS: u64 = 2_000;
+
+/// A customer's number.
+pub(super) fn phone(customer: u64) -> String {
+    format!("4915{customer:08}")
+}
+
 /// A signed delivery.
 pub(super) struct Delivery {
     pub(super) body: Bytes,
@@ -12,7 +20,7 @@ pub(super) struct Delivery {
 
 /// The `number`th message to an account: its own id, one of many customers.
 pub(super) fn delivery(account: &super::stage::Account, number: u64) -> Delivery {
-    let phone = format!("4915{:08}", number % 2_000);
+    let phone = phone(number % CUSTOMERS);
     let body = json!({
         "object": "whatsapp_business_account",
         "entry": [{"id": account.waba_id, "changes": [{"field": "messages", "value": {

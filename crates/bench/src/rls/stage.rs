@@ -6,6 +6,7 @@ use misy_store::{Config, Db};
 use tokio_postgres::Config as Server;
 use uuid::Uuid;
 
+use super::turns::Side;
 use super::{Settings, rows};
 use crate::{Failure, sql};
 
@@ -57,6 +58,9 @@ const PARENTS: &str = "
     insert into conversations (tenant_id, id, contact_id, channel_id)
     select tenant_id, id, id, tenant_id from contacts";
 
+/// Tables that the measured statements touch.
+const GUARDED: [&str; 4] = ["contacts", "conversations", "messages", "message_attempts"];
+
 /// The two doors, and how many rows there are behind them.
 pub(super) struct Stage {
     /// The program's own way in; the platform's role is the floor's.
@@ -97,11 +101,19 @@ impl Stage {
             .replace("$size", &settings.size.to_string())
             .replace("$span", &SPAN.to_string());
         sql::run(server, &parents).await?;
-        let pools = Config { tenant_connections: 2, platform_connections: 2, ..Config::default() };
+        let pools = Config { tenant_connections: 1, platform_connections: 1, ..Config::default() };
         let db = Db::open(server, &settings.passwords, &pools, settings.ambient.clone());
         let floor = settings.ctx.clone();
         let large_of_25 = large_of_25(settings.size);
         Ok(Self { db, floor, server: server.clone(), tenants, size: 0, large_of_25 })
+    }
+
+    /// Switches row-level security of the measured tables off for the side that goes without, and on
+    /// for the others. Statements are planned anew after it.
+    pub(super) async fn guard(&self, side: Side) -> Result<(), Failure> {
+        let verb = if side == Side::Off { "disable" } else { "enable" };
+        let one = |table| format!("alter table {table} {verb} row level security;");
+        sql::run(&self.server, &GUARDED.map(one).concat()).await
     }
 
     /// Adds messages until there are so many.

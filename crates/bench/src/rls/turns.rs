@@ -12,8 +12,8 @@ use crate::Failure;
 
 const MESSAGES: &str = "conversation/src/messages/store.rs";
 
-/// Turns of one side before the other is asked again; whoever is first alternates.
-const BLOCK: usize = 16;
+/// Turns of one side before the next is asked; whoever is first alternates.
+const BLOCK: usize = 64;
 
 /// What stands for the four statements of a write: a customer's row, a message, its conversation
 /// and a try to send it.
@@ -37,16 +37,40 @@ const SEARCH_FLOOR: &str = "
     select messages.* from messages join (select id from hit order by id desc limit 51) as newest
         using (id) where tenant_id = $1 order by id desc";
 
-/// Medians of both sides.
-pub(super) struct Pair {
-    pub(super) policies_ms: f64,
-    pub(super) floor_ms: f64,
+/// How a statement reaches its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// As the program does it: by the tenant's role, with the tenant set, under the policies.
+    Policies,
+    /// The same in every way, on tables whose row-level security is switched off.
+    Off,
+    /// By a role that policies do not bind, in a transaction that sets no tenant.
+    Bare,
 }
 
-impl Pair {
-    /// How much longer the program's side takes, in percent.
+/// Medians of one kind of work, in milliseconds.
+pub(super) struct Trio {
+    pub(super) policies: f64,
+    pub(super) off: f64,
+    pub(super) bare: f64,
+}
+
+impl Trio {
+    const SIDES: [Side; 3] = [Side::Policies, Side::Off, Side::Bare];
+
+    fn of(medians: &[f64]) -> Self {
+        let at = |place: usize| medians.get(place).copied().unwrap_or_default();
+        Self { policies: at(0), off: at(1), bare: at(2) }
+    }
+
+    /// What the policies cost, in percent.
     pub(super) fn overhead_pct(&self) -> f64 {
-        (self.policies_ms / self.floor_ms - 1.0) * 100.0
+        (self.policies / self.off - 1.0) * 100.0
+    }
+
+    /// What policies and the setting of the tenant cost together, in percent.
+    pub(super) fn with_context_pct(&self) -> f64 {
+        (self.policies / self.bare - 1.0) * 100.0
     }
 }
 
@@ -68,41 +92,36 @@ impl Numbers {
     }
 }
 
-/// Does the work on both sides in blocks, each block on the same rows, for so long; the medians.
+/// Does the work on all sides in blocks, each block on the same rows, for so long; the medians.
 async fn compare(
     stage: &Stage,
     seconds: u64,
-    policies: impl AsyncFn(Spot) -> Result<(), Failure>,
-    floor: impl AsyncFn(Spot) -> Result<(), Failure>,
-) -> Result<Pair, Failure> {
+    sides: &[Side],
+    work: impl AsyncFn(Side, Spot) -> Result<(), Failure>,
+) -> Result<Vec<f64>, Failure> {
     let mut numbers = Numbers(7);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut times = vec![Vec::new(); sides.len()];
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut round = 0_usize;
     while Instant::now() < until || round < 8 {
         let spots: Vec<Spot> = (0..BLOCK).map(|_| stage.spot(numbers.next())).collect();
-        // Whoever comes first finds the rows cold: the first pass of each block is not counted.
-        for spot in &spots {
-            floor(*spot).await?;
-        }
-        for side in [round % 2, (round + 1) % 2] {
+        for turn in 0..sides.len() {
+            let at = (round + turn) % sides.len();
+            stage.guard(sides[at]).await?;
+            // The first pass finds rows cold, and statements to be planned anew: it does not count.
+            for spot in &spots {
+                work(sides[at], *spot).await?;
+            }
             for spot in &spots {
                 let begun = Instant::now();
-                if side == 0 {
-                    policies(*spot).await?;
-                } else {
-                    floor(*spot).await?;
-                }
-                let taken = begun.elapsed();
-                // The first block also prepares the statements.
-                if round > 0 {
-                    if side == 0 { ours.push(taken) } else { theirs.push(taken) }
-                }
+                work(sides[at], *spot).await?;
+                times[at].push(begun.elapsed());
             }
         }
         round += 1;
     }
-    Ok(Pair { policies_ms: median_ms(&mut ours), floor_ms: median_ms(&mut theirs) })
+    stage.guard(Side::Policies).await?;
+    Ok(times.iter_mut().map(|times| median_ms(times)).collect())
 }
 
 fn median_ms(times: &mut [Duration]) -> f64 {
@@ -112,79 +131,58 @@ fn median_ms(times: &mut [Duration]) -> f64 {
 
 async fn read(
     stage: &Stage,
+    side: Side,
     spot: Spot,
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<(), Failure> {
-    stage.db.read(&stage.ctx(spot.tenant)).await?.query(sql, params).await?;
-    Ok(())
-}
-
-async fn read_freely(
-    stage: &Stage,
-    sql: &str,
-    params: &[&(dyn ToSql + Sync)],
-) -> Result<(), Failure> {
-    stage.db.platform_read(&stage.floor).await?.query(sql, params).await?;
+    if side == Side::Bare {
+        stage.db.platform_read(&stage.floor).await?.query(sql, params).await?;
+    } else {
+        stage.db.read(&stage.ctx(spot.tenant)).await?.query(sql, params).await?;
+    }
     Ok(())
 }
 
 /// One message by its id.
-pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Pair, Failure> {
+pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
     let sql = statements::get(MESSAGES, "FIND")?;
-    compare(
-        stage,
-        seconds,
-        async |spot| read(stage, spot, &sql, &[&spot.tenant, &spot.message]).await,
-        async |spot| read_freely(stage, &sql, &[&spot.tenant, &spot.message]).await,
-    )
-    .await
+    let work = async |side, spot: Spot| {
+        read(stage, side, spot, &sql, &[&spot.tenant, &spot.message]).await
+    };
+    Ok(Trio::of(&compare(stage, seconds, &Trio::SIDES, work).await?))
 }
 
 /// A page of a conversation's messages.
-pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Pair, Failure> {
+pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
     let sql = statements::get(MESSAGES, "LIST_NEWEST_FIRST")?;
     let (from, limit) = (None::<uuid::Uuid>, 51_i64);
-    compare(
-        stage,
-        seconds,
-        async |spot| {
-            let params: [&(dyn ToSql + Sync); 4] =
-                [&spot.tenant, &spot.conversation, &from, &limit];
-            read(stage, spot, &sql, &params).await
-        },
-        async |spot| {
-            let params: [&(dyn ToSql + Sync); 4] =
-                [&spot.tenant, &spot.conversation, &from, &limit];
-            read_freely(stage, &sql, &params).await
-        },
-    )
-    .await
+    let work = async |side, spot: Spot| {
+        let params: [&(dyn ToSql + Sync); 4] = [&spot.tenant, &spot.conversation, &from, &limit];
+        read(stage, side, spot, &sql, &params).await
+    };
+    Ok(Trio::of(&compare(stage, seconds, &Trio::SIDES, work).await?))
 }
 
 /// A transaction of four statements.
-pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Pair, Failure> {
-    compare(
-        stage,
-        seconds,
-        async |spot| {
-            let mut tx = stage.db.tenant(&stage.ctx(spot.tenant)).await?;
-            let (message, attempt) = (stage.id(), stage.id());
-            for (sql, params) in WRITE.iter().zip(writes(&spot, &message, &attempt)) {
-                tx.execute(sql, &params).await?;
-            }
-            Ok(tx.commit().await?)
-        },
-        async |spot| {
+pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
+    let work = async |side, spot: Spot| {
+        let (message, attempt) = (stage.id(), stage.id());
+        let all = WRITE.iter().zip(writes(&spot, &message, &attempt));
+        if side == Side::Bare {
             let mut tx = stage.db.platform(&stage.floor).await?;
-            let (message, attempt) = (stage.id(), stage.id());
-            for (sql, params) in WRITE.iter().zip(writes(&spot, &message, &attempt)) {
+            for (sql, params) in all {
                 tx.execute(sql, &params).await?;
             }
-            Ok(tx.commit().await?)
-        },
-    )
-    .await
+            return Ok(tx.commit().await?);
+        }
+        let mut tx = stage.db.tenant(&stage.ctx(spot.tenant)).await?;
+        for (sql, params) in all {
+            tx.execute(sql, &params).await?;
+        }
+        Ok(tx.commit().await?)
+    };
+    Ok(Trio::of(&compare(stage, seconds, &Trio::SIDES, work).await?))
 }
 
 fn writes<'a>(
@@ -216,18 +214,18 @@ pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>,
         ("two_words", "seldom hello"),
     ] {
         let (before, wanted) = (None::<uuid::Uuid>, 51_i32);
-        let pair = compare(
-            stage,
-            seconds.div_ceil(3),
-            async |spot| {
-                let params: [&(dyn ToSql + Sync); 4] = [&large, &words, &before, &wanted];
-                read(stage, Spot { tenant: large, ..spot }, &sql, &params).await
-            },
-            async |_| read_freely(stage, SEARCH_FLOOR, &[&large, &words]).await,
-        )
-        .await?;
-        let Pair { policies_ms, floor_ms } = pair;
-        found.push(Search { name, policies_ms, floor_ms });
+        let work = async |side, spot: Spot| {
+            if side == Side::Bare {
+                return read(stage, side, spot, SEARCH_FLOOR, &[&large, &words]).await;
+            }
+            let params: [&(dyn ToSql + Sync); 4] = [&large, &words, &before, &wanted];
+            read(stage, side, Spot { tenant: large, ..spot }, &sql, &params).await
+        };
+        let sides = [Side::Policies, Side::Bare];
+        let medians = compare(stage, seconds.div_ceil(3), &sides, work).await?;
+        if let [policies_ms, floor_ms] = medians[..] {
+            found.push(Search { name, policies_ms, floor_ms });
+        }
     }
     Ok(found)
 }
@@ -236,7 +234,7 @@ pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>,
 pub(super) async fn read_time(stage: &Stage, seconds: u64) -> Result<f64, Failure> {
     let point = point_read(stage, seconds.div_ceil(2)).await?;
     let range = range_read(stage, seconds.div_ceil(2)).await?;
-    Ok(point.policies_ms + range.policies_ms)
+    Ok(point.policies + range.policies)
 }
 
 /// How often a tenant's read waits for the network: what it takes longer behind a proxy that holds

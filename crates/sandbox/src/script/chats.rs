@@ -99,6 +99,8 @@ pub(crate) struct PhoneChange {
     bsuid_only: Option<bool>,
     on_whatsapp: Option<bool>,
     window_closed: Option<bool>,
+    /// As if the customer had written just now, though nothing is delivered.
+    wrote: bool,
 }
 
 /// `PATCH /sandbox/accounts/{account}/phones/{phone}`; a phone not met before is made.
@@ -140,6 +142,7 @@ fn edit_phone(engine: &Engine, account: &str, phone: &str, change: PhoneChange) 
         phone.bsuid_only = change.bsuid_only.unwrap_or(phone.bsuid_only);
         phone.on_whatsapp = change.on_whatsapp.unwrap_or(phone.on_whatsapp);
         phone.window_closed = change.window_closed.unwrap_or(phone.window_closed);
+        phone.last_wrote_at = if change.wrote { Some(now) } else { phone.last_wrote_at };
         let shown = describe(&phone, now);
         let record = Record::Phone { account: account.to_owned(), phone };
         Ok((vec![record], Json(shown)))
