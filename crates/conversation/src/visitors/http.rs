@@ -48,7 +48,7 @@ pub fn router(deps: Arc<Deps>) -> OpenApiRouter {
         .routes(misy_web::with(routes!(begin), TRAITS))
         .routes(misy_web::with(routes!(hear, say), TRAITS))
         .routes(misy_web::with(routes!(see), TRAITS))
-        .routes(misy_web::with(routes!(frame), TRAITS))
+        .routes(misy_web::with(routes!(frame), TRAITS.any_query()))
         .with_state(deps)
 }
 

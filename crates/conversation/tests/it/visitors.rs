@@ -272,6 +272,25 @@ async fn what_a_visitor_says_has_a_form_and_a_size() {
 }
 
 #[tokio::test]
+async fn one_noisy_visitor_is_told_to_wait_and_no_other() {
+    let house = House::new().await;
+    open(&house, "one", SITE).await;
+    let (noisy, other) = (Visit::begun(&house, SITE).await, Visit::begun(&house, SITE).await);
+    for _ in 0..120 {
+        noisy.hear("").await;
+    }
+    let refused = noisy.call(Method::GET, "messages", None).await;
+    assert!(refused.headers.contains_key(header::RETRY_AFTER));
+    let told = refused.expect(429);
+    assert_eq!(told["code"], "request.rate_limited");
+    assert!(told["detail"].as_str().is_some_and(|text| text.contains("each visitor")), "{told}");
+    noisy.say("a1", "hello").await.expect(429);
+    other.hear("").await;
+    house.later(1);
+    noisy.hear("").await;
+}
+
+#[tokio::test]
 async fn what_visitors_say_to_a_suspended_tenant_waits_until_it_is_active() {
     let house = House::new().await;
     let shop = open(&house, "one", SITE).await;
@@ -347,7 +366,7 @@ async fn a_page_may_be_framed_by_the_tenants_pages_and_runs_nothing_but_its_own_
     open(&house, "one", SITE).await;
     let frame = async |site| {
         let visit = Visit { origin: None, ..Visit::new(&house, site) };
-        let answer = visit.call(Method::GET, "frame", None).await;
+        let answer = visit.call(Method::GET, "frame?from=a-campaign", None).await;
         let policy = answer.headers[header::CONTENT_SECURITY_POLICY].to_str().expect("ASCII");
         (policy.to_owned(), answer.status.as_u16(), answer.text)
     };
