@@ -108,11 +108,11 @@ async fn begin(
 #[serde(deny_unknown_fields)]
 struct SaidBody {
     /// Chosen by the page, another one for each message: sent again, it changes nothing.
-    #[garde(length(min = 1, max = 64), custom(is_plain))]
+    #[garde(length(min = 1, max = 64), custom(must(is_plain, "has other characters")))]
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     id: String,
     /// The text, or the title of the button that was pressed.
-    #[garde(length(chars, min = 1, max = 4000), custom(is_said))]
+    #[garde(length(chars, min = 1, max = 4000), custom(must(is_said, "is blank")))]
     #[schema(min_length = 1, max_length = 4000, example = "What are your opening hours?")]
     text: String,
     /// The id of the button that was pressed.
@@ -121,13 +121,20 @@ struct SaidBody {
     button_id: Option<String>,
 }
 
-fn is_plain(id: &str, (): &()) -> garde::Result {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if id.bytes().all(plain) { Ok(()) } else { Err(garde::Error::new("has other characters")) }
+fn is_plain(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-fn is_said(text: &str, (): &()) -> garde::Result {
-    if text.trim().is_empty() { Err(garde::Error::new("is blank")) } else { Ok(()) }
+fn is_said(text: &str) -> bool {
+    !text.trim().is_empty()
+}
+
+/// A rule as the validator takes it.
+fn must(
+    hold: fn(&str) -> bool,
+    otherwise: &'static str,
+) -> impl FnOnce(&str, &()) -> garde::Result {
+    move |text, ()| if hold(text) { Ok(()) } else { Err(garde::Error::new(otherwise)) }
 }
 
 impl SaidBody {

@@ -168,10 +168,8 @@ pub(crate) async fn see(deps: &Deps, visitor: &Visitor, up_to: MessageId) -> Res
     let name = visitor.name();
     let whose = (VISITOR, name.as_str());
     let channel = visitor.route.channel;
-    match messages::service::note_seen(deps, &visitor.ctx, whose, channel, up_to).await? {
-        true => Ok(()),
-        false => Err(Error::NotFound),
-    }
+    let theirs = messages::service::note_seen(deps, &visitor.ctx, whose, channel, up_to).await?;
+    if theirs { Ok(()) } else { Err(Error::NotFound) }
 }
 
 /// What a page of the tenant's may be embedded in; nothing, if there is no such site.
