@@ -5,6 +5,7 @@
 //! Never: a loop that waits, a sleep, a body in a log, a client of its own, SQL.
 
 mod meta;
+mod webchat;
 mod whatsapp;
 
 use std::sync::Arc;
@@ -13,5 +14,7 @@ use misy_channel::Registry;
 
 /// Every channel of this program; a new one is one line here.
 pub fn registry() -> Registry {
-    Registry::new().with(Arc::new(whatsapp::WhatsApp::new()))
+    Registry::new()
+        .with(Arc::new(whatsapp::WhatsApp::new()))
+        .with(Arc::new(webchat::WebChat::new()))
 }

@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod content;
 pub mod event;
 pub mod fit;
+pub mod front;
 pub mod outbound;
 pub mod transcode;
 
@@ -28,6 +29,7 @@ pub use account::{Account, AccountDraft, Health};
 pub use capability::Capability;
 pub use content::Content;
 pub use event::{Event, IdentityClaim, InboundMessage, StatusUpdate};
+pub use front::Front;
 pub use outbound::{Failure, FailureKind, Outbound, Recipient, SendError, Sent};
 pub use transcode::transcode;
 
@@ -77,6 +79,13 @@ pub trait Channel: Send + Sync {
     fn more_routes(&self, settings: &Map<String, Value>) -> Vec<String> {
         let _ = settings;
         Vec::new()
+    }
+
+    /// The half that stands in for a provider, if there is none: an account of such a channel has
+    /// the tenant's site id as its external id, is open to the pages that the tenant allows, and
+    /// costs nobody anything.
+    fn front(&self) -> Option<&dyn Front> {
+        None
     }
 
     /// What it can carry.

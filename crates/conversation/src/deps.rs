@@ -67,6 +67,10 @@ pub struct Deps {
     pub accounts: crate::channels::AccountCache,
     /// Where providers' accounts lead, as looked up lately.
     pub routes: crate::hooks::Routes,
+    /// Whose site is whose, and which pages may call.
+    pub tenants: Arc<dyn misy_web::TenantDirectory>,
+    /// Visitors who wait for an answer.
+    pub seats: crate::visitors::Seats,
     /// Payloads on their way into inboxes.
     pub writers: crate::inbox::Writers,
     /// Accounts whose payloads are about to be archived.

@@ -13,6 +13,7 @@ pub mod knowledge_documents;
 pub mod knowledge_entries;
 pub mod messages;
 pub mod responders;
+pub mod visitors;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub fn router(deps: &Arc<Deps>) -> OpenApiRouter {
         knowledge_documents::http::router,
         knowledge_entries::http::router,
         responders::http::router,
+        visitors::http::router,
     ];
     routers.into_iter().fold(OpenApiRouter::new(), |all, one| all.merge(one(Arc::clone(deps))))
 }

@@ -76,6 +76,9 @@ codes! {
     CrossSite = "auth.cross_site", 403, "The page that calls is a stranger",
         "A session in a cookie works from our own pages and from origins that the tenant allows; \
          programs send `Authorization: Bearer`.";
+    OriginNotAllowed = "widget.origin_not_allowed", 403, "The page is not one of the tenant's",
+        "The chat works from our own page and from the origins in the tenant's `allowed_origins`. \
+         The page's browser sends `Origin`; a request without it is refused.";
     VerificationFailed = "hook.verification_failed", 403, "The verify token does not match",
         "Set the same verify token at the provider and in the channel account or the source.";
     TenantMissing = "context.missing_tenant", 403, "It works inside a tenant and comes from none",

@@ -17,6 +17,8 @@ pub struct TenantSeed {
     pub id: TenantId,
     /// Its short name in addresses and sign-ins.
     pub slug: String,
+    /// Under which its pages are known.
+    pub site_id: String,
     /// Its name as people write it.
     pub name: String,
     /// Language and region, BCP 47.
@@ -42,6 +44,15 @@ pub struct Owner {
     pub name: Personal<String>,
     /// A password chosen for them; without one they are invited.
     pub password: Option<Secret>,
+}
+
+/// What a tenant that was made is known by and has been promised, for whoever looks after it.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// Under which its pages are known.
+    pub site_id: String,
+    /// What its plan gives a tenant to begin with, by the name of the part that makes it.
+    pub starter: Value,
 }
 
 /// Things of one kind that a store holds of a tenant.
@@ -70,14 +81,15 @@ pub trait Provision: Step<TenantSeed> {
     /// What is there of the tenant, whoever has made it. What is not there is left out or zero.
     async fn find(&self, ctx: &Ctx) -> Result<Vec<Found>, StepError>;
 
-    /// What every tenant that works has, by the names that [`Provision::find`] uses.
-    fn wanted(&self) -> &'static [&'static str] {
-        &[]
+    /// What a tenant with this promise has while it works, by the names that [`Provision::find`]
+    /// uses.
+    fn wanted(&self, _promise: &Promise) -> Vec<&'static str> {
+        Vec::new()
     }
 
     /// Makes again what is missing of a tenant that works. `false` if that takes more than is
     /// known of it now, so that somebody has to look.
-    async fn repair(&self, _ctx: &Ctx) -> Result<bool, StepError> {
+    async fn repair(&self, _ctx: &Ctx, _promise: &Promise) -> Result<bool, StepError> {
         Ok(false)
     }
 }

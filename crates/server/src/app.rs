@@ -162,6 +162,8 @@ impl App {
             public_url: public_url.to_owned(),
             accounts: misy_conversation::channels::AccountCache::default(),
             routes: misy_conversation::hooks::Routes::default(),
+            tenants: Arc::<misy_tenancy::Directory>::clone(&directory),
+            seats: misy_conversation::visitors::Seats::default(),
             writers: misy_conversation::inbox::Writers::default(),
             archives: misy_conversation::inbox::Archives::default(),
         });

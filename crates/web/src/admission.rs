@@ -96,6 +96,16 @@ pub trait TenantDirectory: Send + Sync {
         tenant: Option<TenantId>,
         origin: &str,
     ) -> Result<bool, misy_store::Error>;
+
+    /// The origins from which the tenant's pages come.
+    async fn list_origins(&self, _tenant: TenantId) -> Result<Vec<String>, misy_store::Error> {
+        Ok(Vec::new())
+    }
+
+    /// Whose pages are known under this site id.
+    async fn find_site(&self, _site_id: &str) -> Result<Option<TenantId>, misy_store::Error> {
+        Ok(None)
+    }
 }
 
 /// What the credential of a request came to.
@@ -288,6 +298,6 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 }
 
 /// A fault of the program, which its first request shows.
-fn outside() -> Problem {
+pub(crate) fn outside() -> Problem {
     Problem::new(Code::Internal).with_cause("the route was not put into web::app")
 }

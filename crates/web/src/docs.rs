@@ -65,8 +65,8 @@ impl IntoResponse for Page {
     }
 }
 
-/// A hash source (CSP level 3); it wants standard base64 with its padding.
-fn hash_source(text: &str) -> String {
+/// A hash source (CSP level 3) of a script or a style; it wants standard base64 with its padding.
+pub fn hash_source(text: &str) -> String {
     let digest = crypto::to_base64url(&crypto::sha256(text.as_bytes()));
     format!("'sha256-{}='", digest.replace('-', "+").replace('_', "/"))
 }

@@ -22,6 +22,7 @@ use crate::cookies::{
 use crate::observe::Seen;
 use crate::rates::{Class, Subject, Verdict, refuse};
 use crate::routes::Route;
+use crate::visits::Meter;
 use crate::{AuthError, Peer, Principal, Problem};
 
 /// Answers a browser that asks beforehand whether a page may call. Which tenant the call will be
@@ -98,6 +99,9 @@ pub(crate) async fn admit(
     let admission = if route.public {
         let allowed = may_use_cookies(shared, None, request.headers()).await;
         request.extensions_mut().insert(MayUseCookies(allowed));
+        if route.class == Class::Widget {
+            request.extensions_mut().insert(Meter::of(shared));
+        }
         Admission::Anonymous
     } else {
         authenticate(shared, seen, peer, request, &mut verdicts).await
@@ -247,7 +251,7 @@ async fn enter(
 }
 
 /// The credential of `Authorization: Bearer ...` (RFC 6750 section 2.1), and of no other place.
-fn bearer(header: &HeaderValue) -> Option<Secret> {
+pub(crate) fn bearer(header: &HeaderValue) -> Option<Secret> {
     let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
     let token = token.trim_start_matches(' ');
     let plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());

@@ -30,6 +30,7 @@ mod shapes;
 mod shield;
 mod tags;
 mod turnstile;
+mod visits;
 pub mod webhooks;
 
 pub use admission::{
@@ -41,7 +42,7 @@ pub use bodies::{Content, MergePatch, Raw, Valid, nullable};
 pub use cookies::{
     ACCESS_COOKIE, MayUseCookies, Presented, REFRESH_COOKIE, cookie, no_cookies, read_cookie,
 };
-pub use docs::errors_markdown;
+pub use docs::{errors_markdown, hash_source};
 pub use health::Readiness;
 pub use kit::{Config, Kit};
 pub use metrics::admin_router;
@@ -53,3 +54,4 @@ pub use rates::{Class, RateLimits};
 pub use routes::{Traits, with};
 pub use serve::serve;
 pub use tags::{IfMatch, Stale, Tag, Tagged};
+pub use visits::{CallingPage, Held, Meter};

@@ -15,6 +15,7 @@ use misy_core::{Actor, Code, TenantId, Timestamp};
 use moka::sync::Cache;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{Peer, Problem};
 
@@ -30,6 +31,9 @@ pub enum Class {
     SignIn,
     /// Providers' deliveries: as fast as they come.
     Hook,
+    /// What visitors of tenants' pages do: each visitor, all visitors of an address, and all of a
+    /// tenant are counted.
+    Widget,
     /// Events that tenants publish: by the thousand a second. What holds them back is the backlog
     /// of their deliveries, not this.
     Publish,
@@ -75,6 +79,10 @@ pub struct Allowances {
     pub hook: Allowance,
     /// Of publishing events.
     pub publish: Allowance,
+    /// Of visitors of tenants' pages; `each` is an address, behind which many may sit.
+    pub widget: Allowance,
+    /// Of one visitor.
+    pub visitor: Quota,
     /// Bad credentials from one address, before it is refused unread.
     pub bad_credentials: Quota,
 }
@@ -89,6 +97,8 @@ impl Default for Allowances {
             sign_in: twofold(60, 600),
             hook: twofold(6_000_000, 6_000_000),
             publish: twofold(300_000, 600_000),
+            widget: twofold(1_200, 60_000),
+            visitor: per_minute(120),
             bad_credentials: per_minute(60),
         }
     }
@@ -103,11 +113,13 @@ impl Allowances {
             ("sign_in", self.sign_in),
             ("hook", self.hook),
             ("publish", self.publish),
+            ("widget", self.widget),
         ];
         let pairs = classes.into_iter().flat_map(|(name, allowance)| {
             [(format!("{name}/each"), allowance.each), (format!("{name}/tenant"), allowance.tenant)]
         });
-        pairs.chain([("bad_credentials".to_owned(), self.bad_credentials)]).collect()
+        let single = [("visitor", self.visitor), ("bad_credentials", self.bad_credentials)];
+        pairs.chain(single.map(|(name, quota)| (name.to_owned(), quota))).collect()
     }
 
     /// The limits of one class; `None` if it has none.
@@ -118,6 +130,7 @@ impl Allowances {
             Class::SignIn => Some(self.sign_in),
             Class::Hook => Some(self.hook),
             Class::Publish => Some(self.publish),
+            Class::Widget => Some(self.widget),
             Class::Operations => None,
         }
     }
@@ -149,6 +162,8 @@ pub(crate) enum Subject {
     Credential(Option<TenantId>, Actor),
     Address(Peer),
     Tenant(TenantId),
+    /// Whom the handler knows and the door does not.
+    Visitor(TenantId, Uuid),
     /// With the plan's number: another one begins anew.
     Plan(TenantId, u32),
     BadCredentials(Peer),
@@ -160,6 +175,7 @@ impl Subject {
             Self::Credential(..) => "credential",
             Self::Address(_) => "address",
             Self::Tenant(_) => "tenant",
+            Self::Visitor(..) => "visitor",
             Self::Plan(..) => "plan",
             Self::BadCredentials(_) => "bad-credentials",
         }

@@ -150,8 +150,8 @@ impl Remote for Emulator {
         self.account_with(&self.text("access_token"))
     }
 
-    fn account_with_bad_token(&self) -> Account {
-        self.account_with("EAAwrong")
+    fn account_with_bad_token(&self) -> Option<Account> {
+        Some(self.account_with("EAAwrong"))
     }
 
     fn customer(&self) -> Recipient {

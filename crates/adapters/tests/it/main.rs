@@ -8,3 +8,4 @@ mod mutations;
 mod peer;
 mod sending;
 mod shown;
+mod visitor;

@@ -4,7 +4,7 @@
 use crate::Failure;
 
 /// The files that hold statements, below `crates/`. A test looks for files that are missing here.
-pub const FILES: [(&str, &str); 64] = [
+pub const FILES: [(&str, &str); 65] = [
     (
         "conversation/src/channels/store.rs",
         include_str!("../../../conversation/src/channels/store.rs"),
@@ -42,6 +42,10 @@ pub const FILES: [(&str, &str); 64] = [
     (
         "conversation/src/messages/store/progress.rs",
         include_str!("../../../conversation/src/messages/store/progress.rs"),
+    ),
+    (
+        "conversation/src/messages/store/visits.rs",
+        include_str!("../../../conversation/src/messages/store/visits.rs"),
     ),
     (
         "conversation/src/responders/store.rs",

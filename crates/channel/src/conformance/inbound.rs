@@ -47,6 +47,11 @@ async fn changed_byte(suite: &Suite<'_>) -> Outcome {
     let hooks = suite.remote.hooks(&|hooks| !hooks.is_empty()).await;
     let hook = hooks.first().ok_or("nothing was delivered")?;
     let account = suite.remote.account();
+    if suite.channel.front().is_some() {
+        let refused = suite.channel.verify(&account, &hook.headers, &hook.raw);
+        ensure(refused.is_err(), "nobody delivers what only our own pages say")?;
+        return Ok(Verdict::Passed);
+    }
     let mut raw = hook.raw.clone();
     for at in [0, raw.len() / 2, raw.len() - 1] {
         raw[at] ^= 1;

@@ -56,6 +56,9 @@ struct ChannelView {
     settings: Map<String, Value>,
     /// Where the provider has to deliver.
     webhook_url: String,
+    /// The page to show, of a channel that has no provider; `null` for all others.
+    #[schema(required = true)]
+    page_url: Option<String>,
     capability: Option<Capability>,
     version: i64,
     #[schema(value_type = String, format = DateTime)]
@@ -65,9 +68,13 @@ struct ChannelView {
 }
 
 fn view(deps: &Deps, account: ChannelAccount) -> ChannelView {
+    let channel = deps.channels.find(&account.kind);
+    let front = channel.and_then(|channel| channel.front());
+    let page = format!("{}/widget/{}/frame", deps.public_url, account.external_id);
     ChannelView {
         webhook_url: format!("{}/hooks/{}", deps.public_url, account.id),
-        capability: deps.channels.find(&account.kind).map(|one| one.capability().clone()),
+        page_url: front.map(|_| page),
+        capability: channel.map(|one| one.capability().clone()),
         id: account.id,
         kind: account.kind,
         name: account.name,

@@ -20,9 +20,14 @@ pub async fn connect(deps: &Deps, ctx: &Ctx, new: NewAccount) -> Result<ChannelA
     let channel = channel(deps, &new.kind)?;
     check(deps, channel.as_ref(), &new.external_id, &new.credentials, &new.settings)?;
     let id: ChannelId = deps.ambient.id();
+    if channel.front().is_some() {
+        check_site(deps, ctx, &new.external_id).await?;
+    }
     let mut tx = deps.db.tenant(ctx).await?;
-    if let Some(ceiling) = deps.quotas.ceiling(&mut tx, Limited::Channels).await? {
-        let count = store::count(&mut tx).await?;
+    if channel.front().is_none()
+        && let Some(ceiling) = deps.quotas.ceiling(&mut tx, Limited::Channels).await?
+    {
+        let count = store::count(&mut tx, &fronts(deps)).await?;
         deps.quotas.admit(&mut tx, Limited::Channels, ceiling, count).await?;
     }
     let sealed = seal(deps, &mut tx, id, &new.credentials).await?;
@@ -40,6 +45,21 @@ pub async fn connect(deps: &Deps, ctx: &Ctx, new: NewAccount) -> Result<ChannelA
         deps.routes.forget(&new.kind, external_id);
     }
     Ok(account)
+}
+
+/// The channels that this program serves itself. They cost nobody anything, so no plan counts them.
+pub(crate) fn fronts(deps: &Deps) -> Vec<&'static str> {
+    let fronts = deps.channels.iter().filter(|channel| channel.front().is_some());
+    fronts.map(|channel| channel.kind()).collect()
+}
+
+/// Pages are known by the site id of their own tenant, so that nobody can answer on another's.
+async fn check_site(deps: &Deps, ctx: &Ctx, site_id: &str) -> Result<(), Error> {
+    if deps.tenants.find_site(site_id).await? == Some(ctx.tenant()) {
+        return Ok(());
+    }
+    let (pointer, detail) = ("/external_id", "expected the `site_id` of `GET /v1/tenant`");
+    Err(Error::Invalid(vec![Fault { pointer: pointer.to_owned(), detail: detail.to_owned() }]))
 }
 
 fn channel<'a>(deps: &'a Deps, kind: &str) -> Result<&'a Arc<dyn Channel>, Error> {
@@ -92,6 +112,10 @@ async fn unseal(
     id: ChannelId,
     sealed: &[u8],
 ) -> Result<Credentials, Error> {
+    // Given by the plan, with nothing to seal.
+    if sealed.is_empty() {
+        return Ok(Credentials::default());
+    }
     let closed = || Error::Sealed(crypto::OpenError);
     let version = crypto::sealed_version(sealed).ok_or_else(closed)?;
     let key = deps.vault.of_version(tx, version).await?.ok_or_else(closed)?;

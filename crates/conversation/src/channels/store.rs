@@ -166,12 +166,54 @@ fn account(row: &Row) -> Result<ChannelAccount, Error> {
 }
 
 const COUNT: &str = "
-    select count(*) from channels where tenant_id = $1 and status <> 'deleted'";
+    select count(*) from channels
+    where tenant_id = $1 and status <> 'deleted' and kind <> all($2)";
 
-/// How many accounts the tenant has connected.
-pub(crate) async fn count(tx: &mut TenantTx) -> Result<i64, Error> {
+/// How many accounts the tenant has connected, but for those of some kinds.
+pub(crate) async fn count(tx: &mut TenantTx, besides: &[&str]) -> Result<i64, Error> {
     let tenant = tx.tenant();
-    Ok(tx.query_opt(COUNT, &[&tenant]).await?.map_or(0, |row| row.get(0)))
+    Ok(tx.query_opt(COUNT, &[&tenant, &besides]).await?.map_or(0, |row| row.get(0)))
+}
+
+/// One that the tenant has disconnected stays away: a kind is given once.
+const GIVE: &str = "
+    with made as (
+        insert into channels (tenant_id, id, kind, name, external_id, settings, credentials,
+            created_at, updated_at)
+        select $1, new.id, new.kind, new.name, $2, '{}', '', $3, $3
+        from unnest($4::uuid[], $5::text[], $6::text[]) as new (id, kind, name)
+        where not exists (
+            select from channels as old where old.tenant_id = $1 and old.kind = new.kind)
+        returning id, kind)
+    insert into channel_routes (kind, external_id, tenant_id, channel_id)
+    select kind, $2, $1, id from made
+    returning channel_id";
+
+/// Makes accounts that need no credentials, each of a kind of which the tenant never had one; gives
+/// the ids of those that are new.
+pub(crate) async fn give(
+    tx: &mut TenantTx,
+    external_id: &str,
+    kinds: &[&str],
+    names: &[&str],
+) -> Result<Vec<ChannelId>, Error> {
+    let (tenant, now) = (tx.tenant(), tx.ambient().now());
+    let ids: Vec<_> = kinds.iter().map(|_| tx.ambient().uuid()).collect();
+    let params: [&(dyn ToSql + Sync); 6] = [&tenant, &external_id, &now, &ids, &kinds, &names];
+    let rows = tx.query(GIVE, &params).await?;
+    Ok(rows.iter().map(|row| ChannelId::from_uuid(row.get("channel_id"))).collect())
+}
+
+const COUNT_OF_KINDS: &str = "
+    select kind, count(*) from channels where tenant_id = $1 and kind = any($2) group by kind";
+
+/// How many accounts of these kinds the tenant has or had.
+pub(crate) async fn count_of_kinds(
+    tx: &mut TenantTx,
+    kinds: &[&str],
+) -> Result<Vec<(String, i64)>, Error> {
+    let rows = tx.query(COUNT_OF_KINDS, &[&tx.tenant(), &kinds]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 const COUNT_WORKING: &str = "

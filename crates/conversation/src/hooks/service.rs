@@ -76,6 +76,18 @@ pub(crate) async fn deliver_shared(
     Err(unreadable.map_or(Error::NotFound, Error::Unreadable))
 }
 
+/// The account of a kind that a provider's id, or a site's, leads to.
+pub(crate) async fn find_account(
+    deps: &Deps,
+    ctx: &PlatformCtx,
+    kind: &str,
+    external_id: &str,
+) -> Result<Option<(Route, Arc<Opened>)>, Error> {
+    let part = Routed { external_id: external_id.to_owned(), raw: Vec::new() };
+    let routes = look_up(deps, ctx, kind, std::slice::from_ref(&part)).await?;
+    open_part(deps, ctx, kind, &part, &routes).await
+}
+
 /// The channels whose provider delivers to this address.
 fn sharing(deps: &Deps, hook: &str) -> Result<Vec<Arc<dyn Channel>>, Error> {
     let sharing: Vec<_> =

@@ -4,6 +4,7 @@ mod delivery;
 mod inbound;
 mod sending;
 mod statuses;
+mod visits;
 
 use misy_core::{ConversationId, Ctx, Cursor, Limit, MessageId, Page, Permission, Timestamp};
 
@@ -16,6 +17,7 @@ pub(crate) use inbound::{apply_edits, apply_revokes, receive, record_echoes};
 pub(crate) use sending::{Answer, answer};
 pub use sending::{To, send, send_to};
 pub(crate) use statuses::{apply_statuses, match_statuses};
+pub(crate) use visits::{list_of_identity, note_fetched, note_seen};
 
 /// A page of a conversation's messages.
 pub async fn list(

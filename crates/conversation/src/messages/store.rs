@@ -3,6 +3,7 @@
 mod delivery;
 mod inbound;
 mod progress;
+mod visits;
 
 use misy_core::id::TypedId;
 use misy_core::{ChannelId, ContactId, ConversationId, Cursor, Limit, MessageId, Timestamp};
@@ -22,6 +23,7 @@ use misy_channel::event::Status;
 pub(crate) use delivery::*;
 pub(crate) use inbound::*;
 pub(crate) use progress::*;
+pub(crate) use visits::*;
 
 const ROUTE_OF_CONVERSATION: &str = "
     select conversation.id, conversation.channel_id, channel.kind,

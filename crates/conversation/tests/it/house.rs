@@ -34,8 +34,8 @@ pub(crate) struct House {
     pub(crate) paper: Arc<Paper>,
     pub(crate) clock: HandClock,
     pub(crate) database: TestDatabase,
-    /// Tenants that are suspended.
-    pub(crate) suspended: Arc<Mutex<HashSet<TenantId>>>,
+    /// Tenants that are suspended, and whose site is whose.
+    pub(crate) tenants: Tenants,
     /// What policies forbid.
     pub(crate) policies: Arc<Whims>,
     app: Router,
@@ -143,7 +143,7 @@ impl House {
         let ambient = ambient_with(&clock, 7);
         let database = TestDatabase::create().await;
         let db = database.db(ambient.clone());
-        let suspended = Arc::<Mutex<HashSet<TenantId>>>::default();
+        let tenants = Tenants::default();
         let reach = json!({ "private_hosts_allowed": config.private_hosts_allowed });
         let reach = serde_json::from_value(reach).expect("the rest are defaults");
         let budget = Arc::<Budget>::default();
@@ -168,21 +168,23 @@ impl House {
             public_url: "https://bot.example".to_owned(),
             accounts: misy_conversation::channels::AccountCache::default(),
             routes: misy_conversation::hooks::Routes::default(),
+            tenants: Arc::new(tenants.clone()),
+            seats: misy_conversation::visitors::Seats::default(),
             writers: misy_conversation::inbox::Writers::default(),
             archives: misy_conversation::inbox::Archives::default(),
         });
         let kit = Kit::new(
             db.clone(),
             Arc::new(Everybody),
-            Arc::new(Tenants(Arc::clone(&suspended))),
+            Arc::new(tenants.clone()),
             Key::new([6; 32]),
             misy_web::Config::default(),
         );
         let app = misy_web::app(misy_conversation::router(&deps), kit);
         let registry = misy_conversation::jobs(Registry::new(), &deps);
-        let registry = registry.only_active(Arc::new(Tenants(Arc::clone(&suspended))));
+        let registry = registry.only_active(Arc::new(tenants.clone()));
         let worker = Worker::new(db, registry, misy_jobs::Config::default(), ambient);
-        Self { deps, budget, paper, clock, database, suspended, policies, app, worker }
+        Self { deps, budget, paper, clock, database, tenants, policies, app, worker }
     }
 
     /// A tenant with a connected account.
@@ -409,8 +411,15 @@ impl Authenticator for Everybody {
     }
 }
 
-/// Every tenant is active that is not suspended.
-struct Tenants(Arc<Mutex<HashSet<TenantId>>>);
+/// A page that no tenant allows.
+pub(crate) const STRANGER: &str = "https://stranger.example";
+
+/// Every tenant is active that is not suspended, and allows all pages but a stranger's.
+#[derive(Clone, Default)]
+pub(crate) struct Tenants {
+    pub(crate) suspended: Arc<Mutex<HashSet<TenantId>>>,
+    pub(crate) sites: Arc<Mutex<HashMap<String, TenantId>>>,
+}
 
 #[async_trait]
 impl misy_jobs::Tenants for Tenants {
@@ -422,12 +431,25 @@ impl misy_jobs::Tenants for Tenants {
 #[async_trait]
 impl TenantDirectory for Tenants {
     async fn is_active(&self, tenant: TenantId) -> Result<bool, misy_store::Error> {
-        let suspended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let suspended = self.suspended.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(!suspended.contains(&tenant))
     }
 
-    async fn allows_origin(&self, _: Option<TenantId>, _: &str) -> Result<bool, misy_store::Error> {
-        Ok(true)
+    async fn allows_origin(
+        &self,
+        _: Option<TenantId>,
+        origin: &str,
+    ) -> Result<bool, misy_store::Error> {
+        Ok(origin != STRANGER)
+    }
+
+    async fn list_origins(&self, _: TenantId) -> Result<Vec<String>, misy_store::Error> {
+        Ok(vec!["https://shop.example".to_owned()])
+    }
+
+    async fn find_site(&self, site_id: &str) -> Result<Option<TenantId>, misy_store::Error> {
+        let sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(sites.get(site_id).copied())
     }
 }
 

@@ -367,7 +367,7 @@ async fn what_came_before_a_disconnection_is_taken_in_after_it() {
 async fn payloads_of_a_suspended_tenant_wait_until_it_is_active() {
     let house = House::new().await;
     let (shop, other) = (house.number(NUMBER).await, house.number("2").await);
-    house.suspended.lock().expect("no panic inside").insert(shop.tenant);
+    house.tenants.suspended.lock().expect("no panic inside").insert(shop.tenant);
     house.meta_says(&shop, &messages(NUMBER, &[text("wamid.1", "4911", NOON, "Hello")])).await;
     house.meta_says(&other, &messages("2", &[text("wamid.1", "4911", NOON, "Hello")])).await;
     assert_eq!(
@@ -377,7 +377,7 @@ async fn payloads_of_a_suspended_tenant_wait_until_it_is_active() {
     house.later(600);
     house.run().await;
     assert_eq!(house.count(&shop, "messages").await, 0);
-    house.suspended.lock().expect("no panic inside").clear();
+    house.tenants.suspended.lock().expect("no panic inside").clear();
     house.later(60);
     house.run().await;
     assert_eq!(texts(&house, &shop).await, ["Hello"]);

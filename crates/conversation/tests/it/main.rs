@@ -20,3 +20,4 @@ mod library;
 mod searching;
 mod shapes;
 mod statuses;
+mod visitors;

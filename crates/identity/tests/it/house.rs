@@ -287,6 +287,7 @@ impl House {
         TenantSeed {
             id: self.db.ambient().id(),
             slug: slug.to_owned(),
+            site_id: format!("site_{slug}"),
             name: slug.to_owned(),
             locale: "en".to_owned(),
             time_zone: "UTC".to_owned(),

@@ -82,6 +82,8 @@ async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
             "get /v1/auth/saml/{connection}/metadata",
             "get /v1/auth/saml/{connection}/slo",
             "get /v1/auth/saml/{connection}/start",
+            "get /widget/{site_id}/frame",
+            "get /widget/{site_id}/messages",
             "post /hooks/sources/{source}",
             "post /hooks/{hook}",
             "post /v1/auth/discover",
@@ -100,6 +102,9 @@ async fn every_operation_says_who_may_call_it_or_that_anybody_may() {
             "post /v1/auth/verification/complete",
             "post /v1/signup",
             "post /v1/signup/verify",
+            "post /widget/{site_id}/messages",
+            "post /widget/{site_id}/read",
+            "post /widget/{site_id}/sessions",
         ]
     );
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod apart;
+mod chat;
 mod crash;
 mod deliveries;
 mod documents;

@@ -170,6 +170,15 @@ impl TenantDirectory for Directory {
         let found = self.origins.try_get_with(origin.to_owned(), self.load_origin(origin)).await;
         found.map_err(|error| Error::Unavailable(Box::new(error)))
     }
+
+    async fn list_origins(&self, tenant: TenantId) -> Result<Vec<String>, Error> {
+        Ok(self.standing(tenant).await?.allowed_origins.clone())
+    }
+
+    async fn find_site(&self, site_id: &str) -> Result<Option<TenantId>, Error> {
+        let mut tx = self.db.platform_read(&self.ctx).await?;
+        tenants::store::find_by_site(&mut tx, site_id).await
+    }
 }
 
 #[async_trait]

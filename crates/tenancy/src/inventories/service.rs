@@ -3,16 +3,16 @@
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Cursor, Limit, Permission, PlatformCtx, Role, TenantId};
 use misy_jobs::PlatformJob;
-use misy_jobs::provision::{Found, StepError};
+use misy_jobs::provision::{Found, Promise, StepError};
 use misy_store::{Audit, PlatformTx};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::jobs::Reconcile;
 use super::model::{self, Inventory, Item, Verdict};
 use crate::tenants::model::{Error, Tenant};
 use crate::tenants::service::Filter;
-use crate::{Deps, tenants};
+use crate::{Deps, plans, tenants};
 
 /// Everything that every store holds of a tenant, judged by where the tenant stands.
 pub async fn look(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<Inventory, Error> {
@@ -23,10 +23,11 @@ pub async fn look(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<Invent
 
 async fn inventory(deps: &Deps, ctx: &PlatformCtx, tenant: &Tenant) -> Result<Inventory, Error> {
     let inside = ctx.enter(tenant.id, Role::Owner.grants());
+    let promise = promise(deps, ctx, tenant).await?;
     let mut items = Vec::new();
     for part in &deps.parts {
         let found = part.find(&inside).await.map_err(|error| failed(part.name(), error))?;
-        let wanted = part.wanted();
+        let wanted = part.wanted(&promise);
         let missing = wanted.iter().filter(|what| !found.iter().any(|one| one.what == **what));
         let missing: Vec<Found> = missing.map(|what| Found::new("unknown", *what, 0)).collect();
         for one in found.into_iter().chain(missing) {
@@ -37,6 +38,14 @@ async fn inventory(deps: &Deps, ctx: &PlatformCtx, tenant: &Tenant) -> Result<In
         }
     }
     Ok(Inventory { tenant: tenant.id, status: tenant.status, items })
+}
+
+/// What the tenant has been promised by the plan that it has now.
+async fn promise(deps: &Deps, ctx: &PlatformCtx, tenant: &Tenant) -> Result<Promise, Error> {
+    let mut tx = deps.db.platform_read(ctx).await?;
+    let plan = plans::store::find(&mut tx, &tenant.plan).await?;
+    let starter = plan.map_or(Value::Null, |plan| plan.starter.into());
+    Ok(Promise { site_id: tenant.site_id.clone(), starter })
 }
 
 fn failed(step: &'static str, error: StepError) -> Error {
@@ -84,7 +93,8 @@ pub async fn mend(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<Outcom
     if before.is_sound() {
         return Ok(Outcome::Sound);
     }
-    mend_parts(deps, &ctx.enter(id, Role::Owner.grants()), &before).await?;
+    let promise = promise(deps, ctx, &tenant).await?;
+    mend_parts(deps, &ctx.enter(id, Role::Owner.grants()), &promise, &before).await?;
     let after = inventory(deps, ctx, &tenant).await?;
     let outcome = if after.is_sound() { Outcome::Repaired } else { Outcome::Drifted };
     record(&mut tx, &before, outcome);
@@ -92,7 +102,12 @@ pub async fn mend(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> Result<Outcom
     Ok(outcome)
 }
 
-async fn mend_parts(deps: &Deps, inside: &Ctx, before: &Inventory) -> Result<(), Error> {
+async fn mend_parts(
+    deps: &Deps,
+    inside: &Ctx,
+    promise: &Promise,
+    before: &Inventory,
+) -> Result<(), Error> {
     for part in &deps.parts {
         let of_part = |verdict| {
             before.items.iter().any(|item| item.part == part.name() && item.verdict == verdict)
@@ -100,7 +115,7 @@ async fn mend_parts(deps: &Deps, inside: &Ctx, before: &Inventory) -> Result<(),
         let mended = if of_part(Verdict::LeftOver) {
             part.undo(inside, Uuid::nil()).await
         } else if of_part(Verdict::Missing) {
-            part.repair(inside).await.map(drop)
+            part.repair(inside, promise).await.map(drop)
         } else {
             Ok(())
         };

@@ -180,6 +180,9 @@ struct LimitView {
 struct PlanView {
     /// What would be done, in order.
     steps: Vec<String>,
+    /// The channels that there would be from the start.
+    #[schema(example = json!(["webchat"]))]
+    channels: Vec<String>,
     /// The limits that would be in force.
     limits: Vec<LimitView>,
 }
@@ -189,6 +192,7 @@ impl From<Plan> for PlanView {
         let limit = |(name, max_count)| LimitView { name, max_count };
         Self {
             steps: plan.steps.into_iter().map(str::to_owned).collect(),
+            channels: plan.channels,
             limits: plan.limits.into_iter().map(limit).collect(),
         }
     }

@@ -43,6 +43,8 @@ pub struct StepShown {
 pub struct Plan {
     /// The steps in order.
     pub steps: Vec<&'static str>,
+    /// The channels that the tenant would have from the start.
+    pub channels: Vec<String>,
     /// The limits that would be in force.
     pub limits: Vec<(String, i64)>,
 }

@@ -10,7 +10,7 @@ use misy_jobs::PlatformJob;
 use misy_jobs::provision::{Owner, Provision, Step, TenantSeed};
 use misy_jobs::sagas::{self, Halt, Held, Saga};
 use misy_store::{Audit, PlatformTx};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::jobs::Attend;
 use super::model::{MAKING, Plan as Preview, Provisioning, REMOVAL, StepShown};
@@ -126,6 +126,7 @@ pub(crate) fn seed(tenant: &Tenant, owner: NewOwner, plan: Plan) -> TenantSeed {
     TenantSeed {
         id: tenant.id,
         slug: tenant.slug.clone(),
+        site_id: tenant.site_id.clone(),
         name: tenant.name.clone(),
         locale: tenant.locale.clone(),
         time_zone: tenant.time_zone.clone(),
@@ -220,7 +221,9 @@ pub async fn plan(deps: &Deps, ctx: &PlatformCtx, plan: &str) -> Result<Preview,
     let mut tx = deps.db.platform_read(ctx).await?;
     let found = plans::service::find_open(&mut tx, plan).await?;
     let steps = deps.parts.iter().map(|part| part.name()).collect();
-    Ok(Preview { steps, limits: found.limits.into_iter().collect() })
+    let channels = found.starter.get("channels").and_then(Value::as_array).into_iter().flatten();
+    let channels = channels.filter_map(|one| one["kind"].as_str().map(str::to_owned)).collect();
+    Ok(Preview { steps, channels, limits: found.limits.into_iter().collect() })
 }
 
 /// Has what was stuck tried again, by an operator who has mended why.

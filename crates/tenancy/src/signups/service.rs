@@ -129,6 +129,7 @@ async fn check_password(deps: &Deps, signup: &Signup, password: &Secret) -> Resu
     let seed = TenantSeed {
         id: TenantId::from_uuid(signup.id.uuid()),
         slug: signup.asked.slug.clone(),
+        site_id: String::new(),
         name: signup.asked.name.clone(),
         locale: signup.asked.locale.clone(),
         time_zone: signup.asked.time_zone.clone(),

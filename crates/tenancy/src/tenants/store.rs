@@ -271,6 +271,17 @@ fn changed(row: &Row) -> Result<Changed, Error> {
     Ok(Changed { id: TenantId::from_uuid(row.get("id")), version: row.get("version"), status })
 }
 
+const FIND_BY_SITE: &str = "select id from tenants where site_id = $1";
+
+/// Whose site it is.
+pub(crate) async fn find_by_site(
+    tx: &mut PlatformTx,
+    site_id: &str,
+) -> Result<Option<TenantId>, Error> {
+    let row = tx.query_opt(FIND_BY_SITE, &[&site_id]).await?;
+    Ok(row.map(|row| TenantId::from_uuid(row.get("id"))))
+}
+
 /// Whether any tenant allows the origin.
 pub(crate) async fn allows_origin(tx: &mut PlatformTx, origin: &str) -> Result<bool, Error> {
     let row = tx.query_opt(ALLOWS_ORIGIN, &[&origin]).await?;

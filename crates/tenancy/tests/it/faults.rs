@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use misy_core::crypto::Key;
 use misy_core::{Ctx, Personal, Secret, TenantId};
-use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
+use misy_jobs::provision::{Found, Promise, Provision, Step, StepError, TenantSeed};
 use misy_jobs::{Registry, Retry, Worker};
 use misy_store::documents::mongo::{Mongo, MongoConfig};
 use misy_store::{Cache, Db, Documents, Kind, TenantTx};
@@ -267,12 +267,12 @@ impl Provision for Faulty {
         self.part.find(ctx).await
     }
 
-    fn wanted(&self) -> &'static [&'static str] {
-        self.part.wanted()
+    fn wanted(&self, promise: &Promise) -> Vec<&'static str> {
+        self.part.wanted(promise)
     }
 
-    async fn repair(&self, ctx: &Ctx) -> Result<bool, StepError> {
-        self.part.repair(ctx).await
+    async fn repair(&self, ctx: &Ctx, promise: &Promise) -> Result<bool, StepError> {
+        self.part.repair(ctx, promise).await
     }
 }
 

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use misy_core::{Ctx, Secret};
-use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
+use misy_jobs::provision::{Found, Promise, Provision, Step, StepError, TenantSeed};
 use misy_store::{Audit, TenantData, TenantTable, TenantTx};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::store;
-use crate::Deps;
 use crate::knowledge_entries::model::NewEntry;
+use crate::{Deps, channels};
 
 /// What this room keeps of each tenant.
 pub const TABLES: [TenantTable; 13] = [
@@ -30,8 +30,8 @@ pub const TABLES: [TenantTable; 13] = [
     TenantTable::new("channels").without(&["credentials"]),
 ];
 
-/// Gives a new tenant the knowledge that its plan comes with, and takes all conversations from one
-/// that is gone.
+/// Gives a new tenant the channels and the knowledge that its plan comes with, and takes all
+/// conversations from one that is gone.
 pub struct Provisioner(pub Arc<Deps>);
 
 impl TenantData for Provisioner {
@@ -52,6 +52,8 @@ impl Step<TenantSeed> for Provisioner {
         seed: &TenantSeed,
         _: Option<Secret>,
     ) -> Result<(), StepError> {
+        let channels = channels(&self.0, &seed.starter["channels"])?;
+        give_channels(tx, &seed.site_id, &channels).await?;
         let entries = starter(&seed.starter["knowledge"], &seed.locale)?;
         if entries.is_empty() || store::insert_starter(tx, &entries).await? == 0 {
             return Ok(());
@@ -73,14 +75,67 @@ impl Provision for Provisioner {
         let rows = self.count(&self.0.db, ctx).await?;
         let found =
             |(table, rows): (TenantTable, i64)| Found::new("postgresql", table.name(), rows);
-        Ok(rows.into_iter().map(found).collect())
+        let mut all: Vec<Found> = rows.into_iter().map(found).collect();
+        let mut tx = self.0.db.read(ctx).await?;
+        let fronts = channels::service::fronts(&self.0);
+        let counts = channels::store::count_of_kinds(&mut tx, &fronts).await?;
+        let found = |(kind, count)| Found::new("postgresql", kind, count);
+        all.extend(counts.into_iter().map(found));
+        Ok(all)
     }
+
+    /// The channels that the plan gives. One that the tenant has disconnected is not missing.
+    fn wanted(&self, promise: &Promise) -> Vec<&'static str> {
+        let channels = channels(&self.0, &promise.starter["channels"]).unwrap_or_default();
+        channels.into_iter().map(|(kind, _)| kind).collect()
+    }
+
+    async fn repair(&self, ctx: &Ctx, promise: &Promise) -> Result<bool, StepError> {
+        let channels = channels(&self.0, &promise.starter["channels"])?;
+        let mut tx = self.0.db.tenant(ctx).await?;
+        give_channels(&mut tx, &promise.site_id, &channels).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+async fn give_channels(
+    tx: &mut TenantTx,
+    site_id: &str,
+    channels: &[(&'static str, String)],
+) -> Result<(), StepError> {
+    let (kinds, names): (Vec<_>, Vec<_>) =
+        channels.iter().map(|(kind, name)| (*kind, name.as_str())).unzip();
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    for id in channels::store::give(tx, site_id, &kinds, &names).await? {
+        tx.audit(Audit::new("channel.connected", "channel", id).with(json!({ "starter": true })));
+    }
+    Ok(())
 }
 
 /// What a plan brings is not as it must be: the operator's to mend, not the tenant's.
 #[derive(Debug, thiserror::Error)]
-#[error("the starter of the plan is not a list of questions and answers")]
+#[error("the starter of the plan is not as the reference of plans says")]
 struct Unreadable;
+
+fn unreadable() -> StepError {
+    StepError::Impossible { faults: Vec::new(), source: Unreadable.into() }
+}
+
+/// The channels that a plan gives, with their names: only such as need nothing from anybody.
+fn channels(deps: &Deps, plan: &Value) -> Result<Vec<(&'static str, String)>, StepError> {
+    let channel = |item: &Value| {
+        let channel = deps.channels.find(item["kind"].as_str()?)?;
+        channel.front()?;
+        let name = item["name"].as_str().unwrap_or(channel.kind());
+        Some((channel.kind(), name.to_owned()))
+    };
+    let items = plan.as_array().map(Vec::as_slice).unwrap_or_default();
+    let channels: Option<Vec<_>> = items.iter().map(channel).collect();
+    channels.ok_or_else(unreadable)
+}
 
 /// The questions and answers that a plan brings.
 fn starter(plan: &Value, locale: &str) -> Result<Vec<NewEntry>, StepError> {
@@ -98,7 +153,6 @@ fn starter(plan: &Value, locale: &str) -> Result<Vec<NewEntry>, StepError> {
     };
     let items = plan.as_array().map(Vec::as_slice).unwrap_or_default();
     let entries: Option<Vec<NewEntry>> = items.iter().map(entry).collect();
-    let unreadable = || StepError::Impossible { faults: Vec::new(), source: Unreadable.into() };
     entries.ok_or_else(unreadable)
 }
 

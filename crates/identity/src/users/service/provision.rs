@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use misy_core::{Ctx, Permission, Role, Secret, TenantId};
-use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
+use misy_jobs::provision::{Found, Promise, Provision, Step, StepError, TenantSeed};
 use misy_store::{Audit, TenantData, TenantTable, TenantTx};
 use serde_json::json;
 use uuid::Uuid;
@@ -101,8 +101,8 @@ impl Provision for Provisioner {
         Ok(all)
     }
 
-    fn wanted(&self) -> &'static [&'static str] {
-        &["memberships", "realms", "roles", "users"]
+    fn wanted(&self, _: &Promise) -> Vec<&'static str> {
+        vec!["memberships", "realms", "roles", "users"]
     }
 }
 

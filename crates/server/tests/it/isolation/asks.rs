@@ -123,7 +123,7 @@ impl Answer {
         let text = replaced(&text, r#""version":(\d+|"\\"v\d+\\"")|(?m)^etag: .*$"#, "<version>");
         let text = replaced(
             &text,
-            "\"(secret|prefix|access_token|refresh_token)\":\"[^\"]*\"",
+            "\"(secret|prefix|access_token|refresh_token|visitor_token)\":\"[^\"]*\"",
             "<secret>",
         );
         let text = replaced(&text, "\"(external_id|slug|site_id|email)\":\"[^\"]*\"", "<new>");

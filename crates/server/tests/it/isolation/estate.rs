@@ -145,7 +145,32 @@ impl Estate {
         estate.fill(world).await;
         estate.hire(world).await;
         estate.converse(world).await;
+        estate.be_visited(world).await;
         estate
+    }
+
+    /// A visitor of its pages, and what they were answered.
+    async fn be_visited(&mut self, world: &World) {
+        let path = |what: &str| format!("/widget/{}/{what}", self.named["site_id"]);
+        let ask = Ask::new("POST", path("sessions")).header("origin", &self.named["page"]);
+        let session = must(&world.api, ask).await.json();
+        let token = session["visitor_token"].as_str().expect("a token").to_owned();
+        let (said, heard) = (path("messages"), path("messages"));
+        let text = self.canary(world, "what a visitor says");
+        let by = |ask: Ask| ask.by(Some(&token)).header("origin", &self.named["page"]);
+        let say = Ask::new("POST", said).with(json!({ "id": "1", "text": text }));
+        must(&world.api, by(say)).await;
+        let mut first = Value::Null;
+        until("a visitor's message", 30, async || {
+            let page = must(&world.api, by(Ask::new("GET", heard.clone()))).await.json();
+            first = page["data"][0]["id"].clone();
+            if first.is_string() { Ok(()) } else { Err(page.to_string()) }
+        })
+        .await;
+        let first = first.as_str().expect("an id").to_owned();
+        self.secret("a visitor's token", &token);
+        let named = [("visitor_token".to_owned(), token), ("visitor_message".to_owned(), first)];
+        self.named.extend(named);
     }
 
     /// Notes a canary that the tenant's own people can see somewhere.
@@ -180,8 +205,10 @@ impl Estate {
         let password = format!("{}-A-long-one", world.word());
         estate.secret("the owner's password", &password);
         let email = format!("{}@canary.example", estate.canary(world, "the owner's address"));
+        let page = format!("https://{}.example", estate.canary(world, "the origin of its pages"));
         let new = json!({
-            "slug": slug, "name": estate.canary(world, "the tenant's name"),
+            "slug": slug, "allowed_origins": [&page],
+            "name": estate.canary(world, "the tenant's name"),
             "business": { "about": estate.canary(world, "metadata") },
             "owner": { "email": email, "name": estate.canary(world, "the owner's name"),
                 "password": password },
@@ -195,6 +222,8 @@ impl Estate {
         let ask = Ask::new("PUT", format!("/v1/tenants/{id}/quotas")).by(Some(&operator));
         must(&world.api, ask.with(limits)).await;
         estate.named.insert("slug".to_owned(), slug);
+        let site = tenant["site_id"].as_str().expect("an id").to_owned();
+        estate.named.extend([("site_id".to_owned(), site), ("page".to_owned(), page)]);
         estate.people.insert("owner".to_owned(), (email, password));
         let pair = world.sign_in(&estate.people["owner"]).await;
         estate.bearer = token(&pair);

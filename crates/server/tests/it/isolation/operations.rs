@@ -87,6 +87,7 @@ const COMMON: [&str; 23] = [
     "code_challenge",
     "return_to",
     "login_hint",
+    "wait_s",
 ];
 
 /// Fields of bodies that are texts and yet name something.

@@ -311,6 +311,12 @@ impl Stage {
                 "body": "{}",
             }),
             ("POST", "/hooks/{hook}") => delivery(&self.mine.account),
+            ("POST", "/widget/{site_id}/messages") => {
+                json!({ "id": self.world.word(), "text": "hello" })
+            }
+            ("POST", "/widget/{site_id}/read") => {
+                json!({ "message_id": self.mine.named["visitor_message"] })
+            }
             _ => self.access_body(operation),
         }
     }
@@ -404,6 +410,10 @@ impl Stage {
         }
         if operation.path == "/hooks/sources/{source}" {
             ask = knocking(ask, &self.mine.named["source_token"]);
+        }
+        if operation.path.starts_with("/widget/") {
+            let page = self.mine.named["page"].clone();
+            ask = ask.by(Some(&self.mine.named["visitor_token"])).header("origin", page);
         }
         ask.put(&self.world.api).await
     }

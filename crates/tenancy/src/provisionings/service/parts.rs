@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use misy_core::{Ctx, Mailer, PlatformCtx, Secret};
 use misy_jobs::belongings;
-use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
+use misy_jobs::provision::{Found, Promise, Provision, Step, StepError, TenantSeed};
 use misy_store::tenant_data::{Fate, StoreData};
 use misy_store::{Cache, Db, Documents, Kind, TenantData, TenantTable, TenantTx};
 use uuid::Uuid;
@@ -84,8 +84,8 @@ impl Provision for Foundation {
         Ok(found(own).chain(found(common)).collect())
     }
 
-    fn wanted(&self) -> &'static [&'static str] {
-        &["tenant_keys", "tenant_secrets"]
+    fn wanted(&self, _: &Promise) -> Vec<&'static str> {
+        vec!["tenant_keys", "tenant_secrets"]
     }
 }
 
@@ -131,11 +131,11 @@ impl Provision for Collections {
         Ok(found.into_iter().map(|(what, count)| Found::new("documents", what, count)).collect())
     }
 
-    fn wanted(&self) -> &'static [&'static str] {
-        &["document_homes"]
+    fn wanted(&self, _: &Promise) -> Vec<&'static str> {
+        vec!["document_homes"]
     }
 
-    async fn repair(&self, ctx: &Ctx) -> Result<bool, StepError> {
+    async fn repair(&self, ctx: &Ctx, _: &Promise) -> Result<bool, StepError> {
         self.documents.of(ctx).prepare(self.kinds).await?;
         Ok(true)
     }
@@ -183,11 +183,11 @@ impl Provision for CacheUser {
         ])
     }
 
-    fn wanted(&self) -> &'static [&'static str] {
-        if self.cache.has_users() { &["user"] } else { &[] }
+    fn wanted(&self, _: &Promise) -> Vec<&'static str> {
+        if self.cache.has_users() { vec!["user"] } else { Vec::new() }
     }
 
-    async fn repair(&self, ctx: &Ctx) -> Result<bool, StepError> {
+    async fn repair(&self, ctx: &Ctx, _: &Promise) -> Result<bool, StepError> {
         self.cache.admit(ctx).await?;
         Ok(true)
     }
