@@ -4,4 +4,5 @@ pub mod http;
 pub mod model;
 pub mod service;
 
-pub use model::{Error, Seats};
+pub use model::Error;
+pub use service::Seats;

@@ -108,8 +108,8 @@ impl Stage {
         Ok(Self { db, floor, server: server.clone(), tenants, size: 0, large_of_25 })
     }
 
-    /// Switches row-level security of the measured tables off for the side that goes without, and on
-    /// for the others. Statements are planned anew after it.
+    /// Switches row-level security of the measured tables off for the side that goes without, and
+    /// on for the others. Statements are planned anew after it.
     pub(super) async fn guard(&self, side: Side) -> Result<(), Failure> {
         let verb = if side == Side::Off { "disable" } else { "enable" };
         let one = |table| format!("alter table {table} {verb} row level security;");

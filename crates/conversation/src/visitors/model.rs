@@ -1,13 +1,10 @@
 //! Room `conversation`: who visits a page, the token that says so, and what a visit may be refused
 //! for.
 
-use std::sync::Arc;
-
 use jiff::SignedDuration;
 use misy_core::crypto::{self, Key};
 use misy_core::id::TypedId;
 use misy_core::{Code, Ctx, Misplaced, Public, Secret, Timestamp};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::hooks::model::Route;
@@ -15,9 +12,6 @@ use crate::{Below, channels, hooks, messages};
 
 /// How long a session lasts; continuing it begins the time anew.
 pub(crate) const LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// Requests of one process that wait for something to be said.
-const SEATS: usize = 2_000;
 
 /// What a token begins with, so that one that was lost is known for what it is.
 const PREFIX: &str = "mbv_";
@@ -132,22 +126,6 @@ fn head(version: u32, visitor: Uuid, expires_at_s: i64) -> Vec<u8> {
 fn signed(head: &[u8], route: Route) -> Vec<u8> {
     let (tenant, channel) = (route.tenant.uuid(), route.channel.uuid());
     [head, tenant.as_bytes(), channel.as_bytes()].concat()
-}
-
-/// Seats of those who wait; whoever finds none is answered at once.
-#[derive(Debug, Clone)]
-pub struct Seats(Arc<Semaphore>);
-
-impl Default for Seats {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(SEATS)))
-    }
-}
-
-impl Seats {
-    pub(crate) fn take(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
-    }
 }
 
 /// Why a visit is refused.

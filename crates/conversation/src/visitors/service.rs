@@ -7,6 +7,7 @@ use misy_channel::{Channel, Content};
 use misy_core::{Claim, Cursor, Grants, Limit, MessageId, PlatformCtx, Secret};
 use misy_store::TenantTx;
 use misy_web::CallingPage;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::model::{Error, LIFE, Session, Token, Visitor};
@@ -15,6 +16,25 @@ use crate::channels::model::Status;
 use crate::hooks::model::Route;
 use crate::messages::Message;
 use crate::{Deps, hooks, inbox, messages};
+
+/// Requests of one process that wait for something to be said.
+const SEATS: usize = 2_000;
+
+/// Seats of those who wait; whoever finds none is answered at once.
+#[derive(Debug, Clone)]
+pub struct Seats(Arc<Semaphore>);
+
+impl Default for Seats {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(SEATS)))
+    }
+}
+
+impl Seats {
+    pub(crate) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
 
 /// Who calls, before anything of it is believed.
 pub(crate) struct Caller {

@@ -63,7 +63,7 @@ impl Operation {
 }
 
 /// Query parameters whose values are the same for everybody: none of them names a thing.
-const COMMON: [&str; 23] = [
+const COMMON: [&str; 24] = [
     "at",
     "limit",
     "order",

@@ -268,7 +268,6 @@ impl Stage {
                 json!({ "step": "business_profile", "data": data })
             }
             ("POST", path) if path.starts_with("/v1/onboarding/") => json!({ "step": "team" }),
-            ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("POST", "/v1/plans") => {
                 json!({ "id": self.world.word(), "name": "x", "limits": { "users": 5 } })
             }
@@ -281,7 +280,6 @@ impl Stage {
                 };
                 json!({ "current_password": secret })
             }
-            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
             ("POST", "/v1/auth/discover" | "/v1/auth/recovery") => {
                 json!({ "email": person(role).0 })
             }
@@ -289,7 +287,6 @@ impl Stage {
                 visit(&self.operator, &self.mine.named["slug"], "to look about")
             }
             ("POST", "/v1/domains") => self.domain(),
-            ("POST", "/v1/invitations") => self.guest(),
             ("POST", "/v1/sso-connections") => saml(&self.world.word()),
             ("POST", "/v1/sso-connections/read-saml-metadata") => json!({ "xml": metadata() }),
             ("POST", "/v1/webhook-endpoints") => endpoint(&self.world, "x"),
@@ -325,6 +322,9 @@ impl Stage {
     fn access_body(&self, operation: &Operation) -> Value {
         match (operation.method.as_str(), operation.path.as_str()) {
             ("POST", "/v1/users") => self.newcomer(),
+            ("POST", "/v1/invitations") => self.guest(),
+            ("PUT", "/v1/auth/mfa/policy") => json!({ "roles": [] }),
+            ("PUT", "/v1/scim/role-mappings") => json!({ "mappings": [] }),
             ("POST", "/v1/roles") => {
                 json!({ "slug": format!("r{}", self.world.word()), "name": "x" })
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use misy_core::{Ctx, TenantId};
-use misy_jobs::provision::{Found, Provision, Step, StepError, TenantSeed};
+use misy_jobs::provision::{Found, Promise, Provision, Step, StepError, TenantSeed};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -116,11 +116,11 @@ impl Provision for Shelf {
         Ok(vec![Found::new("elsewhere", "thing", count)])
     }
 
-    fn wanted(&self) -> &'static [&'static str] {
-        &["thing"]
+    fn wanted(&self, _: &Promise) -> Vec<&'static str> {
+        vec!["thing"]
     }
 
-    async fn repair(&self, ctx: &Ctx) -> Result<bool, StepError> {
+    async fn repair(&self, ctx: &Ctx, _: &Promise) -> Result<bool, StepError> {
         self.way().await;
         let mut things = self.things();
         assert!(!things.gone.contains(&ctx.tenant()), "what was removed comes back");
