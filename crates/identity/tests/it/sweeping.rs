@@ -41,6 +41,7 @@ async fn every_job_is_registered_under_its_name() {
         "identity.domains.watch",
         "identity.letters.send",
         "identity.letters.send_across",
+        "identity.letters.tell",
         "identity.sessions.sweep",
     ];
     assert_eq!(registry.names(), expected);

@@ -31,20 +31,26 @@ const SINCE: &str = "
         and (message.id > $6 or (message.direction = 'outbound' and message.status = 'sent'))
     order by message.id limit $5";
 
+/// Asked for as a range over the whole index key, or the planner may walk all messages of the tenant
+/// that came before.
 const UNSEEN: &str = "
-    with own as (
-        select message.id, message.direction, message.status
-        from contact_identities as identity
+    with theirs as materialized (
+        select conversation.id from contact_identities as identity
         join conversations as conversation on conversation.tenant_id = $1
             and conversation.contact_id = identity.contact_id
-        join messages as message on message.tenant_id = $1
-            and message.conversation_id = conversation.id and message.channel_id = $4
-        where identity.tenant_id = $1 and identity.namespace = $2 and identity.value = $3
-            and message.id <= $5)
-    select id, id = $5 as is_last,
-        direction = 'outbound' and status in ('sent', 'delivered') as is_unseen
-    from own where id = $5 or (direction = 'outbound' and status in ('sent', 'delivered'))
-    order by id desc limit $6";
+        where identity.tenant_id = $1 and identity.namespace = $2 and identity.value = $3)
+    select own.id, own.id = $5 as is_last, own.is_unseen
+    from theirs cross join lateral (
+        select message.id, message.direction = 'outbound'
+            and message.status in ('sent', 'delivered') as is_unseen
+        from messages as message
+        where message.tenant_id = $1 and message.channel_id = $4
+            and (message.conversation_id, message.id) >= (theirs.id, $7::uuid)
+            and (message.conversation_id, message.id) <= (theirs.id, $5)
+            and (message.id = $5 or (message.direction = 'outbound'
+                and message.status in ('sent', 'delivered')))
+        order by message.conversation_id desc, message.id desc limit $6) as own
+    order by own.id desc limit $6";
 
 /// The latest messages, newest first.
 pub(crate) async fn list_latest(
@@ -80,9 +86,9 @@ pub(crate) async fn list_unseen(
     up_to: MessageId,
     count: i64,
 ) -> Result<Option<Vec<MessageId>>, Error> {
-    let params: [&(dyn ToSql + Sync); 6] =
-        [&tx.tenant(), &namespace, &value, &channel.uuid(), &up_to.uuid(), &count];
-    let rows = tx.query(UNSEEN, &params).await?;
+    let who: [&(dyn ToSql + Sync); 4] = [&tx.tenant(), &namespace, &value, &channel.uuid()];
+    let what: [&(dyn ToSql + Sync); 3] = [&up_to.uuid(), &count, &Uuid::nil()];
+    let rows = tx.query(UNSEEN, &[who.as_slice(), &what].concat()).await?;
     let is_theirs = rows.first().is_some_and(|row| row.get("is_last"));
     let unseen = rows.iter().filter(|row| row.get("is_unseen"));
     let ids = unseen.map(|row| MessageId::from_uuid(row.get::<_, Uuid>("id")));
