@@ -31,8 +31,8 @@ const SINCE: &str = "
         and (message.id > $6 or (message.direction = 'outbound' and message.status = 'sent'))
     order by message.id limit $5";
 
-/// Asked for as a range over the whole index key, or the planner may walk all messages of the tenant
-/// that came before.
+/// Asked for as a range over the whole index key, or the planner may walk all messages of the
+/// tenant that came before.
 const UNSEEN: &str = "
     with theirs as materialized (
         select conversation.id from contact_identities as identity
