@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EndpointId, Timestamp};
 
-/// What those who run a tenant should hear of without looking for it.
+/// What those who run a tenant should hear of without looking for it. It lies in the queue, so it
+/// holds ids and words of ours and nothing of the tenant's, as an address would be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
 pub enum News {
@@ -12,8 +13,6 @@ pub enum News {
     EndpointDisabled {
         /// Which.
         endpoint: EndpointId,
-        /// Where it is: scheme, host and port. The rest of an address may hold secrets.
-        origin: String,
         /// `gone` or `failing`.
         reason: String,
         /// When.

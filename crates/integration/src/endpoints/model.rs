@@ -273,13 +273,6 @@ pub struct Endpoint {
     pub updated_at: Timestamp,
 }
 
-impl Endpoint {
-    /// Scheme, host and port of its address: as much as may be told to whoever knows of it.
-    pub(crate) fn origin(&self) -> String {
-        url::Url::parse(&self.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
-    }
-}
-
 /// What may be set.
 #[derive(Debug, Clone, Default)]
 pub struct Change {

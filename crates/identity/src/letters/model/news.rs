@@ -31,17 +31,18 @@ pub(crate) fn id_of(news: &News, user: UserId) -> Uuid {
 /// Subject and text. `None` if the detail cannot be read.
 pub(super) fn compose(house: &str, public_url: &str, detail: &Value) -> Option<(String, String)> {
     let news = serde_json::from_value(detail.clone()).ok()?;
-    let News::EndpointDisabled { endpoint, origin, reason, at } = news;
+    let News::EndpointDisabled { endpoint, reason, at } = news;
     let why = match reason.as_str() {
         "gone" => "it answered `410 Gone`",
         _ => "for days it did nothing but fail",
     };
     let text = format!(
-        "The webhook endpoint {endpoint} of {house}, which is at {origin}, was switched off on {}, \
-         because {why}. Nothing is delivered to it any more; what waited for it lies with the dead \
-         letters for as long as events are kept.\n\n\
-         Once its receiver works again, an administrator switches it on and has it sent what it \
-         missed:\n\n  \
+        "The webhook endpoint {endpoint} of {house} was switched off on {}, because {why}. Nothing \
+         is delivered to it any more; what waited for it lies with the dead letters for as long as \
+         events are kept.\n\n\
+         An administrator sees where it is, and once its receiver works again switches it on and \
+         has it sent what it missed:\n\n  \
+         GET {public_url}/v1/webhook-endpoints/{endpoint}\n  \
          PATCH {public_url}/v1/webhook-endpoints/{endpoint} {{\"enabled\": true}}\n  \
          POST {public_url}/v1/webhook-endpoints/{endpoint}/replay\n\n\
          Owners and administrators get this mail each time an endpoint is switched off, unless \
@@ -61,7 +62,6 @@ mod tests {
     fn news(reason: &str, at: i64) -> News {
         News::EndpointDisabled {
             endpoint: EndpointId::from_uuid(Uuid::from_u128(5)),
-            origin: "https://hooks.example:8443".to_owned(),
             reason: reason.to_owned(),
             at: Timestamp::from_second(at).expect("in range"),
         }
@@ -80,7 +80,7 @@ mod tests {
         let compose = |detail: &Value| compose("Acme", "https://api.example", detail);
         let (subject, text) = compose(&json!(news("gone", 0))).expect("readable");
         assert_eq!(subject, "A webhook endpoint of Acme was switched off");
-        for part in ["whe_", "at https://hooks.example:8443", "410 Gone", "/replay", "1970-01-01"] {
+        for part in ["whe_", "GET https://api.example/v1/", "410 Gone", "/replay", "1970-01-01"] {
             assert!(text.contains(part), "{part} is not in {text}");
         }
         let (_, text) = compose(&json!(news("failing", 0))).expect("readable");

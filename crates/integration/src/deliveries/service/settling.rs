@@ -150,8 +150,8 @@ async fn switch_off(
     let data = EndpointData { endpoint_id: endpoint, reason };
     tx.emit(&Told::new(EventType::EndpointDisabled, None, data));
     if off.settings.mail_when_disabled {
-        let (origin, at, reason) = (off.origin(), off.updated_at, reason.to_owned());
-        deps.heralds.tell(tx, News::EndpointDisabled { endpoint, origin, reason, at });
+        let (at, reason) = (off.updated_at, reason.to_owned());
+        deps.heralds.tell(tx, News::EndpointDisabled { endpoint, reason, at });
     }
     Ok(())
 }
