@@ -154,7 +154,7 @@ impl Deps {
     pub async fn tick(&self) -> Result<(), Error> {
         self.revocations.renew().await?;
         self.notices.renew().await?;
-        decisions::service::flush(self).await?;
+        decisions::service::flush(self).await;
         sightings::flush(self).await
     }
 

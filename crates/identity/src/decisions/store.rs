@@ -17,9 +17,11 @@ const INSERT: &str = "
         $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bool[], $7::text[], $8::bigint[],
         $9::text[], $10::text[], $11::timestamptz[])
         as new (id, principal, action, resource, allowed, policies, policy_version, reason,
-            request_id, created_at)";
+            request_id, created_at)
+    on conflict do nothing";
 
-/// Adds decisions, in one statement.
+/// Adds decisions, in one statement; those that are there already, of a commit whose answer was
+/// lost, stay as they are.
 pub(super) async fn insert(tx: &mut TenantTx, all: &[Decision]) -> Result<(), Error> {
     let tenant = tx.tenant();
     let texts = |pick: fn(&Decision) -> &str| all.iter().map(pick).collect::<Vec<&str>>();

@@ -1,6 +1,9 @@
 //! Room `identity`: policies of a tenant over HTTP, and that a forbid bites.
 
+use std::time::Duration;
+
 use http::StatusCode;
+use misy_core::id::TypedId;
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House};
@@ -122,6 +125,46 @@ async fn a_forbid_about_one_thing_names_itself_and_is_written_down() {
         house.get("/v1/decisions", &house.person("acme", "viewer").await.1).await.refusal().0,
         403
     );
+}
+
+#[tokio::test]
+async fn who_reads_decisions_waits_for_those_that_are_being_written() {
+    let (house, owner) = house().await;
+    policy(&house, &owner, "Leave them", NOT_OWNERS).await;
+    let (_, admin) = house.person("acme", "admin").await;
+    let path = format!("/v1/users/{}", house.person("acme", "supervisor").await.0);
+    // Readers come at every moment of a tick, also when it has taken what waits and is not done.
+    for moment in 0..40_u32 {
+        assert_eq!(house.delete(&path, &admin).await.refusal().0, 403);
+        let read = async {
+            tokio::time::sleep(Duration::from_micros(200) * moment).await;
+            house.get("/v1/decisions?allowed=false&limit=100", &owner).await.json()
+        };
+        let (ticked, denials) = tokio::join!(house.deps.tick(), read);
+        ticked.expect("the database is there");
+        let seen = denials["data"].as_array().map(Vec::len);
+        assert_eq!(seen, Some(moment as usize + 1), "{denials}");
+    }
+}
+
+#[tokio::test]
+async fn what_one_tenant_cannot_keep_does_not_cost_another_its_decisions() {
+    let (house, owner) = house().await;
+    policy(&house, &owner, "No keys", NO_KEYS).await;
+    let (_, admin) = house.person("acme", "admin").await;
+    let other = house.tenant("other").await;
+    let stranger = house.owner("other").await;
+    policy(&house, &stranger, "No keys", NO_KEYS).await;
+    let (_, clerk) = house.person("other", "admin").await;
+    house.deps.tick().await.expect("the database is there");
+    for access in [&admin, &clerk] {
+        assert_eq!(house.get("/v1/api-keys", access).await.refusal().0, 403);
+    }
+    let not_theirs = format!("check (tenant_id <> '{}') not valid", other.uuid());
+    house.alter(&format!("alter table decisions add constraint apart {not_theirs}")).await;
+    house.deps.tick().await.expect("the database is there");
+    let denials = house.get("/v1/decisions?allowed=false", &owner).await.json();
+    assert_eq!(denials["data"].as_array().map(Vec::len), Some(1), "{denials}");
 }
 
 #[tokio::test]
