@@ -2,14 +2,18 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use misy_core::Secret;
 use misy_core::crypto::Key;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::Error;
 use super::model::{self, Memory, Recipe, Stored};
 use crate::Config;
+
+/// How far hashing steps back, as `nice` counts: about a tenth of a core that others want too.
+const NICENESS: i32 = 10;
 
 /// Hashes and compares passwords, a few at a time, while a few more wait.
 pub struct Hasher {
@@ -113,20 +117,31 @@ impl Hasher {
         let turn = Arc::clone(&place.0.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
         let (waiting, spare) = (Arc::clone(&place.0.waiting), Arc::clone(&self.spare));
         drop(place);
+        let (done, outcome) = oneshot::channel();
         // The turn goes with the work: a caller that gives up does not let another core be taken.
-        let done = tokio::task::spawn_blocking(move || {
+        let work = move || {
+            step_back();
             let found = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut memory = found.unwrap_or_default();
-            let done = work(&mut memory);
+            let result = work(&mut memory);
             // Getting so much takes a tenth of the work, so who comes next has it as it is. When
             // nobody waits it is given back.
             if waiting.load(Ordering::Relaxed) > 0 {
                 spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
             }
             drop(turn);
-            done
-        });
-        done.await.map_err(|_| Error::Busy)?
+            drop(done.send(result));
+        };
+        thread::Builder::new().name("hash".to_owned()).spawn(work).map_err(|_| Error::Busy)?;
+        outcome.await.map_err(|_| Error::Busy)?
+    }
+}
+
+/// Lets all other threads of the machine go first: a hash takes tens of milliseconds of a core, and
+/// whoever waits for something else would otherwise wait for the rest of its time slice.
+fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "hashing at the usual priority");
     }
 }
 

@@ -158,8 +158,8 @@ async fn logout(
 /// A token that nobody is to use any more.
 #[derive(Debug, Deserialize, ToSchema)]
 struct RevokeToken {
-    /// A refresh token or an access token.
-    #[schema(value_type = String, format = Password, max_length = 4096)]
+    /// A refresh token or an access token. What is neither works no more than before: 200 as well.
+    #[schema(value_type = String, format = Password)]
     token: Secret,
     /// Taken and not needed: a token says itself what it is.
     #[serde(default, rename = "token_type_hint")]

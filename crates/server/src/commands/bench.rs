@@ -239,7 +239,7 @@ async fn measure_tenants(
         config.web.rates.read = config.web.rates.write;
     });
     let House { app, listeners, admin, db, email, password } = house.await?;
-    let sample = size.min(200);
+    let sample = size.min(1_000);
     let load = tenants::Settings {
         api: listeners.api_address()?.to_string(),
         email,
