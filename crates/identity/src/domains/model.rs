@@ -124,9 +124,12 @@ pub enum Error {
         /// How many other texts are there.
         others: usize,
     },
-    /// No name server answers.
+    /// No name server answers. They are the domain's own, so it is not this service that is away.
     #[error("the record could not be looked up")]
-    Unanswered,
+    Unanswered {
+        /// Where it should be.
+        name: String,
+    },
     /// Fields are wrong.
     #[error("the domain's data is not valid")]
     Invalid(Vec<Fault>),
@@ -146,8 +149,9 @@ impl Public for Error {
     fn code(&self) -> Code {
         match self {
             Self::NotFound => Code::NotFound,
-            Self::Taken | Self::Elsewhere | Self::NotPublished { .. } => Code::Conflict,
-            Self::Unanswered => Code::Unavailable,
+            Self::Taken | Self::Elsewhere | Self::NotPublished { .. } | Self::Unanswered { .. } => {
+                Code::Conflict
+            }
             Self::Invalid(_) => Code::Invalid,
         }
     }
@@ -161,7 +165,11 @@ impl Public for Error {
                 "No TXT record with the text of `record` was found at {name} ({others} others \
                  were). New records can take as long to appear as the old ones lived."
             )),
-            Self::NotFound | Self::Unanswered | Self::Invalid(_) => None,
+            Self::Unanswered { name } => Some(format!(
+                "No name server said whether there is a TXT record at {name}. Look whether the \
+                 domain's name servers answer, and try again."
+            )),
+            Self::NotFound | Self::Invalid(_) => None,
         }
     }
     fn faults(&self) -> Vec<Fault> {
@@ -171,7 +179,7 @@ impl Public for Error {
         }
     }
     fn retry_after_s(&self) -> Option<u32> {
-        matches!(self, Self::Unanswered).then_some(30)
+        matches!(self, Self::Unanswered { .. }).then_some(30)
     }
 }
 

@@ -124,15 +124,15 @@ pub(super) async fn verify(deps: &Deps, ctx: &Ctx, id: DomainId) -> Result<Domai
         }
         return get(deps, ctx, id).await;
     }
-    let looked_up = deps.outside()?.names.look_up(&domain.record_name()).await;
-    let texts = looked_up.map_err(|_| Error::Unanswered)?;
+    let name = domain.record_name();
+    let looked_up = deps.outside()?.names.look_up(&name).await;
+    let texts = looked_up.map_err(|_| Error::Unanswered { name: name.clone() })?;
     let now = deps.ambient.now();
     let mut tx = deps.db.tenant(ctx).await?;
     if !domain.is_proved_by(&texts) {
         store::note_checked(&mut tx, id, now).await?;
         tx.commit().await?;
-        let (name, others) = (domain.record_name(), texts.len());
-        return Err(Error::NotPublished { name, others }.into());
+        return Err(Error::NotPublished { name, others: texts.len() }.into());
     }
     let locked = store::lock(&mut tx, id).await?.ok_or(Error::NotFound)?;
     let after = Domain { verified_at: Some(now), checked_at: Some(now), ..locked };

@@ -282,7 +282,7 @@ pub(super) async fn read_metadata(
 }
 
 async fn fetch(deps: &Deps, ctx: &Ctx, url: &str) -> Result<String, Failure> {
-    let refused = |error: misy_egress::Error| Error::Provider(error.to_string());
+    let refused = |error: misy_egress::Error| Error::Address(error.to_string());
     let call = Call::new(ctx.tenant(), "saml", Method::GET, url, "/metadata").map_err(refused)?;
     let answer = deps.outside()?.egress.of(ctx).call(call).await.map_err(refused)?;
     if !answer.status.is_success() || answer.body.len() > METADATA_BYTES_MAX {

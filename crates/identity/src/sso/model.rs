@@ -397,6 +397,9 @@ pub enum Error {
     /// The text is no metadata of a SAML provider.
     #[error("this is no metadata of a SAML 2.0 identity provider")]
     Metadata,
+    /// The address of metadata could not be read; why, is not told: it may be any address.
+    #[error("the address of the metadata cannot be read: {0}")]
+    Address(String),
     /// The provider could not be reached or does not speak the protocol as it should.
     #[error("the identity provider failed: {0}")]
     Provider(String),
@@ -406,7 +409,9 @@ impl Public for Error {
     fn code(&self) -> Code {
         match self {
             Self::UnknownLogin | Self::InvalidCode | Self::LogoutToken => Code::SsoFailed,
-            Self::ForeignReturn | Self::BadChallenge | Self::Metadata => Code::Invalid,
+            Self::ForeignReturn | Self::BadChallenge | Self::Metadata | Self::Address(_) => {
+                Code::Invalid
+            }
             Self::Provider(_) => Code::Unavailable,
         }
     }
@@ -418,9 +423,11 @@ impl Public for Error {
             }
             Self::InvalidCode => "The code is used, older than a minute, or not of this browser.",
             Self::LogoutToken => "`logout_token` is not a logout token of this provider for us.",
-            Self::ForeignReturn | Self::BadChallenge | Self::Metadata | Self::Provider(_) => {
-                return None;
-            }
+            Self::ForeignReturn
+            | Self::BadChallenge
+            | Self::Metadata
+            | Self::Address(_)
+            | Self::Provider(_) => return None,
         };
         Some(text.to_owned())
     }
@@ -435,6 +442,9 @@ impl Public for Error {
                  (`brand.app_url`), on a domain that is verified",
             ),
             Self::BadChallenge => ("code_challenge", "has to be a SHA-256 in base64url (S256)"),
+            Self::Address(_) => {
+                ("url", "has to be a public address that answers at once; or put the text in `xml`")
+            }
             Self::Metadata => ("xml", "has to be metadata of one provider, or `url` lead to it"),
             _ => return Vec::new(),
         };

@@ -75,6 +75,10 @@ async fn a_domain_counts_once_its_owner_has_published_the_proof() {
     let missing = tenant.verify(&id).await;
     assert_eq!(missing.refusal(), (409, "request.conflict".to_owned()));
     assert!(missing.text("detail").contains("_misybot-challenge.acme.example (0 others"));
+    tenant.house.names.withdraw("_misybot-challenge.acme.example", false);
+    let silent = tenant.verify(&id).await;
+    assert_eq!(silent.refusal(), (409, "request.conflict".to_owned()), "the domain's own servers");
+    assert!(silent.text("detail").contains("name servers"), "{}", silent.body);
     tenant.house.names.publish("_misybot-challenge.acme.example", "misybot-verification=mine");
     assert!(tenant.verify(&id).await.text("detail").contains("(1 others"));
     tenant.publish(&made);
