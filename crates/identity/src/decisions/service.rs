@@ -1,9 +1,11 @@
 //! Room `identity`: writing down decisions, a moment after they were made, and reading them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use misy_core::{Code, Ctx, Cursor, Limit, Page, Permission, Public, TenantId, Timestamp};
+use misy_core::{
+    Code, Ctx, Cursor, DecisionId, Limit, Page, Permission, Public, TenantId, Timestamp,
+};
 
 use super::model::{self, Decision, KEPT_DAYS};
 use super::store::{self, Wanted};
@@ -14,12 +16,7 @@ const WAITING_MAX: usize = 20_000;
 
 /// Decisions of this process that are not written down yet.
 #[derive(Default)]
-pub struct Log {
-    waiting: Mutex<Waiting>,
-    /// Held from taking a tenant's decisions until they are written, so that a reader who comes
-    /// in between waits for them.
-    writing: tokio::sync::Mutex<()>,
-}
+pub struct Log(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
@@ -30,33 +27,38 @@ struct Waiting {
 impl Log {
     /// Keeps a decision for the next [`flush`].
     pub(crate) fn note(&self, ctx: &Ctx, decision: Decision) {
-        self.keep(ctx, vec![decision]);
-    }
-
-    fn keep(&self, ctx: &Ctx, decisions: Vec<Decision>) {
         let mut waiting = self.lock();
-        if waiting.count + decisions.len() > WAITING_MAX {
-            tracing::warn!("decisions could not be written down: too many wait");
+        if waiting.count >= WAITING_MAX {
+            tracing::warn!("a decision could not be written down: too many wait");
             return;
         }
-        waiting.count += decisions.len();
+        waiting.count += 1;
         let of_tenant = waiting.of_tenants.entry(ctx.tenant());
-        of_tenant.or_insert_with(|| (ctx.clone(), Vec::new())).1.extend(decisions);
-    }
-
-    fn take(&self, tenant: TenantId) -> Option<(Ctx, Vec<Decision>)> {
-        let mut waiting = self.lock();
-        let taken = waiting.of_tenants.remove(&tenant)?;
-        waiting.count -= taken.1.len();
-        Some(taken)
+        of_tenant.or_insert_with(|| (ctx.clone(), Vec::new())).1.push(decision);
     }
 
     fn tenants(&self) -> Vec<TenantId> {
         self.lock().of_tenants.keys().copied().collect()
     }
 
+    fn of(&self, tenant: TenantId) -> Option<(Ctx, Vec<Decision>)> {
+        self.lock().of_tenants.get(&tenant).cloned()
+    }
+
+    fn forget(&self, tenant: TenantId, done: &[Decision]) {
+        let done: HashSet<DecisionId> = done.iter().map(|decision| decision.id).collect();
+        let mut waiting = self.lock();
+        let Some((ctx, mut left)) = waiting.of_tenants.remove(&tenant) else { return };
+        waiting.count -= left.len();
+        left.retain(|decision| !done.contains(&decision.id));
+        waiting.count += left.len();
+        if !left.is_empty() {
+            waiting.of_tenants.insert(tenant, (ctx, left));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,16 +70,18 @@ pub(crate) async fn flush(deps: &Deps) {
     }
 }
 
+/// They wait until they are written, so a caller who hangs up takes none along. Two may write the
+/// same ones at once: the database makes the second wait for the first, and has them once.
 async fn flush_of(deps: &Deps, tenant: TenantId) {
-    let log = &deps.decisions;
-    let _writing = log.writing.lock().await;
-    let Some((ctx, decisions)) = log.take(tenant) else { return };
-    let Err(error) = write(deps, &ctx, &decisions).await else { return };
-    let again = error.code() == Code::Unavailable;
-    tracing::warn!(%tenant, %error, again, "decisions were not written down");
-    if again {
-        log.keep(&ctx, decisions);
+    let Some((ctx, decisions)) = deps.decisions.of(tenant) else { return };
+    if let Err(error) = write(deps, &ctx, &decisions).await {
+        let again = error.code() == Code::Unavailable;
+        tracing::warn!(%tenant, %error, again, "decisions were not written down");
+        if again {
+            return;
+        }
     }
+    deps.decisions.forget(tenant, &decisions);
 }
 
 /// Adds a tenant's decisions and forgets what was kept long enough.

@@ -20,8 +20,8 @@ const INSERT: &str = "
             request_id, created_at)
     on conflict do nothing";
 
-/// Adds decisions, in one statement; those that are there already, of a commit whose answer was
-/// lost, stay as they are.
+/// Adds decisions, in one statement; those that are there already, by another writer or by a commit
+/// whose answer was lost, stay as they are.
 pub(super) async fn insert(tx: &mut TenantTx, all: &[Decision]) -> Result<(), Error> {
     let tenant = tx.tenant();
     let texts = |pick: fn(&Decision) -> &str| all.iter().map(pick).collect::<Vec<&str>>();
