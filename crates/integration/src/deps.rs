@@ -115,6 +115,8 @@ pub struct Deps {
     pub opened: Opened,
     /// How full the tenants' queues were lately.
     pub backlogs: crate::events::Backlogs,
+    /// What tenants publish at the moment.
+    pub publications: crate::events::Publications,
     /// What is remembered of sources between requests.
     pub gate: crate::sources::Gate,
     /// Where the outside finds us, without a slash at the end.

@@ -7,4 +7,4 @@ pub(crate) mod service;
 pub(crate) mod store;
 
 pub use jobs::{KEEP_DAYS_EVERY, KeepDays};
-pub use service::Backlogs;
+pub use service::{Backlogs, Publications};

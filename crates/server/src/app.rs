@@ -144,6 +144,7 @@ impl App {
             config: config.webhooks.clone(),
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
+            publications: misy_integration::events::Publications::default(),
             gate: misy_integration::sources::Gate::default(),
             public_url: public_url.to_owned(),
         });

@@ -161,6 +161,12 @@ const SAVE_PLATFORM: &str = "
         set fingerprint = excluded.fingerprint, status = excluded.status,
             headers = excluded.headers, body = excluded.body, created_at = now()";
 
+/// Whether this task works for a request that carries a key.
+#[must_use]
+pub fn is_keyed() -> bool {
+    SHARED.try_with(|_| ()).is_ok()
+}
+
 /// Opens the transaction of a request that carries a key. `fingerprint` is a hash of method, path
 /// and body.
 pub async fn begin(

@@ -84,6 +84,9 @@ pub enum Error {
     /// More is waiting for this tenant's endpoints than may.
     #[error("too many deliveries wait")]
     Full,
+    /// The database was away, or too busy.
+    #[error("the events could not be kept")]
+    NotKept,
     /// There is no such event.
     #[error("no such event")]
     NotFound,
@@ -109,6 +112,7 @@ impl Public for Error {
         match self {
             Self::Invalid(_) => Code::Invalid,
             Self::Full => Code::RateLimited,
+            Self::NotKept => Code::Unavailable,
             Self::NotFound => Code::NotFound,
             Self::Below(error) => error.code(),
         }
@@ -134,6 +138,7 @@ impl Public for Error {
     fn retry_after_s(&self) -> Option<u32> {
         match self {
             Self::Full => Some(10),
+            Self::NotKept => Some(1),
             Self::Below(error) => error.retry_after_s(),
             _ => None,
         }

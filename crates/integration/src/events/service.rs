@@ -1,5 +1,7 @@
 //! Room `integration`: publishing events of a tenant's own, and looking at those that were kept.
 
+mod sharing;
+
 use std::time::Duration;
 
 use misy_core::event::envelope;
@@ -8,6 +10,7 @@ use misy_store::outbox;
 use moka::sync::Cache;
 use serde_json::Value;
 
+pub use self::sharing::Publications;
 use super::model::{Error, Event, NewEvent, faults};
 use super::store;
 use crate::endpoints::model::wants;
@@ -65,12 +68,12 @@ pub(crate) async fn publish(
     if is_full(deps, ctx).await? {
         return Err(Error::Full);
     }
-    let mut tx = deps.db.tenant(ctx).await?;
     let mut ids = Vec::with_capacity(events.len());
+    let mut new = Vec::with_capacity(events.len());
     for event in events {
         let id: EventId = deps.ambient.id();
         let at = event.at.unwrap_or_else(|| deps.ambient.now());
-        tx.push_event(misy_store::NewEvent {
+        new.push(misy_store::NewEvent {
             id,
             payload: envelope(&event.kind, at, &event.data),
             kind: event.kind,
@@ -79,7 +82,7 @@ pub(crate) async fn publish(
         });
         ids.push(id);
     }
-    tx.commit().await?;
+    sharing::keep(deps, ctx, new).await?;
     let number = u64::try_from(ids.len()).unwrap_or(0);
     metrics::counter!("misy_webhook_events_published_total").increment(number);
     Ok(ids)

@@ -108,6 +108,7 @@ impl House {
             config,
             opened: misy_integration::endpoints::Opened::default(),
             backlogs: misy_integration::events::Backlogs::default(),
+            publications: misy_integration::events::Publications::default(),
             gate: misy_integration::sources::Gate::default(),
             public_url: "https://bot.example".to_owned(),
         });

@@ -10,6 +10,7 @@ mod hostile;
 mod identities;
 mod letters;
 mod names;
+mod publications;
 mod roads;
 mod sources;
 mod tokens;

@@ -23,7 +23,7 @@ use crate::{Tenants, envelope, run, tasks};
 const CLAIM: usize = 500;
 
 /// The least time from one claim to the next that is not full: what comes in between goes together.
-const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(5);
 
 /// How long to leave the database alone that has just failed.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -12,7 +12,7 @@ use misy_jobs::parcels::{Carrier, Courier, Desk, Fate, Parcel};
 use misy_store::{Error, TenantTx};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 use super::sending::{Sent, send_now};
@@ -24,6 +24,10 @@ use crate::endpoints::service::{OpenEndpoint, find_open, open};
 
 /// Deliveries that are settled together at most.
 const SETTLED: usize = 500;
+
+/// How long is waited, once some are through, for others of the same claim: a transaction for each
+/// would cost more than the sending.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// How long serial deliveries go on in one claim; the rest is given back, well before its lease is
 /// over.
@@ -106,6 +110,19 @@ impl Carrier for Postman {
             if results.recv_many(&mut ended, SETTLED).await == 0 {
                 return;
             }
+            gather(&mut results, &mut ended).await;
+        }
+    }
+}
+
+/// Takes what else is through within a moment.
+async fn gather(results: &mut mpsc::UnboundedReceiver<Ended>, ended: &mut Vec<Ended>) {
+    let until = Instant::now() + GATHERING;
+    while ended.len() < SETTLED {
+        let room = SETTLED - ended.len();
+        match timeout_at(until, results.recv_many(ended, room)).await {
+            Ok(number) if number > 0 => {}
+            _ => return,
         }
     }
 }
