@@ -40,6 +40,17 @@ const LAST_TRIES: usize = 5;
 /// Jobs that are counted for the gauge; beyond that it stands still.
 const COUNTED: i64 = 10_000;
 
+/// Jobs under way that are enough to keep the machine busy while the queue rests.
+const ENOUGH: usize = 8;
+
+/// A turn that carries fewer ends is no sign that many jobs end: after it nothing rests.
+const MANY_ENDS: usize = 3;
+
+/// How long the queue rests after a turn, in lengths of that turn, and at most: what ends in the
+/// meantime shares the next turn, whose cost hardly grows with it.
+const REST: u32 = 2;
+const REST_MAX: Duration = Duration::from_millis(20);
+
 /// Jobs that run while a burst of deliveries goes first: few, but never none.
 const BESIDE_A_BURST: usize = 2;
 
@@ -51,6 +62,8 @@ struct Started {
 
 /// When to do what is done by the clock.
 struct Agenda {
+    /// Until when the queue rests if enough is under way.
+    rest: Instant,
     due: Instant,
     /// When it was last asked what is due.
     looked: Instant,
@@ -123,7 +136,7 @@ impl Dispatcher {
             settled: Vec::new(),
             ended,
             ending,
-            agenda: Agenda { due: now, looked: now, upkeep: now, schedule: now },
+            agenda: Agenda { rest: now, due: now, looked: now, upkeep: now, schedule: now },
             after: START,
             swept: LanePlace::default(),
             hungry: true,
@@ -137,6 +150,14 @@ impl Dispatcher {
         }
         loop {
             self.start_waiting();
+            if self.may_rest() {
+                tokio::select! {
+                    Some(settled) = self.ended.recv() => self.note(settled),
+                    () = sleep_until(self.agenda.rest) => {}
+                    _ = stop.changed() => break,
+                }
+                continue;
+            }
             if !self.may_claim() {
                 let clock = self.agenda.due.min(self.agenda.upkeep).min(self.agenda.schedule);
                 tokio::select! {
@@ -156,6 +177,10 @@ impl Dispatcher {
             self.turn_or_pause(true).await;
         }
         self.wind_up().await;
+    }
+
+    fn may_rest(&self) -> bool {
+        self.started.len() >= ENOUGH && Instant::now() < self.agenda.rest
     }
 
     fn may_claim(&self) -> bool {
@@ -202,7 +227,11 @@ impl Dispatcher {
 
     async fn turn_or_pause(&mut self, claiming: bool) {
         self.note_all();
-        let Err(error) = self.turn(claiming).await else { return };
+        let (begun, many) = (Instant::now(), self.settled.len() >= MANY_ENDS);
+        let turned = self.turn(claiming).await;
+        let rest = if many { (begun.elapsed() * REST).min(REST_MAX) } else { Duration::ZERO };
+        self.agenda.rest = Instant::now() + rest;
+        let Err(error) = turned else { return };
         tracing::warn!(error = run::chain(&error), "the queue cannot be reached; trying again");
         self.hungry = true;
         sleep(PAUSE).await;
