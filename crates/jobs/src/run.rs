@@ -197,11 +197,21 @@ impl Line {
         tracing::error_span!("job", name, tenant, request_id, trace_id)
     }
 
+    /// Whether nobody asked for it and it went well at once: such work comes every few seconds, and
+    /// its lines would bury the others.
+    fn is_housekeeping(&self) -> bool {
+        self.tenant.is_none() && self.actor == Some(Actor::System) && self.attempt == 1
+    }
+
     fn write(self, outcome: &Outcome, error: Option<JobError>, elapsed: Duration, meter: &Meter) {
         let status = outcome.label();
         metrics::counter!("misy_jobs_total", "name" => self.name, "status" => status).increment(1);
         metrics::histogram!("misy_jobs_elapsed_seconds", "name" => self.name).record(elapsed);
         metrics::histogram!("misy_jobs_delay_seconds", "name" => self.name).record(self.delay);
+        if self.is_housekeeping() && matches!(outcome, Outcome::Done) {
+            tracing::debug!(name = self.name, elapsed_ms = whole_ms(elapsed), "housekeeping");
+            return;
+        }
         tracing::info!(
             name = self.name,
             tenant = self.tenant,

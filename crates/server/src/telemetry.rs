@@ -1,5 +1,6 @@
 //! Room `server`: where logs and traces go.
 
+use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 
 use misy_trace::Export;
@@ -53,6 +54,8 @@ static EXPORTING: Mutex<Option<Export>> = Mutex::new(None);
 /// Starts writing logs to standard error, and sending traces if they are asked for.
 pub fn start(log: &Config, traces: &misy_trace::Config) -> anyhow::Result<()> {
     let lines = fmt::layer().with_writer(std::io::stderr);
+    // Colours are for eyes: in a file or a pipe their codes are only in the way.
+    let lines = if std::io::stderr().is_terminal() { lines } else { lines.with_ansi(false) };
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         Format::Text => lines.boxed(),
         Format::Json => lines.json().flatten_event(true).boxed(),
