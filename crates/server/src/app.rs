@@ -101,7 +101,7 @@ pub struct App {
 impl App {
     /// Ties the rooms together; `public_url` is where the outside finds the API.
     pub async fn build(installation: Installation, public_url: &str) -> anyhow::Result<Self> {
-        let quotas = Arc::new(misy_tenancy::Quotas);
+        let quotas = Arc::<misy_tenancy::Quotas>::default();
         Box::pin(Self::build_counting(installation, public_url, quotas)).await
     }
 
@@ -125,7 +125,7 @@ impl App {
         let identity = misy_identity::Deps::open(db.clone(), &own, system.clone(), settings);
         let mailer = misy_egress::mail::mailer(&config.mail, &outbox(&config.server))?;
         let identity = identity.await?.with_mailer(Arc::clone(&mailer));
-        let identity = identity.with_quotas(Arc::new(misy_tenancy::Quotas));
+        let identity = identity.with_quotas(Arc::<misy_tenancy::Quotas>::default());
         let keys = Arc::new(misy_tenancy::Keys::new(root, ambient.clone()));
         let gateway = Gateway::new(config.egress.clone(), ambient.clone());
         let vault = Arc::<misy_tenancy::Keys>::clone(&keys);
@@ -139,7 +139,7 @@ impl App {
             ambient: ambient.clone(),
             egress: gateway.clone(),
             vault: Arc::<misy_tenancy::Keys>::clone(&keys),
-            quotas: Arc::new(misy_tenancy::Quotas),
+            quotas: Arc::<misy_tenancy::Quotas>::default(),
             heralds: Arc::new(misy_identity::Stewards),
             config: config.webhooks.clone(),
             opened: misy_integration::endpoints::Opened::default(),

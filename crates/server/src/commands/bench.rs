@@ -177,7 +177,7 @@ impl House {
         ambient: Ambient,
         change: impl FnOnce(&mut Config),
     ) -> Result<Self, Failure> {
-        let counts = Arc::new(misy_tenancy::Quotas);
+        let counts = Arc::<misy_tenancy::Quotas>::default();
         Self::build_counting(folder, postgres, ambient, change, counts).await
     }
 
@@ -261,7 +261,7 @@ async fn measure_quotas(
     ambient: Ambient,
     size: usize,
 ) -> Result<Report, Failure> {
-    let turnstile = Arc::new(quotas::Turnstile::new(Arc::new(misy_tenancy::Quotas)));
+    let turnstile = Arc::new(quotas::Turnstile::new(Arc::<misy_tenancy::Quotas>::default()));
     let counts = Arc::<quotas::Turnstile>::clone(&turnstile);
     let house = House::build_counting(folder, postgres, ambient, |_| (), counts).await?;
     let House { app, listeners, admin: server, email, password, .. } = house;

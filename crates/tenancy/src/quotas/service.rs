@@ -3,6 +3,7 @@
 mod rates;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -20,8 +21,12 @@ use crate::tenants::{self, Error};
 pub use rates::{PlanRates, Rates};
 
 /// The limits of tenants, for those who make what is limited.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Quotas;
+#[derive(Debug, Default)]
+pub struct Quotas {
+    /// Who counts ahead goes to one slot after another, so that those who do it at the same time do
+    /// not meet.
+    next: AtomicU16,
+}
 
 #[async_trait]
 impl misy_store::Quota for Quotas {
@@ -35,15 +40,12 @@ impl misy_store::Quota for Quotas {
 
     fn take_ahead(&self, tx: &mut TenantTx, what: Limited, count: u32) {
         let period = period_of(tx, what);
-        store::take_ahead(tx, what.name(), period, count.into());
+        let slot = self.next.fetch_add(1, Ordering::Relaxed) % store::SLOTS;
+        store::take_ahead(tx, what.name(), period, count.into(), slot.cast_signed());
     }
 
     async fn settle(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
-        match tx.take_ahead_count() {
-            Some(1) => Ok(()),
-            Some(_) => spread(tx, what, count).await,
-            None => self.take(tx, what, count).await,
-        }
+        if tx.take_ahead_count() == Some(1) { Ok(()) } else { self.take(tx, what, count).await }
     }
 
     async fn give_back(

@@ -60,7 +60,7 @@ pub(crate) async fn list(tx: &mut TenantTx) -> Result<Vec<Quota>, Error> {
 }
 
 /// How many rows a tenant's use of one limit is spread over.
-pub(crate) const SLOTS: i16 = 8;
+pub(crate) const SLOTS: u16 = 8;
 
 /// One slot that nobody else is at and that has room. Which one is drawn by lot.
 const TAKE: &str = "
@@ -70,6 +70,15 @@ const TAKE: &str = "
         order by random() limit 1 for update skip locked)
     update quota_slots one set used = one.used + $4 from free
     where one.tenant_id = $1 and one.name = $2 and one.period = $3 and one.slot = free.slot";
+
+/// One slot, by its place: the row was just locked there. If somebody else has changed it since
+/// this statement began, it is not found, which is the same as not free.
+const TAKE_OF: &str = "
+    update quota_slots one set used = one.used + $4
+    where one.tenant_id = $1 and one.ctid = (
+        select ctid from quota_slots
+        where tenant_id = $1 and name = $2 and period = $3 and slot = $5 and used + $4 <= allotted
+        for update skip locked)";
 
 const INSERT_SLOTS: &str = "
     insert into quota_slots (tenant_id, name, period, slot, allotted)
@@ -125,12 +134,19 @@ pub(crate) async fn take(
     Ok(tx.execute(TAKE, &[&tenant, &name, &period, &count]).await? == 1)
 }
 
-/// The same with the next statement; [`TenantTx::take_ahead_count`] is 1 if there was one.
-pub(crate) fn take_ahead(tx: &mut TenantTx, name: &'static str, period: String, count: i64) {
+/// Uses so much of this slot, with the next statement; [`TenantTx::take_ahead_count`] is 1 if it
+/// had room and nobody else was at it.
+pub(crate) fn take_ahead(
+    tx: &mut TenantTx,
+    name: &'static str,
+    period: String,
+    count: i64,
+    slot: i16,
+) {
     let tenant = tx.tenant();
     let params: Vec<Box<dyn ToSql + Sync + Send>> =
-        vec![Box::new(tenant), Box::new(name), Box::new(period), Box::new(count)];
-    tx.send_ahead(TAKE, params);
+        vec![Box::new(tenant), Box::new(name), Box::new(period), Box::new(count), Box::new(slot)];
+    tx.send_ahead(TAKE_OF, params);
 }
 
 /// Makes the slots of a period, with nothing allotted to them.

@@ -103,7 +103,7 @@ async fn send(house: &House, tenant: TenantId, count: u32) -> Result<(), QuotaEr
     loop {
         let sent = async {
             let mut tx = house.db.tenant(&owner(tenant)).await?;
-            Quotas.take(&mut tx, Limited::MessagesPerMonth, count).await?;
+            Quotas::default().take(&mut tx, Limited::MessagesPerMonth, count).await?;
             Ok(tx.commit().await?)
         };
         match sent.await {
@@ -147,7 +147,7 @@ async fn what_is_not_committed_is_not_used() {
     let house = House::build().await;
     let tenant = house.tenant("acme").await;
     let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
-    Quotas.take(&mut tx, Limited::MessagesPerMonth, 7).await.expect("there is room");
+    Quotas::default().take(&mut tx, Limited::MessagesPerMonth, 7).await.expect("there is room");
     drop(tx);
     assert_eq!(used(&house, tenant).await["used"], json!(0));
     send(&house, tenant, 7).await.expect("there is room");
@@ -183,7 +183,7 @@ async fn who_has_no_limit_is_counted_and_not_stopped() {
     assert_eq!((&shown["used"], &shown["max_count"]), (&json!(5), &Value::Null));
     assert!(shown["forecast"].as_i64().expect("a number") >= 5);
     let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
-    let ceiling = Quotas.ceiling(&mut tx, Limited::Channels).await.expect("it asks");
+    let ceiling = Quotas::default().ceiling(&mut tx, Limited::Channels).await.expect("it asks");
     assert_eq!(ceiling, None);
 }
 
@@ -210,10 +210,10 @@ async fn make(house: &House, tenant: TenantId, what: Limited) -> Result<(), Quot
     loop {
         let made = async {
             let mut tx = house.db.tenant(&owner(tenant)).await?;
-            if let Some(max_count) = Quotas.ceiling(&mut tx, what).await? {
+            if let Some(max_count) = Quotas::default().ceiling(&mut tx, what).await? {
                 let id = tx.tenant();
                 let count = tx.query_opt(COUNT, &[&id]).await?.expect("a row").get(0);
-                Quotas.admit(&mut tx, what, max_count, count).await?;
+                Quotas::default().admit(&mut tx, what, max_count, count).await?;
             }
             let id = tx.tenant();
             tx.execute(MAKE, &[&id]).await?;
@@ -261,7 +261,7 @@ async fn contacts_are_counted_exactly_and_a_customer_who_writes_is_never_sent_aw
     let take = async |_| loop {
         let taken = async {
             let mut tx = house.db.tenant(&owner(tenant)).await?;
-            Quotas.take(&mut tx, Limited::Contacts, 1).await?;
+            Quotas::default().take(&mut tx, Limited::Contacts, 1).await?;
             Ok::<_, QuotaError>(tx.commit().await?)
         };
         match taken.await {
@@ -285,14 +285,14 @@ async fn bytes_are_refused_above_the_limit_and_can_be_given_back() {
     set(&house, tenant, json!({"storage_bytes": 1_000})).await;
     let take = async |count| {
         let mut tx = house.db.tenant(&owner(tenant)).await?;
-        Quotas.take(&mut tx, Limited::StorageBytes, count).await?;
+        Quotas::default().take(&mut tx, Limited::StorageBytes, count).await?;
         Ok::<_, QuotaError>(tx.commit().await?)
     };
     take(900).await.expect("there is room");
     let refused = take(101).await.expect_err("one too many");
     assert!(matches!(refused, QuotaError::Exceeded { renews_in_s: None, .. }), "{refused:?}");
     let mut tx = house.db.tenant(&owner(tenant)).await.expect("a connection");
-    Quotas.give_back(&mut tx, Limited::StorageBytes, 500).await.expect("given back");
+    Quotas::default().give_back(&mut tx, Limited::StorageBytes, 500).await.expect("given back");
     tx.commit().await.expect("commits");
     assert_eq!(of_usage(&house, tenant, "storage_bytes").await["used"], json!(400));
     take(600).await.expect("room again");
