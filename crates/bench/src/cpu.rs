@@ -1,22 +1,25 @@
-//! Room `bench`: processor time that this process and the database server of the same machine use.
+//! Room `bench`: processor time that this process, the program and the database server of the
+//! same machine use.
 
 use std::time::Duration;
 
 use crate::{Failure, sql};
 
-/// Both, since they started.
+/// All of them, since they started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Used {
     /// This process.
     pub own: Duration,
+    /// The program, where it has a process of its own.
+    pub program: Duration,
     /// The server with all its processes.
     pub server: Duration,
 }
 
 impl Used {
-    /// Both together.
+    /// All together.
     pub fn total(self) -> Duration {
-        self.own + self.server
+        self.own + self.program + self.server
     }
 
     /// What was used since an earlier look.
@@ -24,6 +27,7 @@ impl Used {
     pub fn since(self, earlier: Self) -> Self {
         Self {
             own: self.own.saturating_sub(earlier.own),
+            program: self.program.saturating_sub(earlier.program),
             server: self.server.saturating_sub(earlier.server),
         }
     }
@@ -33,6 +37,7 @@ impl Used {
 #[derive(Debug, Clone, Copy)]
 pub struct Meter {
     server: u32,
+    program: Option<u32>,
 }
 
 /// Linux counts processor time for other programs in hundredths of a second, whatever it does
@@ -47,14 +52,21 @@ impl Meter {
             Ok(stat(u32::try_from(pid)?).map(|stat| stat.parent))
         });
         let server = parent.await?.ok_or("the server is not on this machine")?;
-        Ok(Self { server })
+        Ok(Self { server, program: None })
+    }
+
+    /// Looks at the program's process too.
+    #[must_use]
+    pub fn beside(self, program: u32) -> Self {
+        Self { program: Some(program), ..self }
     }
 
     /// Processor time so far.
     pub fn read(self) -> Used {
         let own = stat(std::process::id()).map_or(Duration::ZERO, |stat| stat.used);
         let server = processes().filter_map(stat).filter(|stat| self.belongs(*stat));
-        Used { own, server: server.map(|stat| stat.used).sum() }
+        let program = self.program.and_then(stat).map_or(Duration::ZERO, |stat| stat.used);
+        Used { own, program, server: server.map(|stat| stat.used).sum() }
     }
 
     fn belongs(self, stat: Stat) -> bool {

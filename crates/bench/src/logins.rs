@@ -12,6 +12,10 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 
 use crate::Failure;
 use crate::deliver::at;
@@ -41,9 +45,19 @@ const OTHERS: usize = 8;
 /// Rounds alone, and as many in the storm in between: a hiccup of the machine is in one of them.
 const ROUNDS: usize = 5;
 
-/// Those who guess have machines of their own in life. Here their requests are made by a thread
-/// that steps back as far as there is, so that what it costs to make them is not measured.
-const STEP_BACK: i32 = 19;
+/// How long nothing counts: in its first half minute the program hashes more eagerly, and its
+/// statements are not prepared on every connection yet.
+const SETTLED: Duration = Duration::from_secs(31);
+
+/// How a thread of the load stands to everything else on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// As everybody.
+    Usual,
+    /// Runs when nothing else wants to (`SCHED_IDLE`, sched(7)). Those who guess have machines of
+    /// their own in life: what it costs to make their requests is not to be measured.
+    Behind,
+}
 
 /// What a wave came to, by status.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -79,14 +93,17 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
     let (email, bearer) = account(settings).await?;
     let measured = || {
         let (settings, bearer) = (settings.clone(), bearer.clone());
-        apart(0, async move || others(&settings, &bearer).await)
+        apart(Standing::Usual, async move || others(&settings, &bearer).await)
     };
-    measured().await?;
+    let begun = Instant::now();
+    while begun.elapsed() < SETTLED {
+        measured().await?;
+    }
     let (mut alone, mut beside, mut tally) = (Vec::new(), Vec::new(), Tally::default());
     for _ in 0..ROUNDS {
         alone.push(measured().await?);
         let (load, email) = (settings.clone(), email.clone());
-        let storm = apart(STEP_BACK, async move || storm(&load, &email).await);
+        let storm = apart(Standing::Behind, async move || storm(&load, &email).await);
         let (hit, times) = futures_util::future::try_join(storm, measured()).await?;
         tally = tally.and(hit);
         beside.push(times);
@@ -113,15 +130,17 @@ fn median_at(rounds: &[Vec<Duration>], share: f64) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
-/// Works on a thread with a runtime of its own, and with the niceness that it is given.
+/// Works on a thread with a runtime of its own.
 async fn apart<T: Send + 'static>(
-    niceness: i32,
+    standing: Standing,
     work: impl AsyncFnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let (done, outcome) = tokio::sync::oneshot::channel();
     let work = move || {
         let worked = || {
-            rustix::process::setpriority_process(None, niceness)?;
+            if standing == Standing::Behind {
+                step_back()?;
+            }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(work())
         };
@@ -129,6 +148,12 @@ async fn apart<T: Send + 'static>(
     };
     std::thread::Builder::new().name("load".to_owned()).spawn(work)?;
     outcome.await?
+}
+
+fn step_back() -> Result<(), Failure> {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
+        .map_err(|error| format!("the load cannot step back: {error:?}").into())
 }
 
 /// A tenant; its owner's address and access token.

@@ -1,19 +1,20 @@
 //! Room `identity`: hashing that never takes more of the machine than it is given.
 
+mod courtesy;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use misy_core::Secret;
 use misy_core::crypto::Key;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use courtesy::Courtesy;
 
 use super::Error;
 use super::model::{self, Memory, Recipe, Stored};
 use crate::Config;
-
-/// How far hashing steps back, as `nice` counts: about a tenth of a core that others want too.
-const NICENESS: i32 = 10;
 
 /// Hashes and compares passwords, a few at a time, while a few more wait.
 pub struct Hasher {
@@ -24,6 +25,7 @@ pub struct Hasher {
     changes: Line,
     /// What nobody works in at the moment and somebody waits for.
     spare: Arc<Mutex<Vec<Memory>>>,
+    courtesy: Arc<Courtesy>,
     salts: Key,
 }
 
@@ -41,6 +43,21 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+impl Place<'_> {
+    /// Waits until it is one's turn. Whoever has to look something up first does it after this, so
+    /// that those in the line do not all come to the database at once.
+    pub(crate) async fn turn(self) -> Result<Turn, Error> {
+        let permit = Arc::clone(&self.0.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
+        Ok(Turn { permit, waiting: Arc::clone(&self.0.waiting) })
+    }
+}
+
+/// The right to hash once, now.
+pub(crate) struct Turn {
+    permit: OwnedSemaphorePermit,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Line {
@@ -66,6 +83,7 @@ impl Hasher {
             claims: Line::new(config.hashing_concurrency, config.hashing_queue),
             changes: Line::new(2 * config.hashing_concurrency, config.hashing_queue),
             spare: Arc::default(),
+            courtesy: Arc::default(),
             salts: root.derive("password-salts"),
         }
     }
@@ -73,9 +91,9 @@ impl Hasher {
     /// The hash of a new password for the person with this address.
     pub(crate) async fn hash(&self, email: &str, password: &Secret) -> Result<String, Error> {
         let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
-        let place = self.changes.line_up()?;
+        let turn = self.changes.line_up()?.turn().await?;
         let work = move |memory: &mut Memory| Stored::new(recipe, &password, memory);
-        Ok(self.in_turn(place, work).await?.to_string())
+        Ok(self.work(turn, work).await?.to_string())
     }
 
     /// Which of the hashes are of this password; takes as long when there are none.
@@ -85,19 +103,19 @@ impl Hasher {
         password: &Secret,
         hashes: &[&str],
     ) -> Result<Vec<usize>, Error> {
-        self.find_matches_at(self.line_up()?, email, password, hashes).await
+        self.find_matches_in(self.line_up()?.turn().await?, email, password, hashes).await
     }
 
-    /// Takes a place in the queue, or says that it is full. Whoever has to look something up first
-    /// lines up before that: a storm is then turned away before it reaches the database.
+    /// Takes a place in the line, or says that it is full: a storm is turned away before it reaches
+    /// the database.
     pub(crate) fn line_up(&self) -> Result<Place<'_>, Error> {
         self.claims.line_up()
     }
 
-    /// The same as [`Hasher::find_matches`], from a place that was taken before.
-    pub(crate) async fn find_matches_at(
+    /// The same as [`Hasher::find_matches`], by whoever has waited for the turn.
+    pub(crate) async fn find_matches_in(
         &self,
-        place: Place<'_>,
+        turn: Turn,
         email: &str,
         password: &Secret,
         hashes: &[&str],
@@ -106,42 +124,34 @@ impl Hasher {
         let (recipe, password) = (Recipe::of_email(&self.salts, email), password.clone());
         let work =
             move |memory: &mut Memory| model::find_matches(&password, recipe, &stored, memory);
-        self.in_turn(place, work).await
+        self.work(turn, work).await
     }
 
-    async fn in_turn<T: Send + 'static>(
+    async fn work<T: Send + 'static>(
         &self,
-        place: Place<'_>,
+        turn: Turn,
         work: impl FnOnce(&mut Memory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = Arc::clone(&place.0.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
-        let (waiting, spare) = (Arc::clone(&place.0.waiting), Arc::clone(&self.spare));
-        drop(place);
+        let Turn { permit, waiting } = turn;
+        let (spare, courtesy) = (Arc::clone(&self.spare), Arc::clone(&self.courtesy));
         let (done, outcome) = oneshot::channel();
         // The turn goes with the work: a caller that gives up does not let another core be taken.
         let work = move || {
-            step_back();
+            let begun = courtesy.step_back();
             let found = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut memory = found.unwrap_or_default();
             let result = work(&mut memory);
+            courtesy.note(begun);
             // Getting so much takes a tenth of the work, so who comes next has it as it is. When
             // nobody waits it is given back.
             if waiting.load(Ordering::Relaxed) > 0 {
                 spare.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
             }
-            drop(turn);
+            drop(permit);
             drop(done.send(result));
         };
         thread::Builder::new().name("hash".to_owned()).spawn(work).map_err(|_| Error::Busy)?;
         outcome.await.map_err(|_| Error::Busy)?
-    }
-}
-
-/// Lets all other threads of the machine go first: a hash takes tens of milliseconds of a core, and
-/// whoever waits for something else would otherwise wait for the rest of its time slice.
-fn step_back() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "hashing at the usual priority");
     }
 }
 
@@ -159,7 +169,10 @@ mod tests {
         let hasher = Arc::new(hasher(0));
         let (release, held) = std::sync::mpsc::channel::<()>();
         let place = hasher.line_up().expect("the first");
-        let first = hasher.in_turn(place, move |_| held.recv().map_err(|_| Error::Corrupt));
+        let first = async {
+            let turn = place.turn().await?;
+            hasher.work(turn, move |_| held.recv().map_err(|_| Error::Corrupt)).await
+        };
         let second = async {
             while hasher.claims.turns.available_permits() > 0 {
                 tokio::task::yield_now().await;

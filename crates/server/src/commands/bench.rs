@@ -1,6 +1,8 @@
 //! Room `server`: `misybot bench`: makes what a bench needs, on a durable embedded server of its
 //! own.
 
+mod program;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +25,7 @@ use crate::ambient;
 use crate::app::{App, Listeners};
 use crate::cli::Bench;
 use crate::config::Config;
+use program::Program;
 
 /// Connections that drive the load, as many as the floor has.
 const CONNECTIONS: usize = 32;
@@ -91,7 +94,7 @@ async fn measure(
         }
         name @ ("deliver" | "noisy") => {
             let size = size.unwrap_or(if name == "deliver" { 20_000 } else { 100_000 });
-            Box::pin(measure_deliver(folder, postgres, ambient, name, size, seconds)).await
+            Box::pin(measure_deliver(folder, postgres, name, size, seconds)).await
         }
         "rls" => {
             let settings = rls::Settings {
@@ -304,34 +307,34 @@ async fn measure_ingest(
     Ok(Report::new("ingest", settings, metrics?))
 }
 
-/// Webhooks: how fast, or how fair.
+/// Webhooks: how fast, or how fair. The program has a process of its own, so that what it uses is
+/// told apart from what load and receivers use.
 async fn measure_deliver(
     folder: &Path,
     postgres: &EmbeddedPostgres,
-    ambient: Ambient,
     name: &str,
     size: usize,
     seconds: u64,
 ) -> Result<Report, Failure> {
-    let house = House::build(folder, postgres, ambient).await?;
-    let House { app, listeners, admin: server, email, password, .. } = house;
-    let worker = app.start_worker();
+    let program = Program::start(folder, &settings(folder), &postgres.url("postgres")).await?;
+    let (email, password) = program.operator()?;
     let load = deliver::Settings {
-        api: listeners.api_address()?.to_string(),
+        api: program.api()?,
         email,
         password,
-        server,
+        server: postgres.config("postgres"),
+        program: program.id(),
         size,
         connections: CONNECTIONS,
         seconds,
     };
     let settings = json!({ "size": size, "connections": CONNECTIONS, "seconds": seconds });
     let (name, metrics) = if name == "noisy" {
-        ("noisy", Box::pin(serving(&app, listeners, deliver::run_noisy(&load))).await?)
+        ("noisy", Box::pin(deliver::run_noisy(&load)).await)
     } else {
-        ("deliver", Box::pin(serving(&app, listeners, deliver::run(&load))).await?)
+        ("deliver", Box::pin(deliver::run(&load)).await)
     };
-    worker.stop().await;
+    program.stop().await?;
     Ok(Report::new(name, settings, metrics?))
 }
 

@@ -54,14 +54,14 @@ pub(in crate::sessions) async fn login(
         return Err(SessionError::InvalidLogin.into());
     };
     deps.by_account.take(email.as_str())?;
-    let place = deps.hasher.line_up()?;
+    let turn = deps.hasher.line_up()?.turn().await?;
     let mut credentials = {
         let mut tx = deps.db.platform_read(ctx).await?;
         accounts_store::list_credentials(&mut tx, &email).await?
     };
     let hashes: Vec<&str> = credentials.iter().map(|one| one.hash.as_str()).collect();
     let (email, password) = (email.as_str(), &login.password);
-    let matches = deps.hasher.find_matches_at(place, email, password, &hashes).await?;
+    let matches = deps.hasher.find_matches_in(turn, email, password, &hashes).await?;
     let proved: Vec<Credential> =
         matches.into_iter().rev().map(|at| credentials.swap_remove(at)).collect();
     let reach = exchanges::model::reach_of(&proved);
