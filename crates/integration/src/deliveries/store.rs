@@ -28,15 +28,17 @@ const LOAD: &str = "
         where one.tenant_id = $1 and one.id = delivery.endpoint_id and one.status = 'enabled'
         offset 0) as endpoint on true";
 
-/// Only what is pending moves, so it only moves forward.
+/// Only what is pending moves, so it only moves forward. The rows are counted out of their arrays
+/// because the planner takes an `unnest` for ten rows, and then compares each with each.
 const MOVE: &str = "
     update webhook_deliveries as delivery set status = new.status, attempts = new.attempts,
         last_status = new.last_status, last_error = new.last_error,
         next_attempt_at = new.next_attempt_at,
         ended_at = case when new.status = 'pending' then null else $9::timestamptz end
-    from unnest($2::uuid[], $3::text[], $4::smallint[], $5::smallint[], $6::text[],
-            $10::timestamptz[])
-        as new (id, status, attempts, last_status, last_error, next_attempt_at)
+    from (select ($2::uuid[])[at] as id, ($3::text[])[at] as status,
+            ($4::smallint[])[at] as attempts, ($5::smallint[])[at] as last_status,
+            ($6::text[])[at] as last_error, ($10::timestamptz[])[at] as next_attempt_at
+        from generate_series(1, cardinality($2::uuid[])) at) as new
     where delivery.tenant_id = $1 and delivery.id = new.id and delivery.id between $7 and $8
         and delivery.status = 'pending'";
 

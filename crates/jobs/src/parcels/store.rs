@@ -22,7 +22,8 @@ const RUN: i64 = 20;
 /// Walks round the lanes that have something ready, from behind the given one; takes from each what
 /// its address has room for; then the first of each tenant before the second of any. Of a serial
 /// address only a run is taken that begins with the oldest parcel it has, and only while none is
-/// under way.
+/// under way. What was chosen is asked for once more in words that only the primary key answers: by
+/// the index of what is ready each would be looked for among all that its tenant has.
 const CLAIM: &str = "
     with recursive ahead (tenant_id, address, again, cap, serial, place) as (
         (select tenant_id, address, again, cap, serial, 1 from parcels
@@ -86,7 +87,7 @@ const CLAIM: &str = "
         update parcels set state = 'out', lease = $10, lease_until = $11,
             attempts = parcels.attempts + 1
         from chosen where parcels.tenant_id = chosen.tenant_id and parcels.id = chosen.id
-            and parcels.state = 'ready'
+            and parcels.state not in ('later', 'out')
         returning chosen.place, parcels.tenant_id, parcels.id, parcels.address, parcels.attempts,
             parcels.serial)
     select seen.lanes, edge.tenant_id as edge_tenant, edge.address as edge_address,
