@@ -2,8 +2,8 @@
 //! memory, whether reading among ten thousand takes longer than reading among one, and how long an
 //! operator waits who lists them or looks for one.
 //!
-//! A sample is provisioned by the API, with all that a tenant gets. The rest of those that are read
-//! is written by one statement, for reading needs only their rows. A read is what every request of
+//! As many are provisioned by the API, with all that a tenant gets, as are then written by one
+//! statement to be read, listed and looked for: that needs only their rows. A read is what every request of
 //! a tenant does: ask whether the tenant is active, then list twenty contacts in one round trip.
 
 mod lookups;
@@ -41,10 +41,8 @@ pub struct Settings {
     pub directory: Arc<dyn Tenants>,
     /// On whose behalf tenants are entered.
     pub ctx: PlatformCtx,
-    /// Tenants among which is read.
+    /// Tenants that are provisioned by the API, and as many more among which is read.
     pub size: usize,
-    /// Tenants that are provisioned by the API.
-    pub sample: usize,
 }
 
 /// Reads of one round: two for each of ten thousand tenants, and the slowest hundredth of them are
@@ -113,7 +111,7 @@ async fn provision(settings: &Settings) -> Result<f64, Failure> {
     let operator = &api.sign_in(&settings.email, &settings.password).await?;
     let some = async |first: usize| -> Result<(), Failure> {
         let mut api = Connection::open(&settings.api).await?;
-        for number in (first..settings.sample).step_by(AT_ONCE) {
+        for number in (first..settings.size).step_by(AT_ONCE) {
             let made = api.json(Method::POST, "/v1/tenants", Some(operator), &new(number)).await?;
             if made["status"] != "active" {
                 return Err(format!("not provisioned: {made}").into());
@@ -123,7 +121,7 @@ async fn provision(settings: &Settings) -> Result<f64, Failure> {
     };
     let begun = Instant::now();
     try_join_all((0..AT_ONCE).map(some)).await?;
-    Ok(settings.sample as f64 / begun.elapsed().as_secs_f64())
+    Ok(settings.size as f64 / begun.elapsed().as_secs_f64())
 }
 
 fn new(number: usize) -> Value {
