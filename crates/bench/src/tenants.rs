@@ -3,8 +3,9 @@
 //! operator waits who lists them or looks for one.
 //!
 //! As many are provisioned by the API, with all that a tenant gets, as are then written by one
-//! statement to be read, listed and looked for: that needs only their rows. A read is what every request of
-//! a tenant does: ask whether the tenant is active, then list twenty contacts in one round trip.
+//! statement to be read, listed and looked for: that needs only their rows. A read is what every
+//! request of a tenant does: ask whether the tenant is active, then list twenty contacts in one
+//! round trip.
 
 mod lookups;
 
