@@ -2,10 +2,9 @@
 //! memory, whether reading among ten thousand takes longer than reading among one, and how long an
 //! operator waits who lists them or looks for one.
 //!
-//! As many are provisioned by the API, with all that a tenant gets, as are then written by one
-//! statement to be read, listed and looked for: that needs only their rows. A read is what every
-//! request of a tenant does: ask whether the tenant is active, then list twenty contacts in one
-//! round trip.
+//! All are provisioned by the API, with all that a tenant gets, and then given twenty contacts. A
+//! read is what every request of a tenant does: ask whether the tenant is active, then list these
+//! in one round trip.
 
 mod lookups;
 
@@ -14,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use http::Method;
+use misy_core::crypto::{sha256, to_hex};
 use misy_core::id::TypedId;
-use misy_core::{Ctx, Grants, PlatformCtx, TenantId};
+use misy_core::{Grants, PlatformCtx, TenantId};
 use misy_jobs::Tenants;
 use misy_store::Db;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub struct Settings {
     pub directory: Arc<dyn Tenants>,
     /// On whose behalf tenants are entered.
     pub ctx: PlatformCtx,
-    /// Tenants that are provisioned by the API, and as many more among which is read.
+    /// Tenants that are provisioned, and among which is read.
     pub size: usize,
 }
 
@@ -57,17 +57,10 @@ const ROUNDS: usize = 5;
 const AT_ONCE: usize = 4;
 
 const SEED: &str = "
-    with made as (
-        insert into tenants (id, slug, site_id, name, status, plan, locale, time_zone,
-            updated_at)
-        select ('00000000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
-            'idle-' || number, 'site_' || left(md5('site' || number), 24),
-            'Idle ' || left(md5(number::text), 12), 'active',
-            case when number % 10 = 0 then 'trial' else 'unlimited' end, 'en', 'UTC',
-            now() - interval '1 hour'
-        from generate_series(0, $1::bigint - 1) number returning id)
     insert into contacts (tenant_id, id, display_name)
-    select made.id, gen_random_uuid(), 'somebody' from made, generate_series(1, 20)";
+    select id, gen_random_uuid(), 'somebody' from tenants, generate_series(1, 20)";
+
+const IDS: &str = "select id from tenants order by id";
 
 const LIST: &str = "
     select id, display_name from contacts where tenant_id = $1 order by id limit 20";
@@ -75,18 +68,21 @@ const LIST: &str = "
 /// Runs all of it.
 pub async fn run(settings: &Settings) -> Result<Value, Failure> {
     let provisioned_per_s = provision(settings).await?;
-    let size = i64::try_from(settings.size)?;
-    let seeded = async |client: &tokio_postgres::Client| Ok(client.execute(SEED, &[&size]).await?);
-    sql::with(&settings.server, seeded).await?;
+    let ids = sql::with(&settings.server, async |client| {
+        client.execute(SEED, &[]).await?;
+        let rows = client.query(IDS, &[]).await?;
+        Ok(rows.iter().map(|row| row.get("id")).collect::<Vec<Uuid>>())
+    });
+    let ids = ids.await?;
     for table in ["tenants", "contacts"] {
         sql::run(&settings.server, &format!("vacuum (analyze) {table}")).await?;
     }
-    let bytes = bytes_per_idle_tenant(settings).await?;
-    let lookups = lookups::measure(settings).await?;
+    let bytes = bytes_per_idle_tenant(settings, &ids).await?;
+    let lookups = lookups::measure(settings, &ids).await?;
     let (mut one, mut all) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        one.push(read_times(settings, 1, round).await?);
-        all.push(read_times(settings, settings.size, round).await?);
+        one.push(read_times(settings, &ids[..1], round).await?);
+        all.push(read_times(settings, &ids, round).await?);
     }
     let at = |rounds: &[Vec<Duration>], share| {
         median(rounds.iter().map(|times| at(times, share)).collect())
@@ -126,27 +122,29 @@ async fn provision(settings: &Settings) -> Result<f64, Failure> {
 }
 
 fn new(number: usize) -> Value {
-    let slug = format!("bench-{}-{number}", std::process::id());
+    let slug = format!("idle-{number}");
+    let name = format!("Idle {}", &to_hex(&sha256(slug.as_bytes()))[..12]);
+    let plan = if number.is_multiple_of(10) { "trial" } else { "unlimited" };
     let owner = json!({
         "email": format!("owner@{slug}.example"), "name": "Owner",
         "password": format!("bench-{slug}-Passw0rd!"),
     });
-    json!({ "slug": slug, "name": slug, "owner": owner, "plan": "unlimited" })
+    json!({ "slug": slug, "name": name, "owner": owner, "plan": plan })
 }
 
 /// What this process holds more after it has served every tenant once and then rested.
-async fn bytes_per_idle_tenant(settings: &Settings) -> Result<f64, Failure> {
+async fn bytes_per_idle_tenant(settings: &Settings, ids: &[Uuid]) -> Result<f64, Failure> {
     let mut dice = Dice::new(1);
     for _ in 0..READS {
-        read(settings, dice.below(8)).await?;
+        read(settings, drawn(&mut dice, &ids[..ids.len().min(8)])).await?;
     }
     let before = resident_bytes()?;
-    for number in 0..settings.size {
-        read(settings, number as u64).await?;
+    for id in ids {
+        read(settings, *id).await?;
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     let more = resident_bytes()?.saturating_sub(before);
-    Ok(more as f64 / settings.size as f64)
+    Ok(more as f64 / ids.len() as f64)
 }
 
 fn resident_bytes() -> Result<u64, Failure> {
@@ -155,16 +153,13 @@ fn resident_bytes() -> Result<u64, Failure> {
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1_024)
 }
 
-fn id(number: u64) -> Uuid {
-    Uuid::from_u128(0x7000_8000_0000_0000_0000 | u128::from(number))
+/// One of them, by lot.
+fn drawn(dice: &mut Dice, ids: &[Uuid]) -> Uuid {
+    ids[dice.below(ids.len() as u64) as usize]
 }
 
-fn ctx(settings: &Settings, number: u64) -> Ctx {
-    settings.ctx.enter(TenantId::from_uuid(id(number)), Grants::NONE)
-}
-
-async fn read(settings: &Settings, number: u64) -> Result<(), Failure> {
-    let ctx = ctx(settings, number);
+async fn read(settings: &Settings, tenant: Uuid) -> Result<(), Failure> {
+    let ctx = settings.ctx.enter(TenantId::from_uuid(tenant), Grants::NONE);
     if !settings.directory.is_active(ctx.tenant()).await? {
         return Err("the tenant is not active".into());
     }
@@ -176,7 +171,7 @@ async fn read(settings: &Settings, number: u64) -> Result<(), Failure> {
 /// How long reads among so many tenants take.
 async fn read_times(
     settings: &Settings,
-    tenants: usize,
+    ids: &[Uuid],
     round: usize,
 ) -> Result<Vec<Duration>, Failure> {
     let some = async |reader: usize| -> Result<Vec<Duration>, Failure> {
@@ -184,7 +179,7 @@ async fn read_times(
         let mut times = Vec::with_capacity(READS / AT_ONCE);
         for _ in 0..READS / AT_ONCE {
             let begun = Instant::now();
-            read(settings, dice.below(tenants as u64)).await?;
+            read(settings, drawn(&mut dice, ids)).await?;
             times.push(begun.elapsed());
         }
         Ok(times)

@@ -9,8 +9,9 @@ use http::Method;
 use misy_core::Cursor;
 use misy_core::crypto::to_hex;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{AT_ONCE, Settings, id, median};
+use super::{AT_ONCE, Settings, drawn, median};
 use crate::Failure;
 use crate::deliver::at;
 use crate::dice::Dice;
@@ -26,19 +27,19 @@ const WARM_UP: usize = 200;
 const ROUNDS: usize = 3;
 
 /// What may be asked.
-type Question = fn(&mut Dice, u64) -> String;
+type Question = fn(&mut Dice, &[Uuid]) -> String;
 
 /// A page somewhere in the list: of all, of a status, of a plan.
-fn page(dice: &mut Dice, size: u64) -> String {
+fn page(dice: &mut Dice, ids: &[Uuid]) -> String {
     let filter = ["", "&status=active", "&plan=trial"];
-    let behind = Cursor(id(dice.below(size))).encode();
+    let behind = Cursor(drawn(dice, ids)).encode();
     let chosen = filter[dice.below(filter.len() as u64) as usize];
     format!("/v1/tenants?limit=50&cursor={behind}{chosen}")
 }
 
 /// A part of a slug or of a name, a whole slug, two properties that nobody has both of.
-fn search(dice: &mut Dice, size: u64) -> String {
-    let number = dice.below(size);
+fn search(dice: &mut Dice, ids: &[Uuid]) -> String {
+    let number = dice.below(ids.len() as u64);
     match dice.below(6) {
         0 => format!("/v1/tenants?q=dle-{number}"),
         1 => format!("/v1/tenants?q={}", &to_hex(&dice.next().to_be_bytes())[..4]),
@@ -50,15 +51,15 @@ fn search(dice: &mut Dice, size: u64) -> String {
 }
 
 /// Half and all but a hundredth of both.
-pub(super) async fn measure(settings: &Settings) -> Result<Value, Failure> {
+pub(super) async fn measure(settings: &Settings, ids: &[Uuid]) -> Result<Value, Failure> {
     let operator =
         Connection::open(&settings.api).await?.sign_in(&settings.email, &settings.password).await?;
     let mut figures = serde_json::Map::new();
     for (name, question) in [("list", page as Question), ("search", search as Question)] {
-        ask(settings, &operator, question, (WARM_UP, 0)).await?;
+        ask(settings, (&operator, ids), question, (WARM_UP, 0)).await?;
         let (mut half, mut most) = (Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
-            let times = ask(settings, &operator, question, (QUESTIONS, round)).await?;
+            let times = ask(settings, (&operator, ids), question, (QUESTIONS, round)).await?;
             half.push(at(&times, 0.5));
             most.push(at(&times, 0.99));
         }
@@ -70,7 +71,7 @@ pub(super) async fn measure(settings: &Settings) -> Result<Value, Failure> {
 
 async fn ask(
     settings: &Settings,
-    operator: &str,
+    (operator, ids): (&str, &[Uuid]),
     question: Question,
     (count, round): (usize, usize),
 ) -> Result<Vec<Duration>, Failure> {
@@ -81,7 +82,7 @@ async fn ask(
         let mut dice = Dice::new((round * AT_ONCE + asker) as u64);
         let mut times = Vec::with_capacity(count / AT_ONCE);
         for _ in 0..count / AT_ONCE {
-            let path = question(&mut dice, settings.size as u64);
+            let path = question(&mut dice, ids);
             let begun = Instant::now();
             let (status, _) = api.call(Method::GET, &path, &headers, Bytes::new()).await?;
             times.push(begun.elapsed());
@@ -101,11 +102,11 @@ mod tests {
     #[test]
     fn every_kind_of_question_is_asked() {
         let mut dice = Dice::new(1);
-        let asked: Vec<String> = (0..200).map(|_| search(&mut dice, 50)).collect();
+        let asked: Vec<String> = (0..200).map(|_| search(&mut dice, &[Uuid::nil(); 50])).collect();
         for part in ["?q=dle-", "?slug=idle-", "status=suspended", "limit=50", "nobody"] {
             assert!(asked.iter().any(|path| path.contains(part)), "{part}: {asked:?}");
         }
-        let pages: Vec<String> = (0..50).map(|_| page(&mut dice, 50)).collect();
+        let pages: Vec<String> = (0..50).map(|_| page(&mut dice, &[Uuid::nil(); 50])).collect();
         assert!(pages.iter().all(|path| path.contains("&cursor=")), "{pages:?}");
         assert!(pages.iter().any(|path| path.contains("plan=trial")), "{pages:?}");
     }
