@@ -1,9 +1,11 @@
 //! Room `bench`: signed webhooks in, answers out. The floor is what the same database does when
 //! `pgbench` commits single rows durably over as many connections.
+//! Load and sandbox are one process, the program is another, as an operator runs it.
 //!
 //! Everything goes over the real interfaces: tenants, channels and knowledge are made by the API,
 //! the webhooks are signed as the provider signs them, the answers are counted where they arrive.
 
+mod line;
 mod load;
 mod stage;
 mod wire;
@@ -14,6 +16,9 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use stage::Stage;
+
+/// For how long half the load is kept up: all of it is answered afterwards.
+const SECONDS_AT_HALF: f64 = 5.0;
 
 /// What runs and how hard it is driven.
 #[derive(Debug, Clone)]
@@ -91,7 +96,7 @@ impl Stage {
         let before = self.answers().await?;
         let begun = Instant::now();
         let acknowledged = load::deliver(self, count, connections, None).await?;
-        let delivering = begun.elapsed();
+        let delivering = acknowledged.elapsed;
         let patience = Duration::from_secs(120 + count as u64 / 50);
         let answers = self.wait_for(before + count as u64, patience).await?;
         let elapsed = begun.elapsed();
@@ -100,7 +105,7 @@ impl Stage {
             eprintln!("only {} of {count} were answered in time", answers - before);
         }
         Ok(Round {
-            acknowledged_per_s: acknowledged.len() as f64 / delivering.as_secs_f64(),
+            acknowledged_per_s: acknowledged.times.len() as f64 / delivering.as_secs_f64(),
             answered_per_s: (answers - before) as f64 / elapsed.as_secs_f64(),
             elapsed,
             lost: outcome.0,
@@ -110,9 +115,9 @@ impl Stage {
 
     /// The slowest of a hundred acknowledgements when webhooks come at a steady rate.
     async fn p99_at(&mut self, per_s: f64, connections: usize) -> Result<f64, Failure> {
-        let count = (per_s * 10.0) as usize;
+        let count = (per_s * SECONDS_AT_HALF) as usize;
         let before = self.answers().await?;
-        let mut times = load::deliver(self, count, connections, Some(per_s)).await?;
+        let mut times = load::deliver(self, count, connections, Some(per_s)).await?.times;
         self.wait_for(before + count as u64, Duration::from_mins(5)).await?;
         times.sort_unstable();
         let at = times.len().saturating_sub(1) * 99 / 100;

@@ -1,77 +1,101 @@
 //! Room `bench`: drives deliveries over a fixed number of connections.
+//!
+//! Requests are made and signed before the clock runs, and those who send them have a thread of
+//! their own: like `pgbench` beside it, the load should cost as little of the machine as it can.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
-use super::stage::{Account, Stage};
+use super::line::Line;
+use super::stage::Stage;
 use super::wire;
 use crate::Failure;
-use crate::http::Connection;
 
 struct Shared {
-    next: AtomicU64,
-    end: u64,
-    accounts: Vec<Account>,
+    requests: Vec<Bytes>,
+    next: AtomicUsize,
     begun: Instant,
     pause: Option<Duration>,
-    first: u64,
 }
 
-/// Delivers so many webhooks and gives the time each took to be acknowledged. With a rate, each is
-/// sent when its time has come, and its time counts from then: a stall is not hidden by waiting.
+/// What became of a load.
+pub(super) struct Acknowledged {
+    /// The time each took, in no order.
+    pub(super) times: Vec<Duration>,
+    /// From the first that was sent to the last answer.
+    pub(super) elapsed: Duration,
+}
+
+/// Delivers so many webhooks. With a rate, each is sent when its time has come, and its time counts
+/// from then: a stall is not hidden by waiting.
 pub(super) async fn deliver(
     stage: &mut Stage,
     count: usize,
     connections: usize,
     per_s: Option<f64>,
-) -> Result<Vec<Duration>, Failure> {
+) -> Result<Acknowledged, Failure> {
     let first = stage.made;
     stage.made += count as u64;
-    let shared = Arc::new(Shared {
-        next: AtomicU64::new(first),
-        end: stage.made,
-        accounts: stage.accounts.clone(),
-        begun: Instant::now(),
-        pause: per_s.map(|per_s| Duration::from_secs_f64(1.0 / per_s)),
-        first,
-    });
-    let mut drivers = tokio::task::JoinSet::new();
+    let request = |number| {
+        let account = &stage.accounts[number as usize % stage.accounts.len()];
+        wire::request(&stage.api, account, number)
+    };
+    let requests = (first..stage.made).map(request).collect();
+    let host = stage.api.clone();
+    let (done, outcome) = oneshot::channel();
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(send(requests, &host, connections, per_s))
+    };
+    std::thread::Builder::new().name("load".to_owned()).spawn(move || drop(done.send(work())))?;
+    outcome.await?
+}
+
+async fn send(
+    requests: Vec<Bytes>,
+    host: &str,
+    connections: usize,
+    per_s: Option<f64>,
+) -> Result<Acknowledged, Failure> {
+    let mut lines = Vec::new();
     for _ in 0..connections {
-        drivers.spawn(drive(Arc::clone(&shared), stage.api.clone()));
+        lines.push(Line::open(host).await?);
     }
-    let mut times = Vec::with_capacity(count);
+    let pause = per_s.map(|per_s| Duration::from_secs_f64(1.0 / per_s));
+    let mut times = Vec::with_capacity(requests.len());
+    let begun = Instant::now();
+    let shared = Arc::new(Shared { requests, next: AtomicUsize::new(0), begun, pause });
+    let mut drivers = JoinSet::new();
+    for line in lines {
+        drivers.spawn(drive(Arc::clone(&shared), line));
+    }
     while let Some(driven) = drivers.join_next().await {
         times.extend(driven??);
     }
-    Ok(times)
+    Ok(Acknowledged { times, elapsed: begun.elapsed() })
 }
 
-async fn drive(shared: Arc<Shared>, host: String) -> Result<Vec<Duration>, Failure> {
-    let mut connection = Connection::open(&host).await?;
+async fn drive(shared: Arc<Shared>, mut line: Line) -> Result<Vec<Duration>, Failure> {
     let mut times = Vec::new();
     loop {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
-        if number >= shared.end {
-            return Ok(times);
-        }
-        let account = &shared.accounts[number as usize % shared.accounts.len()];
-        let delivery = wire::delivery(account, number);
+        let Some(request) = shared.requests.get(number) else { return Ok(times) };
         let due = match shared.pause {
             Some(pause) => {
-                let due = shared.begun + pause.mul_f64((number - shared.first) as f64);
+                let due = shared.begun + pause.mul_f64(number as f64);
                 tokio::time::sleep_until(due.into()).await;
                 due
             }
             None => Instant::now(),
         };
-        let headers =
-            [("x-hub-signature-256", &*delivery.signature), ("content-type", "application/json")];
-        let answer = connection.call(Method::POST, "/hooks/meta", &headers, delivery.body).await?;
-        if answer.0 != StatusCode::OK {
-            return Err(format!("a webhook was answered {}", answer.0).into());
+        let status = line.exchange(request).await?;
+        if status != 200 {
+            return Err(format!("a webhook was answered {status}").into());
         }
         times.push(due.elapsed());
     }

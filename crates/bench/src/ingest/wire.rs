@@ -4,6 +4,8 @@ use bytes::Bytes;
 use misy_core::crypto;
 use serde_json::json;
 
+use super::stage::Account;
+
 /// Customers, of all accounts together; each writes to one account only.
 pub(super) const CUSTOMERS: u64 = 2_000;
 
@@ -12,14 +14,9 @@ pub(super) fn phone(customer: u64) -> String {
     format!("4915{customer:08}")
 }
 
-/// A signed delivery.
-pub(super) struct Delivery {
-    pub(super) body: Bytes,
-    pub(super) signature: String,
-}
-
-/// The `number`th message to an account: its own id, one of many customers.
-pub(super) fn delivery(account: &super::stage::Account, number: u64) -> Delivery {
+/// The `number`th message to an account, signed, as the bytes of a whole request: its own id, one of
+/// many customers.
+pub(super) fn request(host: &str, account: &Account, number: u64) -> Bytes {
     let phone = phone(number % CUSTOMERS);
     let body = json!({
         "object": "whatsapp_business_account",
@@ -34,7 +31,13 @@ pub(super) fn delivery(account: &super::stage::Account, number: u64) -> Delivery
             }]
         }}]}]
     });
-    let body = Bytes::from(body.to_string());
-    let tag = crypto::hmac_sha256(account.app_secret.as_bytes(), &body);
-    Delivery { body, signature: format!("sha256={}", crypto::to_hex(&tag)) }
+    let body = body.to_string();
+    let tag = crypto::hmac_sha256(account.app_secret.as_bytes(), body.as_bytes());
+    let head = format!(
+        "POST /hooks/meta HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+         x-hub-signature-256: sha256={}\r\ncontent-length: {}\r\n\r\n",
+        crypto::to_hex(&tag),
+        body.len(),
+    );
+    Bytes::from(head + &body)
 }

@@ -166,14 +166,6 @@ struct House {
 }
 
 impl House {
-    async fn build(
-        folder: &Path,
-        postgres: &EmbeddedPostgres,
-        ambient: Ambient,
-    ) -> Result<Self, Failure> {
-        Self::build_with(folder, postgres, ambient, |_| ()).await
-    }
-
     async fn build_with(
         folder: &Path,
         postgres: &EmbeddedPostgres,
@@ -279,12 +271,11 @@ async fn measure_ingest(
     size: usize,
     seconds: u64,
 ) -> Result<Report, Failure> {
-    let sandbox = Sandbox::start(misy_sandbox::Config::default(), ambient.clone()).await?;
-    let house = House::build(folder, postgres, ambient).await?;
-    let House { app, listeners, admin: server, email, password, .. } = house;
-    let worker = app.start_worker();
+    let sandbox = Sandbox::start(misy_sandbox::Config::default(), ambient).await?;
+    let program = Program::start(folder, &settings(folder), &postgres.url("postgres")).await?;
+    let (email, password) = program.operator()?;
     let load = ingest::Settings {
-        api: listeners.api_address()?.to_string(),
+        api: program.api()?,
         sandbox: sandbox.address().to_string(),
         email,
         password,
@@ -292,14 +283,15 @@ async fn measure_ingest(
         connections: CONNECTIONS,
         tenants: 8,
     };
-    let pgbench = postgres.installation().program("pgbench");
+    let (pgbench, server) =
+        (postgres.installation().program("pgbench"), postgres.config("postgres"));
     let duration = Duration::from_secs(seconds);
     let floor = async |connections| {
         let (pgbench, server) = (pgbench.clone(), server.clone());
         Floor { pgbench, server, connections, duration }.measure().await
     };
-    let metrics = Box::pin(serving(&app, listeners, ingest::run(&load, floor))).await?;
-    worker.stop().await;
+    let metrics = Box::pin(ingest::run(&load, floor)).await;
+    program.stop().await?;
     sandbox.stop().await;
     let settings = json!({ "size": size, "connections": CONNECTIONS, "tenants": load.tenants });
     Ok(Report::new("ingest", settings, metrics?))
