@@ -270,12 +270,14 @@ impl Dispatcher {
         let clock = Instant::now();
         let due = self.agenda.due <= clock;
         let freed = self.settled.iter().any(|settled| settled.hold.lane.is_some());
+        // In a burst each of its commits makes this hungry, and what is claimed would only wait.
+        let eager = (self.hungry || freed) && !self.holds_back();
         Plan {
             clock,
             due,
             upkeep: self.agenda.upkeep <= clock,
             schedule: claiming && self.agenda.schedule <= clock,
-            claim: claiming && self.slots.wanted() > 0 && (self.hungry || due || freed),
+            claim: claiming && self.slots.wanted() > 0 && (due || eager),
         }
     }
 
