@@ -61,22 +61,22 @@ const CLAIM: &str = "
             when ring.serial then $5
             when ring.again then greatest(ring.cap / 2, 1) - under_way.tried
             else ring.cap - under_way.number end as room,
-            ring.cap - under_way.number as space
+            ring.cap - under_way.number as space,
+            coalesce(($7::bigint[])[array_position($6::uuid[], ring.tenant_id)], $8) as allowed
         from ring cross join lateral (
             select count(*) as number, count(*) filter (where parcels.again) as tried
             from parcels where state = 'out' and parcels.tenant_id = ring.tenant_id
                 and parcels.address = ring.address) under_way),
     candidate as (
         select next.tenant_id, next.id, lane.turn, lane.serial, lane.space,
-            coalesce(($7::bigint[])[array_position($6::uuid[], lane.tenant_id)], $8) as allowed,
-            row_number() over (partition by lane.tenant_id, lane.address
+            lane.allowed, row_number() over (partition by lane.tenant_id, lane.address
                 order by lane.again, next.id) as at_address
         from lane cross join lateral (
             select tenant_id, id from parcels
             where state = 'ready' and parcels.tenant_id = lane.tenant_id
                 and parcels.address = lane.address and parcels.again = lane.again
             order by parcels.tenant_id, parcels.address, parcels.again, parcels.id
-            limit greatest(least(lane.room, $9), 0)) next),
+            limit greatest(least(lane.room, lane.allowed, $9), 0)) next),
     ranked as (
         select *, row_number() over (partition by tenant_id order by at_address, turn) as rank
         from candidate where serial or at_address <= space),
