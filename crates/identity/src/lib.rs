@@ -67,6 +67,7 @@ pub struct Deps {
     pub(crate) config: Config,
     pub(crate) hasher: passwords::Hasher,
     pub(crate) keys: signing_keys::KeyRing,
+    pub(crate) known_tokens: tokens::KnownTokens,
     pub(crate) revocations: revocations::Revocations,
     pub(crate) notices: Arc<notices::Notices>,
     pub(crate) decisions: Arc<decisions::Log>,
@@ -100,6 +101,7 @@ impl Deps {
         let decisions = Arc::<decisions::Log>::default();
         Ok(Self {
             keys: signing_keys::KeyRing::open(db.clone(), system.clone(), root, &config).await?,
+            known_tokens: tokens::KnownTokens::new(config.access_token_s),
             hasher: passwords::Hasher::new(&config, root),
             revocations,
             policies: Arc::new(policies::Engine::new(

@@ -14,8 +14,8 @@ pub(super) fn phone(customer: u64) -> String {
     format!("4915{customer:08}")
 }
 
-/// The `number`th message to an account, signed, as the bytes of a whole request: its own id, one of
-/// many customers.
+/// The `number`th message to an account, signed, as the bytes of a whole request: its own id, one
+/// of many customers.
 pub(super) fn request(host: &str, account: &Account, number: u64) -> Bytes {
     let phone = phone(number % CUSTOMERS);
     let body = json!({

@@ -72,12 +72,18 @@ pub(crate) async fn by_token(deps: &Deps, bearer: &Secret) -> Result<Principal, 
 /// What a token says, if it is one of ours and has not expired; whether it was revoked is not
 /// asked.
 pub(crate) async fn verify(deps: &Deps, bearer: &Secret) -> Result<Claims, Error> {
-    let token = bearer.expose();
-    if let Some(kid) = peek_kid(token) {
-        deps.keys.look_for(&kid).await?;
+    let (token, now) = (bearer.expose(), deps.ambient.now());
+    let find_key = |kid: &str| deps.keys.find(kid);
+    if let Some(known) = deps.known_tokens.find(token) {
+        return Ok(known.believe(now, find_key)?);
     }
-    let issuer = sessions::service::issuer(deps);
-    Ok(tokens::model::verify(token, &issuer, deps.ambient.now(), |kid| deps.keys.find(kid))?)
+    let kid = peek_kid(token).ok_or(tokens::Error::Malformed)?;
+    deps.keys.look_for(&kid).await?;
+    let claims = tokens::model::verify(token, &sessions::service::issuer(deps), now, find_key)?;
+    if let Some(key) = find_key(&kid) {
+        deps.known_tokens.note(token, &kid, key, &claims);
+    }
+    Ok(claims)
 }
 
 async fn by_key(deps: &Deps, bearer: &Secret) -> Result<Principal, Error> {
