@@ -53,6 +53,8 @@ pub struct Courier<C> {
     freed: mpsc::UnboundedReceiver<Freed>,
     freeing: mpsc::UnboundedSender<Freed>,
     carrying: JoinSet<()>,
+    /// The count for the gauges, if it is under way.
+    telling: JoinSet<()>,
     after: Place,
     /// Whether the queue may hold something that could be claimed now.
     hungry: bool,
@@ -92,6 +94,7 @@ impl<C: Carrier> Courier<C> {
             freed,
             freeing,
             carrying: JoinSet::new(),
+            telling: JoinSet::new(),
             after: START,
             hungry: true,
             saw_more: false,
@@ -221,7 +224,7 @@ impl<C: Carrier> Courier<C> {
         }
         if upkeep {
             self.upkeep = clock + UPKEEP;
-            self.tell().await;
+            self.tell();
         }
         self.take(catch);
         Ok(())
@@ -280,24 +283,16 @@ impl<C: Carrier> Courier<C> {
         self.carrying.spawn(Precedence::make_way(work));
     }
 
-    async fn tell(&self) {
-        if let Ok(waiting) = super::count(&self.db, &self.ctx, COUNTED).await {
-            let gauge = |state: &'static str, number: i64| {
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
-                metrics::gauge!("misy_parcels", "state" => state).set(number);
-            };
-            gauge("ready", waiting.ready);
-            gauge("later", waiting.later);
-            let now = self.ambient.now();
-            let age = |of: &'static str, since: Option<Timestamp>| {
-                let age = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
-                metrics::gauge!("misy_parcels_oldest_seconds", "of" => of).set(age.max(0.0));
-            };
-            age("all", waiting.oldest);
-            age("first_tries", waiting.oldest_first);
-        }
+    /// Sets the gauges. What waits is counted beside the work: with a large backlog that takes
+    /// longer than a delivery should wait.
+    fn tell(&mut self) {
         let under_way = u32::try_from(self.total).unwrap_or(u32::MAX);
         metrics::gauge!("misy_parcels", "state" => "out").set(under_way);
+        while self.telling.try_join_next().is_some() {}
+        if self.telling.is_empty() {
+            let (db, ctx, now) = (self.db.clone(), self.ctx.clone(), self.ambient.now());
+            self.telling.spawn(async move { tell(&db, &ctx, now).await });
+        }
     }
 
     async fn succeed_predecessor(&self) {
@@ -338,4 +333,21 @@ async fn put_off(db: &Db, ctx: &Ctx, parcels: &[Parcel], at: Timestamp, desk: &D
         Ok(()) => desk.settled(parcels.len(), Some(at)),
         Err(error) => tracing::warn!(error = run::chain(&error), "parcels were not put off"),
     }
+}
+
+/// Tells how many wait and for how long. A failure to count is no news: the next turn meets it too.
+async fn tell(db: &Db, ctx: &PlatformCtx, now: Timestamp) {
+    let Ok(waiting) = super::count(db, ctx, COUNTED).await else { return };
+    let gauge = |state: &'static str, number: i64| {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        metrics::gauge!("misy_parcels", "state" => state).set(number);
+    };
+    gauge("ready", waiting.ready);
+    gauge("later", waiting.later);
+    let age = |of: &'static str, since: Option<Timestamp>| {
+        let age = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+        metrics::gauge!("misy_parcels_oldest_seconds", "of" => of).set(age.max(0.0));
+    };
+    age("all", waiting.oldest);
+    age("first_tries", waiting.oldest_first);
 }

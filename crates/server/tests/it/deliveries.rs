@@ -153,7 +153,7 @@ async fn every_accepted_event_arrives_though_program_database_and_cache_are_kill
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an hour long; run by hand before a release"]
+#[ignore = "minutes long; run by hand before a release"]
 async fn a_hundred_thousand_deliveries_survive_fifty_kills() {
     let kills: Vec<u8> = (0..50).map(|at| at % 7 + 1).collect();
     storm(100_000, &kills).await;
