@@ -16,11 +16,11 @@ impl Clock for MachineClock {
 
 struct MachineEntropy;
 
-/// What is longer than this is a key or a token: it is asked for by itself.
+/// What is longer than this, in bytes, is asked for by itself: so is every key and every token.
 const SHORT: usize = 16;
 
-/// Randomness of the operating system that a thread has fetched ahead, for ids: to ask for each
-/// takes longer than all else about it. Nothing of it is given twice.
+/// Randomness of the operating system that a thread has fetched ahead, above all for ids: to
+/// ask for each takes longer than all else about it. Nothing of it is given twice.
 struct Ahead {
     bytes: [u8; 512],
     used: usize,
