@@ -59,9 +59,9 @@ impl Quota for Turnstile {
         if self.lets_by(tx) { Ok(()) } else { self.counts.take(tx, what, count).await }
     }
 
-    fn take_ahead(&self, tx: &mut TenantTx, what: Limited, count: u32) {
+    fn take_behind(&self, tx: &mut TenantTx, what: Limited, count: u32) {
         if !self.lets_by(tx) {
-            self.counts.take_ahead(tx, what, count);
+            self.counts.take_behind(tx, what, count);
         }
     }
 

@@ -121,11 +121,11 @@ pub trait Quota: Send + Sync {
     /// if the transaction is committed.
     async fn take(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError>;
 
-    /// Begins to use so much, with the next statement of the transaction and in its round trip.
+    /// Begins to use so much, behind the next statement of the transaction and in its round trip.
     /// Nothing is used or refused before [`Quota::settle`] has said so.
-    fn take_ahead(&self, _: &mut TenantTx, _: Limited, _: u32) {}
+    fn take_behind(&self, _: &mut TenantTx, _: Limited, _: u32) {}
 
-    /// Ends what [`Quota::take_ahead`] began with the same arguments, as [`Quota::take`] would.
+    /// Ends what [`Quota::take_behind`] began with the same arguments, as [`Quota::take`] would.
     async fn settle(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
         self.take(tx, what, count).await
     }

@@ -55,10 +55,10 @@ pub(crate) struct Session {
     /// Something was sent and is not answered yet.
     in_flight: bool,
     prepared: bool,
-    /// Goes out with the next statement, before it.
-    ahead: Option<Deferred>,
+    /// Goes out with the next statement, right after it.
+    behind: Option<Deferred>,
     /// Rows that the last one of these has changed, until somebody asks.
-    ahead_count: Option<u64>,
+    behind_count: Option<u64>,
     /// From here to where the connection is given back.
     span: Span,
 }
@@ -85,9 +85,9 @@ fn span(mode: Mode) -> Span {
 impl Session {
     pub(crate) fn new(client: Lent, begin: String, mode: Mode) -> Self {
         let (state, span) = (State::Fresh, span(mode));
-        let (in_flight, prepared, ahead, ahead_count) = (false, false, None, None);
+        let (in_flight, prepared, behind, behind_count) = (false, false, None, None);
         let client = Some(client);
-        Self { client, begin, state, mode, in_flight, prepared, ahead, ahead_count, span }
+        Self { client, begin, state, mode, in_flight, prepared, behind, behind_count, span }
     }
 
     /// Names the tenant in whose trace it is.
@@ -121,11 +121,11 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         self.depart()?;
-        let ahead = self.prepare_ahead().await?;
+        let behind = self.prepare_behind().await?;
         let statement = self.prepare(sql).await?;
         let begin = self.open();
         let work = self.client().query(&statement, params);
-        let result = self.pipelined(begin, ahead, work).await;
+        let result = self.pipelined(begin, behind, work).await;
         self.counted(result, |rows| rows.len() as u64)
     }
 
@@ -135,11 +135,11 @@ impl Session {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, Error> {
         self.depart()?;
-        let ahead = self.prepare_ahead().await?;
+        let behind = self.prepare_behind().await?;
         let statement = self.prepare(sql).await?;
         let begin = self.open();
         let work = self.client().execute(&statement, params);
-        let result = self.pipelined(begin, ahead, work).await;
+        let result = self.pipelined(begin, behind, work).await;
         self.counted(result, |rows| *rows)
     }
 
@@ -161,31 +161,31 @@ impl Session {
     ) -> Result<T, Error> {
         self.in_flight = false;
         match &result {
-            Ok((done, ahead)) => {
+            Ok((done, behind)) => {
                 meter::count(rows(done));
-                ahead.iter().copied().for_each(meter::count);
-                self.ahead_count = ahead.or(self.ahead_count);
+                behind.iter().copied().for_each(meter::count);
+                self.behind_count = behind.or(self.behind_count);
             }
             Err(_) => self.fail(),
         }
         Ok(result?.0)
     }
 
-    /// Has a statement sent with the next one, in its round trip and before it.
-    pub(crate) fn send_ahead(&mut self, statement: Deferred) {
-        self.ahead_count = None;
-        self.ahead = Some(statement);
+    /// Has a statement sent with the next one, in its round trip and after it.
+    pub(crate) fn send_behind(&mut self, statement: Deferred) {
+        self.behind_count = None;
+        self.behind = Some(statement);
     }
 
-    /// How many rows the statement has changed that was sent ahead; `None` if none was sent.
-    pub(crate) fn take_ahead_count(&mut self) -> Option<u64> {
-        self.ahead = None;
-        self.ahead_count.take()
+    /// How many rows the statement has changed that was sent behind; `None` if none was sent.
+    pub(crate) fn take_behind_count(&mut self) -> Option<u64> {
+        self.behind = None;
+        self.behind_count.take()
     }
 
-    async fn prepare_ahead(&mut self) -> Result<Option<(Statement, Deferred)>, Error> {
-        let Some(ahead) = self.ahead.take() else { return Ok(None) };
-        Ok(Some((self.prepare(ahead.sql).await?, ahead)))
+    async fn prepare_behind(&mut self) -> Result<Option<(Statement, Deferred)>, Error> {
+        let Some(behind) = self.behind.take() else { return Ok(None) };
+        Ok(Some((self.prepare(behind.sql).await?, behind)))
     }
 
     /// Parsing a statement needs no tenant, so it may happen outside the transaction; each
@@ -203,19 +203,19 @@ impl Session {
     async fn pipelined<T>(
         &self,
         begin: bool,
-        ahead: Option<(Statement, Deferred)>,
+        behind: Option<(Statement, Deferred)>,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<(T, Option<u64>), tokio_postgres::Error> {
         let client = self.client();
         let begin = async { if begin { client.batch_execute(&self.begin).await } else { Ok(()) } };
         let commit = self.mode == Mode::Each;
         let end = async { if commit { client.batch_execute("COMMIT").await } else { Ok(()) } };
-        let ahead = async {
-            let Some((statement, one)) = &ahead else { return Ok(None) };
+        let behind = async {
+            let Some((statement, one)) = &behind else { return Ok(None) };
             client.execute_raw(statement, one.params()).await.map(Some)
         };
-        let (begun, ahead, done, ended) = join!(begin, ahead, work, end);
-        begun.and(ahead).and_then(|ahead| Ok((done?, ahead))).and_then(|done| ended.map(|()| done))
+        let (begun, done, behind, ended) = join!(begin, work, behind, end);
+        begun.and(done).and_then(|done| Ok((done, behind?))).and_then(|done| ended.map(|()| done))
     }
 
     /// Marks the transaction as open before anything is awaited, so that a cancelled caller leaves

@@ -190,16 +190,16 @@ impl TenantTx {
         self.session.execute(sql, params).await
     }
 
-    /// Has a statement sent with the next one, before it and in its round trip; only one waits at a
-    /// time. If it fails, so does the next one.
-    pub fn send_ahead(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
-        self.session.send_ahead(Deferred { sql, params });
+    /// Has a statement sent with the next one, after it and in its round trip; only one waits at a
+    /// time. If either fails, so does the next one.
+    pub fn send_behind(&mut self, sql: &'static str, params: Vec<Box<dyn ToSql + Sync + Send>>) {
+        self.session.send_behind(Deferred { sql, params });
     }
 
-    /// How many rows the statement has changed that was sent ahead; `None` if it was not sent, and
+    /// How many rows the statement has changed that was sent behind; `None` if it was not sent, and
     /// then it never is.
-    pub fn take_ahead_count(&mut self) -> Option<u64> {
-        self.session.take_ahead_count()
+    pub fn take_behind_count(&mut self) -> Option<u64> {
+        self.session.take_behind_count()
     }
 
     /// Records what this transaction does; written with the commit, in the same round trip.

@@ -68,7 +68,7 @@ const INSERT_OUTBOUND: &str = "
     select $1, new.id, turn.id, $8, 'outbound', $9, $10, new.content, $11, $12, 'queued',
         jsonb_build_object('queued', to_jsonb($3::timestamptz)), $13, new.part - 1, $3, $3
     from turn, unnest($14::uuid[], $15::jsonb[]) with ordinality as new (id, content, part)
-    returning id";
+    returning messages.*";
 
 const FIND: &str = "select * from messages where tenant_id = $1 and id = $2";
 
@@ -163,11 +163,11 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) hands_over: bool,
 }
 
-/// Writes a message; gives the ids of its parts, none if the conversation did not allow it.
+/// Writes a message; gives its parts in their order, none if the conversation did not allow it.
 pub(crate) async fn insert_outbound(
     tx: &mut TenantTx,
     out: &Outgoing<'_>,
-) -> Result<Vec<MessageId>, Error> {
+) -> Result<Vec<Message>, Error> {
     let now = tx.ambient().now();
     let ids: Vec<Uuid> = out.parts.iter().map(|_| tx.ambient().uuid()).collect();
     let contents: Vec<Value> = out.parts.iter().map(value).collect();
@@ -193,10 +193,9 @@ pub(crate) async fn insert_outbound(
         &contents,
     ];
     let rows = tx.query(INSERT_OUTBOUND, &params).await?;
-    let mut ids: Vec<MessageId> =
-        rows.iter().map(|row| MessageId::from_uuid(row.get("id"))).collect();
-    ids.sort_unstable();
-    Ok(ids)
+    let mut parts = rows.iter().map(message).collect::<Result<Vec<_>, _>>()?;
+    parts.sort_unstable_by_key(|part| part.id);
+    Ok(parts)
 }
 
 pub(crate) async fn find(tx: &mut TenantTx, id: MessageId) -> Result<Option<Message>, Error> {

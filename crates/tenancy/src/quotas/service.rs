@@ -23,7 +23,7 @@ pub use rates::{PlanRates, Rates};
 /// The limits of tenants, for those who make what is limited.
 #[derive(Debug, Default)]
 pub struct Quotas {
-    /// Who counts ahead goes to one slot after another, so that those who do it at the same time do
+    /// Who counts behind a statement goes to one slot after another, so that those who do it at the same time do
     /// not meet.
     next: AtomicU16,
 }
@@ -38,14 +38,14 @@ impl misy_store::Quota for Quotas {
         spread(tx, what, count).await
     }
 
-    fn take_ahead(&self, tx: &mut TenantTx, what: Limited, count: u32) {
+    fn take_behind(&self, tx: &mut TenantTx, what: Limited, count: u32) {
         let period = period_of(tx, what);
         let slot = self.next.fetch_add(1, Ordering::Relaxed) % store::SLOTS;
-        store::take_ahead(tx, what.name(), period, count.into(), slot.cast_signed());
+        store::take_behind(tx, what.name(), period, count.into(), slot.cast_signed());
     }
 
     async fn settle(&self, tx: &mut TenantTx, what: Limited, count: u32) -> Result<(), QuotaError> {
-        if tx.take_ahead_count() == Some(1) { Ok(()) } else { self.take(tx, what, count).await }
+        if tx.take_behind_count() == Some(1) { Ok(()) } else { self.take(tx, what, count).await }
     }
 
     async fn give_back(

@@ -134,9 +134,9 @@ pub(crate) async fn take(
     Ok(tx.execute(TAKE, &[&tenant, &name, &period, &count]).await? == 1)
 }
 
-/// Uses so much of this slot, with the next statement; [`TenantTx::take_ahead_count`] is 1 if it
+/// Uses so much of this slot, behind the next statement; [`TenantTx::take_behind_count`] is 1 if it
 /// had room and nobody else was at it.
-pub(crate) fn take_ahead(
+pub(crate) fn take_behind(
     tx: &mut TenantTx,
     name: &'static str,
     period: String,
@@ -146,7 +146,7 @@ pub(crate) fn take_ahead(
     let tenant = tx.tenant();
     let params: Vec<Box<dyn ToSql + Sync + Send>> =
         vec![Box::new(tenant), Box::new(name), Box::new(period), Box::new(count), Box::new(slot)];
-    tx.send_ahead(TAKE_OF, params);
+    tx.send_behind(TAKE_OF, params);
 }
 
 /// Makes the slots of a period, with nothing allotted to them.

@@ -96,24 +96,23 @@ async fn write(
         citations: &[],
         hands_over: false,
     };
-    let ids = store::insert_outbound(tx, &out).await?;
-    // Nothing is written only if the conversation was closed in this moment.
-    let first = *ids.first().ok_or(Error::ConversationClosed)?;
     // After the conversation's row, as answers do: in the other order the two could wait for each
-    // other. It goes with the look at what was written.
-    let parts = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    deps.quotas.take_ahead(tx, Limited::MessagesPerMonth, parts);
-    let written = store::find(tx, first).await?.ok_or(Error::NotFound)?;
-    deps.quotas.settle(tx, Limited::MessagesPerMonth, parts).await?;
-    deliver_all(tx, conversation, &ids);
-    let detail = json!({ "conversation_id": conversation, "parts": ids.len() });
-    tx.audit(Audit::new("message.sent", "message", first).with(detail));
-    Ok(written)
+    // other.
+    let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    deps.quotas.take_behind(tx, Limited::MessagesPerMonth, count);
+    let written = store::insert_outbound(tx, &out).await?;
+    deliver_all(tx, &written);
+    // Nothing is written only if the conversation was closed in this moment.
+    let first = written.into_iter().next().ok_or(Error::ConversationClosed)?;
+    deps.quotas.settle(tx, Limited::MessagesPerMonth, count).await?;
+    let detail = json!({ "conversation_id": conversation, "parts": count });
+    tx.audit(Audit::new("message.sent", "message", first.id).with(detail));
+    Ok(first)
 }
 
-fn deliver_all(tx: &mut TenantTx, conversation: ConversationId, ids: &[MessageId]) {
-    for message in ids {
-        Deliver { message: *message, conversation }.enqueue(tx);
+fn deliver_all(tx: &mut TenantTx, parts: &[Message]) {
+    for part in parts {
+        Deliver { message: part.id, conversation: part.conversation }.enqueue(tx);
     }
 }
 
@@ -159,18 +158,18 @@ pub(crate) async fn answer(
         citations: answer.citations,
         hands_over: answer.hands_over,
     };
-    let ids = store::insert_outbound(tx, &out).await?;
-    if ids.is_empty() {
+    let written = store::insert_outbound(tx, &out).await?;
+    if written.is_empty() {
         return Ok(false);
     }
-    let parts = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-    deps.quotas.take(tx, Limited::MessagesPerMonth, parts).await?;
+    let count = u32::try_from(written.len()).unwrap_or(u32::MAX);
+    deps.quotas.take(tx, Limited::MessagesPerMonth, count).await?;
     if capability.read || capability.typing {
         MarkRead { message: answer.to }.enqueue(tx);
     }
     if answer.hands_over {
         conversations::service::tell_handed_over(tx, conversation, None);
     }
-    deliver_all(tx, conversation, &ids);
+    deliver_all(tx, &written);
     Ok(true)
 }
