@@ -10,7 +10,7 @@ use crate::{Failure, sql};
 pub struct Used {
     /// This process.
     pub own: Duration,
-    /// The program, where it has a process of its own.
+    /// The program, where it has processes of its own.
     pub program: Duration,
     /// The server with all its processes.
     pub server: Duration,
@@ -34,10 +34,10 @@ impl Used {
 }
 
 /// Looks at processes by what Linux says about them in `/proc`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Meter {
     server: u32,
-    program: Option<u32>,
+    program: Vec<u32>,
 }
 
 /// Linux counts processor time for other programs in hundredths of a second, whatever it does
@@ -52,24 +52,24 @@ impl Meter {
             Ok(stat(u32::try_from(pid)?).map(|stat| stat.parent))
         });
         let server = parent.await?.ok_or("the server is not on this machine")?;
-        Ok(Self { server, program: None })
+        Ok(Self { server, program: Vec::new() })
     }
 
-    /// Looks at the program's process too.
+    /// Looks at the program's processes too.
     #[must_use]
-    pub fn beside(self, program: u32) -> Self {
-        Self { program: Some(program), ..self }
+    pub fn beside(self, program: &[u32]) -> Self {
+        Self { program: program.to_vec(), ..self }
     }
 
     /// Processor time so far.
-    pub fn read(self) -> Used {
+    pub fn read(&self) -> Used {
         let own = stat(std::process::id()).map_or(Duration::ZERO, |stat| stat.used);
         let server = processes().filter_map(stat).filter(|stat| self.belongs(*stat));
-        let program = self.program.and_then(stat).map_or(Duration::ZERO, |stat| stat.used);
+        let program = self.program.iter().filter_map(|pid| stat(*pid)).map(|stat| stat.used).sum();
         Used { own, program, server: server.map(|stat| stat.used).sum() }
     }
 
-    fn belongs(self, stat: Stat) -> bool {
+    fn belongs(&self, stat: Stat) -> bool {
         stat.pid == self.server || stat.parent == self.server
     }
 }

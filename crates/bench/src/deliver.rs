@@ -3,6 +3,7 @@
 //!
 //! Load and receivers share this process, the program has one of its own.
 
+mod peer;
 mod sink;
 mod sizes;
 mod stage;
@@ -12,27 +13,36 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::cpu::Meter;
+use crate::cpu::{Meter, Used};
 use sink::Sink;
 use stage::{Account, publish, sign_in, tenant};
 
-/// What runs and how hard it is driven.
+pub use peer::{DATABASE, Peer, make_database, run_peer};
+
+/// What is driven and how hard.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct Drive {
     /// `host:port` of the API.
     pub api: String,
-    /// The operator's address.
-    pub email: String,
-    /// The operator's password.
-    pub password: String,
     /// The database, whose processor time counts.
     pub server: tokio_postgres::Config,
-    /// The program's process, whose processor time and memory count.
-    pub program: u32,
+    /// The processes whose processor time counts, and of the first one its memory.
+    pub processes: Vec<u32>,
     /// Events of a round.
     pub size: usize,
     /// Connections that publish at once.
     pub connections: usize,
+}
+
+/// What runs and how it is asked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program.
+    pub drive: Drive,
+    /// The operator's address.
+    pub email: String,
+    /// The operator's password.
+    pub password: String,
     /// Seconds at a fixed rate.
     pub seconds: u64,
 }
@@ -51,61 +61,93 @@ pub(crate) fn at(times: &[Duration], share: f64) -> f64 {
     times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
 }
 
-fn resident_mib(process: u32) -> f64 {
+fn resident_mib(drive: &Drive) -> f64 {
+    let process = drive.processes.first().copied().unwrap_or_default();
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap_or(0.0);
     kib / 1_024.0
 }
 
+/// What a round as fast as it goes came to.
+struct Round {
+    accepted_per_s: f64,
+    delivered_per_s: f64,
+    /// Milliseconds of processor time a message.
+    program_ms: f64,
+    database_ms: f64,
+    own_ms: f64,
+    delays: Vec<Duration>,
+    lost: usize,
+    duplicated: usize,
+}
+
+/// Publishes to one endpoint as fast as it goes.
+async fn rush(drive: &Drive, account: &Account, sink: &Sink) -> Result<Round, Failure> {
+    let meter = Meter::find(&drive.server).await?.beside(&drive.processes);
+    publish(drive, account, drive.size / 20 + 1, None).await?;
+    sink.wait_for(drive.size / 20 + 1, PATIENCE).await;
+    sink.forget();
+    let (before, begun) = (meter.read(), Instant::now());
+    let accepted = publish(drive, account, drive.size, None).await?;
+    let accepting = begun.elapsed();
+    sink.wait_for(drive.size, PATIENCE).await;
+    let (delivering, used) = (begun.elapsed(), meter.read().since(before));
+    let (lost, duplicated) = sink.compare(&accepted);
+    let size = drive.size as f64;
+    let ms_each = |time: Duration| time.as_secs_f64() * 1_000.0 / size;
+    let Used { own, program, server } = used;
+    Ok(Round {
+        accepted_per_s: size / accepting.as_secs_f64(),
+        delivered_per_s: size / delivering.as_secs_f64(),
+        program_ms: ms_each(program),
+        database_ms: ms_each(server),
+        own_ms: ms_each(own),
+        delays: sink.forget(),
+        lost,
+        duplicated,
+    })
+}
+
+/// Publishes to many endpoints at the same receiver; gives deliveries a second.
+async fn fan_out(drive: &Drive, account: &Account, sink: &Sink) -> Result<f64, Failure> {
+    let (count, begun) = (drive.size / 4, Instant::now());
+    publish(drive, account, count, None).await?;
+    sink.wait_for(count * FAN, PATIENCE).await;
+    Ok((count * FAN) as f64 / begun.elapsed().as_secs_f64())
+}
+
 /// Publishes as fast as it goes, then at 1,000 a second, then to ten endpoints each.
 pub async fn run(settings: &Settings) -> Result<Value, Failure> {
+    let drive = &settings.drive;
     let operator = sign_in(settings).await?;
     let sink = Sink::start(Duration::ZERO).await?;
     let account = tenant(settings, &operator, "deliver", &[&sink], 400).await?;
-    let meter = Meter::find(&settings.server).await?.beside(settings.program);
-    publish(settings, &account, settings.size / 20 + 1, None).await?;
-    sink.wait_for(settings.size / 20 + 1, PATIENCE).await;
-    sink.forget();
-    let (before, begun) = (meter.read(), Instant::now());
-    let accepted = publish(settings, &account, settings.size, None).await?;
-    let accepting = begun.elapsed();
-    sink.wait_for(settings.size, PATIENCE).await;
-    let (delivering, used) = (begun.elapsed(), meter.read().since(before));
-    let (lost, duplicated) = sink.compare(&accepted);
-    let delays = sink.forget();
-    let rate = 1_000.0;
+    let round = rush(drive, &account, &sink).await?;
     let count = 1_000 * usize::try_from(settings.seconds)?;
-    publish(settings, &account, count, Some(rate)).await?;
+    publish(drive, &account, count, Some(1_000.0)).await?;
     sink.wait_for(count, PATIENCE).await;
     let steady = sink.forget();
-    let resident = resident_mib(settings.program);
-    let sizes = sizes::measure(&settings.server).await?;
+    let resident = resident_mib(drive);
+    let sizes = sizes::measure(&drive.server).await?;
     let fan = Sink::start(Duration::ZERO).await?;
-    let many = vec![&fan; FAN];
-    let wide = tenant(settings, &operator, "fan", &many, 200).await?;
-    let count = settings.size / 4;
-    let fanning = Instant::now();
-    publish(settings, &wide, count, None).await?;
-    fan.wait_for(count * FAN, PATIENCE).await;
-    let size = settings.size as f64;
-    let ms_each = |time: Duration| time.as_secs_f64() * 1_000.0 / size;
+    let wide = tenant(settings, &operator, "fan", &[&fan; FAN], 200).await?;
     Ok(json!({
-        "accepted_per_s": size / accepting.as_secs_f64(),
-        "delivered_per_s": size / delivering.as_secs_f64(),
-        "cpu_ms_per_message": ms_each(used.program + used.server),
-        "cpu_ms_per_message_program": ms_each(used.program),
-        "cpu_ms_per_message_database": ms_each(used.server),
-        "cpu_ms_per_message_load_and_receiver": ms_each(used.own),
-        "p50_ms": at(&delays, 0.5),
-        "p99_ms": at(&delays, 0.99),
+        "accepted_per_s": round.accepted_per_s,
+        "delivered_per_s": round.delivered_per_s,
+        "cpu_ms_per_message": round.program_ms + round.database_ms,
+        "cpu_ms_per_message_program": round.program_ms,
+        "cpu_ms_per_message_database": round.database_ms,
+        "cpu_ms_per_message_load_and_receiver": round.own_ms,
+        "p50_ms": at(&round.delays, 0.5),
+        "p99_ms": at(&round.delays, 0.99),
         "p99_ms_at_1000_per_s": at(&steady, 0.99),
-        "fanout_deliveries_per_s": (count * FAN) as f64 / fanning.elapsed().as_secs_f64(),
+        "fanout_deliveries_per_s": fan_out(drive, &wide, &fan).await?,
         "rss_mib": resident,
         "bytes_per_attempt": sizes["bytes_per_attempt"],
         "gib_per_month_at_1000_per_s": sizes["gib_per_month_at_1000_per_s"],
-        "lost": lost,
-        "duplicated": duplicated,
+        "lost": round.lost,
+        "duplicated": round.duplicated,
     }))
 }
 
@@ -122,11 +164,11 @@ pub async fn run_noisy(settings: &Settings) -> Result<Value, Failure> {
     let alone = measure(settings, &quiet, &quiet_sink).await?;
     let slow_sink = Sink::start(Duration::from_secs(29)).await?;
     let slow = tenant(settings, &operator, "slow", &[&slow_sink], 100).await?;
-    publish(settings, &slow, 700, None).await?;
+    publish(&settings.drive, &slow, 700, None).await?;
     let beside_slow = measure(settings, &quiet, &quiet_sink).await?;
     let flood_sink = Sink::start(Duration::from_millis(200)).await?;
     let flood = tenant(settings, &operator, "flood", &[&flood_sink], 100).await?;
-    publish_many(settings, &flood, settings.size).await?;
+    stage::publish_batches(&flood, settings.drive.size).await?;
     let beside_flood = measure(settings, &quiet, &quiet_sink).await?;
     let worst = beside_slow.max(beside_flood);
     Ok(json!({
@@ -138,14 +180,10 @@ pub async fn run_noisy(settings: &Settings) -> Result<Value, Failure> {
     }))
 }
 
-async fn publish_many(settings: &Settings, to: &Account, count: usize) -> Result<(), Failure> {
-    stage::publish_batches(settings, to, count).await
-}
-
 async fn measure(settings: &Settings, to: &Account, sink: &Sink) -> Result<f64, Failure> {
     sink.forget();
     let count = QUIET as usize * usize::try_from(settings.seconds)?;
-    publish(settings, to, count, Some(QUIET)).await?;
+    publish(&settings.drive, to, count, Some(QUIET)).await?;
     sink.wait_for(count, PATIENCE).await;
     Ok(at(&sink.forget(), 0.99))
 }

@@ -71,7 +71,7 @@ impl Default for Config {
             connect_timeout_ms: 5_000,
             max_body_bytes: 1024 * 1024,
             max_idle_per_host: 32,
-            max_idle_shipping: 256,
+            max_idle_shipping: 1_024,
             idle_timeout_ms: 20_000,
             in_flight_per_connection: 64,
             in_flight_total: 1024,

@@ -8,6 +8,7 @@
 //! together, and only half of that are parcels that were tried before.
 
 mod courier;
+mod pace;
 mod store;
 
 use std::future::Future;

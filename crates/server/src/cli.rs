@@ -454,9 +454,8 @@ pub struct Migrate {
 /// Options of `bench`.
 #[derive(Debug, Args, Clone)]
 pub struct Bench {
-    /// `queue`, `ingest`, `deliver`, `noisy`, `authz`, `storm`, `logins`, `tenants`, `cache`, `rls`
-    /// or
-    /// `start`.
+    /// `queue`, `ingest`, `deliver`, `noisy`, `authz`, `storm`, `logins`, `tenants`, `quotas`,
+    /// `cache`, `rls` or `start`.
     pub name: String,
     /// How much work; each bench has its own unit and default.
     #[arg(long)]
@@ -464,6 +463,9 @@ pub struct Bench {
     /// For how long at most, in seconds.
     #[arg(long)]
     pub seconds: Option<u64>,
+    /// A svix-server for `deliver` to drive beside, after the program; it needs `redis-server`.
+    #[arg(long, value_name = "PROGRAM")]
+    pub peer: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

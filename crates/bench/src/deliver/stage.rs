@@ -10,8 +10,8 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::Settings;
 use super::sink::Sink;
+use super::{Drive, Settings};
 use crate::Failure;
 use crate::http::Connection;
 
@@ -24,12 +24,53 @@ pub(super) fn clock_us() -> u64 {
 /// Who publishes.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
-    bearer: String,
+    /// `host:port`.
+    pub(super) api: String,
+    pub(super) bearer: String,
+    pub(super) tongue: Tongue,
 }
+
+/// How an event is told, and where.
+#[derive(Debug, Clone)]
+pub(super) enum Tongue {
+    /// `POST /v1/events`.
+    Own,
+    /// `POST /api/v1/app/{app}/msg/`, as Svix has it
+    /// (<https://api.svix.com/docs#tag/Message/operation/v1.message.create>).
+    Peer {
+        /// The path.
+        path: String,
+    },
+}
+
+impl Tongue {
+    fn path(&self) -> &str {
+        match self {
+            Self::Own => "/v1/events",
+            Self::Peer { path } => path,
+        }
+    }
+
+    fn event(&self, data: &Value) -> Value {
+        match self {
+            Self::Own => json!({ "type": TYPE, "data": data }),
+            Self::Peer { .. } => json!({ "eventType": TYPE, "payload": data }),
+        }
+    }
+
+    fn id(&self, answer: &Value) -> Result<String, Failure> {
+        match self {
+            Self::Own => text(&answer["data"][0], "id"),
+            Self::Peer { .. } => text(answer, "id"),
+        }
+    }
+}
+
+const TYPE: &str = "bench.happened";
 
 /// Signs the operator in.
 pub(super) async fn sign_in(settings: &Settings) -> Result<String, Failure> {
-    let mut api = Connection::open(&settings.api).await?;
+    let mut api = Connection::open(&settings.drive.api).await?;
     let login = json!({ "email": settings.email, "password": settings.password });
     let signed_in = api.json(Method::POST, "/v1/auth/login", None, &login).await?;
     text(&signed_in, "access_token")
@@ -43,7 +84,7 @@ pub(super) async fn tenant(
     sinks: &[&Sink],
     in_flight: u32,
 ) -> Result<Account, Failure> {
-    let mut api = Connection::open(&settings.api).await?;
+    let mut api = Connection::open(&settings.drive.api).await?;
     let slug = format!("{name}-{}", std::process::id());
     let (password, email) = (format!("{slug}-Passw0rd!"), format!("owner@{slug}.example"));
     let owner = json!({ "email": email, "name": "Owner", "password": password });
@@ -56,12 +97,12 @@ pub(super) async fn tenant(
         let endpoint = json!({ "url": sink.url(), "in_flight": in_flight });
         api.json(Method::POST, "/v1/webhook-endpoints", Some(&bearer), &endpoint).await?;
     }
-    Ok(Account { bearer })
+    Ok(Account { api: settings.drive.api.clone(), bearer, tongue: Tongue::Own })
 }
 
 /// Publishes so many events, at a rate if one is given; gives the ids of what was accepted.
 pub(super) async fn publish(
-    settings: &Settings,
+    drive: &Drive,
     account: &Account,
     count: usize,
     per_s: Option<f64>,
@@ -69,10 +110,10 @@ pub(super) async fn publish(
     let next = Arc::new(AtomicUsize::new(0));
     let pause = per_s.map(|per_s| Duration::from_secs_f64(1.0 / per_s));
     let (begun, mut publishers) = (Instant::now(), JoinSet::new());
-    for _ in 0..settings.connections {
-        let (next, api, account) = (Arc::clone(&next), settings.api.clone(), account.clone());
+    for _ in 0..drive.connections {
+        let (next, account) = (Arc::clone(&next), account.clone());
         publishers.spawn(async move {
-            let mut connection = Connection::open(&api).await?;
+            let mut connection = Connection::open(&account.api).await?;
             let mut ids = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -99,9 +140,8 @@ async fn one(
     number: usize,
 ) -> Result<String, Failure> {
     let data = json!({ "number": number, "at_us": clock_us(), "text": "x".repeat(200) });
-    let body = json!({ "type": "bench.happened", "data": data });
-    let answer = post(connection, account, &body).await?;
-    text(&answer["data"][0], "id")
+    let answer = post(connection, account, &account.tongue.event(&data)).await?;
+    account.tongue.id(&answer)
 }
 
 async fn post(
@@ -112,7 +152,7 @@ async fn post(
     let authorization = format!("Bearer {}", account.bearer);
     let headers = [("content-type", "application/json"), ("authorization", &authorization)];
     let body = Bytes::from(serde_json::to_vec(body)?);
-    let answer = connection.call(Method::POST, "/v1/events", &headers, body).await?;
+    let answer = connection.call(Method::POST, account.tongue.path(), &headers, body).await?;
     if answer.0 != StatusCode::ACCEPTED {
         let shown = String::from_utf8_lossy(&answer.1);
         return Err(format!("an event was answered {} {shown}", answer.0).into());
@@ -121,21 +161,17 @@ async fn post(
 }
 
 /// Publishes so many by the hundred, to make a backlog.
-pub(super) async fn publish_batches(
-    settings: &Settings,
-    account: &Account,
-    count: usize,
-) -> Result<(), Failure> {
-    let mut connection = Connection::open(&settings.api).await?;
+pub(super) async fn publish_batches(account: &Account, count: usize) -> Result<(), Failure> {
+    let mut connection = Connection::open(&account.api).await?;
     for batch in 0..count / 500 {
-        let event = json!({ "type": "bench.happened", "data": { "batch": batch } });
+        let event = json!({ "type": TYPE, "data": { "batch": batch } });
         let body = json!({ "events": vec![event; 500] });
         post(&mut connection, account, &body).await?;
     }
     Ok(())
 }
 
-fn text(object: &Value, name: &str) -> Result<String, Failure> {
+pub(super) fn text(object: &Value, name: &str) -> Result<String, Failure> {
     let found = object[name].as_str().map(str::to_owned);
     found.ok_or_else(|| format!("the answer has no `{name}`").into())
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
+use super::pace::Pace;
 use super::store::{Catch, Place, Turn, Want};
 use super::{Carrier, Config, Desk, Freed, Parcel};
 use crate::outcome::later;
@@ -22,7 +23,7 @@ use crate::{Tenants, envelope, run, tasks};
 /// Parcels of one claim.
 const CLAIM: usize = 500;
 
-/// The least time from one claim to the next that is not full: what comes in between goes together.
+/// The least time from one look at what is due to the next.
 const TICK: Duration = Duration::from_millis(5);
 
 /// How long to leave the database alone that has just failed.
@@ -56,13 +57,9 @@ pub struct Courier<C> {
     /// The count for the gauges, if it is under way.
     telling: JoinSet<()>,
     after: Place,
-    /// Whether the queue may hold something that could be claimed now.
-    hungry: bool,
-    /// Whether the last claim saw something that it could not take.
-    saw_more: bool,
+    pace: Pace,
     due: Instant,
     upkeep: Instant,
-    claimed_at: Instant,
 }
 
 impl<C> std::fmt::Debug for Courier<C> {
@@ -96,11 +93,9 @@ impl<C: Carrier> Courier<C> {
             carrying: JoinSet::new(),
             telling: JoinSet::new(),
             after: START,
-            hungry: true,
-            saw_more: false,
+            pace: Pace::new(now),
             due: now,
             upkeep: now,
-            claimed_at: now - TICK,
         }
     }
 
@@ -142,14 +137,11 @@ impl<C: Carrier> Courier<C> {
             self.succeed_predecessor().await;
         }
         loop {
-            let pause = self.claimed_at + TICK;
-            if !(self.hungry && self.space() > 0) || Instant::now() < pause {
-                let ready = self.hungry && self.space() > 0;
-                let clock = self.due.min(self.upkeep);
-                let clock = if ready { clock.min(pause) } else { clock };
+            let clock = self.clock();
+            if Instant::now() < clock {
                 tokio::select! {
                     Some(freed) = self.freed.recv() => self.note(&freed),
-                    () = self.db.parcel_wake().heard() => self.hungry = true,
+                    () = self.db.parcel_wake().heard() => self.pace.hear(),
                     () = sleep_until(clock) => {}
                     _ = stop.changed() => break,
                 }
@@ -159,19 +151,22 @@ impl<C: Carrier> Courier<C> {
             }
             self.note_all();
             while self.carrying.try_join_next().is_some() {}
-            let now = Instant::now();
-            let due = self.due <= now || self.upkeep <= now;
-            let may = self.hungry && self.space() > 0 && self.claimed_at + TICK <= now;
-            if (due || may)
+            if self.clock() <= Instant::now()
                 && let Err(error) = self.turn().await
             {
                 let error = run::chain(&error);
                 tracing::warn!(error, "parcels cannot be reached; trying again");
-                self.hungry = true;
+                self.pace.hear();
                 sleep(PAUSE).await;
             }
         }
         self.wind_up().await;
+    }
+
+    /// When there is something to do next.
+    fn clock(&self) -> Instant {
+        let claim = self.pace.next().filter(|_| self.space() > 0);
+        claim.into_iter().fold(self.due.min(self.upkeep), Instant::min)
     }
 
     fn space(&self) -> usize {
@@ -186,7 +181,7 @@ impl<C: Carrier> Courier<C> {
                 self.held.remove(&freed.tenant);
             }
         }
-        self.hungry |= self.saw_more;
+        self.pace.free();
         if let Some(at) = freed.due {
             self.due = self.due.min(self.instant(at));
         }
@@ -217,7 +212,7 @@ impl<C: Carrier> Courier<C> {
         }
         let catch = self.claim(&mut turn).await?;
         turn.commit().await?;
-        self.claimed_at = Instant::now();
+        self.pace.claimed(Instant::now(), clock.elapsed(), catch.seen(self.most()));
         if due {
             let poll = clock + Duration::from_millis(self.config.poll_ms.max(1));
             self.due = next_due.map_or(poll, |at| self.instant(at).min(poll)).max(clock + TICK);
@@ -230,6 +225,11 @@ impl<C: Carrier> Courier<C> {
         Ok(())
     }
 
+    /// How many one claim may take now.
+    fn most(&self) -> usize {
+        self.space().min(CLAIM)
+    }
+
     async fn claim(&self, turn: &mut Turn) -> Result<Catch, Error> {
         let until = later(self.ambient.now(), Duration::from_millis(self.config.lease_ms));
         let holders = self.held.len();
@@ -240,7 +240,7 @@ impl<C: Carrier> Courier<C> {
             .map(|(tenant, held)| (*tenant, share(holders).max(1).saturating_sub(*held)))
             .collect();
         let want = Want {
-            number: self.space().min(CLAIM),
+            number: self.most(),
             after: self.after,
             rooms: &rooms,
             room: share(holders + 1).max(1),
@@ -252,8 +252,6 @@ impl<C: Carrier> Courier<C> {
 
     /// Hands what was claimed to the carrier, a tenant at a time.
     fn take(&mut self, catch: Catch) {
-        self.saw_more = catch.any_ready;
-        self.hungry = catch.any_ready && !catch.parcels.is_empty();
         self.after = catch.after.unwrap_or(self.after);
         let mut of_tenants: HashMap<Uuid, Vec<Parcel>> = HashMap::new();
         for (tenant, parcel) in catch.parcels {

@@ -8,6 +8,7 @@ use misy_core::{PlatformCtx, Timestamp};
 use misy_store::{Db, Error, PlatformTx, Row, TenantTx, ToSql};
 use uuid::Uuid;
 
+use super::pace::Seen;
 use super::{Fate, Parcel};
 
 /// Lanes (an address, and whether its parcels were tried before) that one claim visits.
@@ -164,9 +165,22 @@ pub(super) struct Want<'a> {
 pub(super) struct Catch {
     /// By tenant, each in the order in which they are to go.
     pub(super) parcels: Vec<(Uuid, Parcel)>,
-    /// Whether anything was ready, taken or not.
-    pub(super) any_ready: bool,
+    /// Lanes that had something ready, taken or not, as far as it came.
+    lanes: i64,
     pub(super) after: Option<Place>,
+}
+
+impl Catch {
+    /// What it found that was to take so many at most.
+    pub(super) fn seen(&self, most: usize) -> Seen {
+        let number = self.parcels.len();
+        match number {
+            _ if self.lanes == 0 => Seen::Nothing,
+            0 => Seen::Waiting,
+            _ if number >= most || self.lanes >= VISITS.into() => Seen::Much,
+            _ => Seen::Some,
+        }
+    }
 }
 
 /// One process's turn at the queue.
@@ -206,12 +220,12 @@ impl Turn {
         let params: Vec<&(dyn ToSql + Sync)> = from.into_iter().chain(share).chain(hold).collect();
         let rows = self.0.query(CLAIM, &params).await?;
         let Some(first) = rows.first() else { return Ok(Catch::default()) };
-        let any_ready = first.get::<_, i64>("lanes") > 0;
-        let after = any_ready.then(|| {
+        let lanes: i64 = first.get("lanes");
+        let after = (lanes > 0).then(|| {
             (first.get("edge_tenant"), first.get("edge_address"), first.get("edge_again"))
         });
         let parcels = rows.iter().filter_map(|row| read(row, want.lease)).collect();
-        Ok(Catch { parcels, any_ready, after })
+        Ok(Catch { parcels, lanes, after })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Room `server`: `misybot bench`: makes what a bench needs, on a durable embedded server of its
 //! own.
 
+mod peer;
 mod program;
 
 use std::path::Path;
@@ -18,13 +19,14 @@ use misy_sandbox::Sandbox;
 use misy_store::cache::private::PrivateRedis;
 use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use misy_store::{Db, Quota, RolePasswords, migrate};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Installation, platform_ctx};
 use crate::ambient;
 use crate::app::{App, Listeners};
 use crate::cli::Bench;
 use crate::config::Config;
+use peer::PeerProgram;
 use program::Program;
 
 /// Connections that drive the load, as many as the floor has.
@@ -94,7 +96,8 @@ async fn measure(
         }
         name @ ("deliver" | "noisy") => {
             let size = size.unwrap_or(if name == "deliver" { 20_000 } else { 100_000 });
-            Box::pin(measure_deliver(folder, postgres, name, size, seconds)).await
+            let peer = options.peer.as_deref();
+            Box::pin(measure_deliver(folder, postgres, (name, peer), size, seconds)).await
         }
         "rls" => {
             let settings = rls::Settings {
@@ -298,26 +301,25 @@ async fn measure_ingest(
 }
 
 /// Webhooks: how fast, or how fair. The program has a process of its own, so that what it uses is
-/// told apart from what load and receivers use.
+/// told apart from what load and receivers use. A peer runs on the same server, once the program
+/// has ended.
 async fn measure_deliver(
     folder: &Path,
     postgres: &EmbeddedPostgres,
-    name: &str,
+    (name, peer): (&str, Option<&Path>),
     size: usize,
     seconds: u64,
 ) -> Result<Report, Failure> {
     let program = Program::start(folder, &settings(folder), &postgres.url("postgres")).await?;
     let (email, password) = program.operator()?;
-    let load = deliver::Settings {
+    let drive = deliver::Drive {
         api: program.api()?,
-        email,
-        password,
         server: postgres.config("postgres"),
-        program: program.id(),
+        processes: vec![program.id()],
         size,
         connections: CONNECTIONS,
-        seconds,
     };
+    let load = deliver::Settings { drive, email, password, seconds };
     let settings = json!({ "size": size, "connections": CONNECTIONS, "seconds": seconds });
     let (name, metrics) = if name == "noisy" {
         ("noisy", Box::pin(deliver::run_noisy(&load)).await)
@@ -325,7 +327,25 @@ async fn measure_deliver(
         ("deliver", Box::pin(deliver::run(&load)).await)
     };
     program.stop().await?;
-    Ok(Report::new(name, settings, metrics?))
+    let mut metrics = metrics?;
+    if let Some(peer) = peer {
+        metrics = measure_peer(folder, postgres, peer, load.drive, &metrics).await?;
+    }
+    Ok(Report::new(name, settings, metrics))
+}
+
+async fn measure_peer(
+    folder: &Path,
+    postgres: &EmbeddedPostgres,
+    program: &Path,
+    drive: deliver::Drive,
+    own: &Value,
+) -> Result<Value, Failure> {
+    deliver::make_database(&drive.server).await?;
+    let peer = PeerProgram::start(program, folder, &postgres.url(deliver::DATABASE)).await?;
+    let (api, processes) = (peer.api(), peer.processes());
+    let drive = deliver::Drive { api, processes, ..drive };
+    deliver::run_peer(&deliver::Peer { drive, token: peer.token() }, own).await
 }
 
 /// With no limit but the one on hashing.
