@@ -23,8 +23,8 @@ pub use rates::{PlanRates, Rates};
 /// The limits of tenants, for those who make what is limited.
 #[derive(Debug, Default)]
 pub struct Quotas {
-    /// Who counts behind a statement goes to one slot after another, so that those who do it at the same time do
-    /// not meet.
+    /// Who counts behind a statement goes to one slot after another, so that those who do it at
+    /// the same time do not meet.
     next: AtomicU16,
 }
 
