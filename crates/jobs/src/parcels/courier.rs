@@ -35,6 +35,9 @@ const STOPPED: Duration = Duration::from_secs(20);
 /// How often parcels are counted and lost ones are looked for.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// So many times as long as counting took, nothing is counted.
+const SELDOM: u32 = 400;
+
 /// Parcels that are counted for the gauge; beyond that it stands still.
 const COUNTED: i64 = 100_000;
 
@@ -54,8 +57,10 @@ pub struct Courier<C> {
     freed: mpsc::UnboundedReceiver<Freed>,
     freeing: mpsc::UnboundedSender<Freed>,
     carrying: JoinSet<()>,
-    /// The count for the gauges, if it is under way.
-    telling: JoinSet<()>,
+    /// The count for the gauges, if it is under way; gives how long it took.
+    telling: JoinSet<Duration>,
+    /// Before that, nothing is counted again.
+    tell_from: Instant,
     after: Place,
     pace: Pace,
     due: Instant,
@@ -92,6 +97,7 @@ impl<C: Carrier> Courier<C> {
             freeing,
             carrying: JoinSet::new(),
             telling: JoinSet::new(),
+            tell_from: now,
             after: START,
             pace: Pace::new(now),
             due: now,
@@ -282,14 +288,20 @@ impl<C: Carrier> Courier<C> {
     }
 
     /// Sets the gauges. What waits is counted beside the work: with a large backlog that takes
-    /// longer than a delivery should wait.
+    /// longer than a delivery should wait, and the next time is the later.
     fn tell(&mut self) {
         let under_way = u32::try_from(self.total).unwrap_or(u32::MAX);
         metrics::gauge!("misy_parcels", "state" => "out").set(under_way);
-        while self.telling.try_join_next().is_some() {}
-        if self.telling.is_empty() {
+        while let Some(Ok(took)) = self.telling.try_join_next() {
+            self.tell_from = Instant::now() + SELDOM * took;
+        }
+        if self.telling.is_empty() && self.tell_from <= Instant::now() {
             let (db, ctx, now) = (self.db.clone(), self.ctx.clone(), self.ambient.now());
-            self.telling.spawn(async move { tell(&db, &ctx, now).await });
+            self.telling.spawn(async move {
+                let begun = Instant::now();
+                tell(&db, &ctx, now).await;
+                begun.elapsed()
+            });
         }
     }
 
