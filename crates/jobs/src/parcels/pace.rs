@@ -24,7 +24,7 @@ pub(super) enum Seen {
     Nothing,
     /// What is ready has no place.
     Waiting,
-    /// Every place was filled, as far as there was something for it.
+    /// It took some; what is still ready, if anything is, waits for places.
     Some,
     /// It took as many as it could, or did not come all the way round.
     Much,
@@ -35,7 +35,7 @@ pub(super) enum Seen {
 pub(super) struct Pace {
     /// Something may be ready that no claim has seen.
     is_news: bool,
-    /// A place is free for what the last claim could not take.
+    /// A place may be free for what the last claim left.
     has_room: bool,
     /// Whether the last claim saw something that it may not have taken.
     saw_more: bool,
