@@ -3,6 +3,8 @@
 //!
 //! Load and receivers share this process, the program has one of its own.
 
+mod manner;
+mod noisy;
 mod peer;
 mod sink;
 mod sizes;
@@ -14,9 +16,11 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::cpu::{Meter, Used};
+use manner::Manner;
 use sink::Sink;
 use stage::{Account, publish, sign_in, tenant};
 
+pub use noisy::run_noisy;
 pub use peer::{DATABASE, Peer, make_database, run_peer};
 
 /// What is driven and how hard.
@@ -121,7 +125,7 @@ async fn fan_out(drive: &Drive, account: &Account, sink: &Sink) -> Result<f64, F
 pub async fn run(settings: &Settings) -> Result<Value, Failure> {
     let drive = &settings.drive;
     let operator = sign_in(settings).await?;
-    let sink = Sink::start(Duration::ZERO).await?;
+    let sink = Sink::start(Manner::PROMPT).await?;
     let account = tenant(settings, &operator, "deliver", &[&sink], 400).await?;
     let round = rush(drive, &account, &sink).await?;
     let count = 1_000 * usize::try_from(settings.seconds)?;
@@ -130,7 +134,7 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
     let steady = sink.forget();
     let resident = resident_mib(drive);
     let sizes = sizes::measure(&drive.server).await?;
-    let fan = Sink::start(Duration::ZERO).await?;
+    let fan = Sink::start(Manner::PROMPT).await?;
     let wide = tenant(settings, &operator, "fan", &[&fan; FAN], 200).await?;
     Ok(json!({
         "accepted_per_s": round.accepted_per_s,
@@ -149,41 +153,4 @@ pub async fn run(settings: &Settings) -> Result<Value, Failure> {
         "lost": round.lost,
         "duplicated": round.duplicated,
     }))
-}
-
-/// Events a second of the quiet tenant.
-const QUIET: f64 = 50.0;
-
-/// The delays of a quiet tenant: alone, beside 700 messages to an endpoint that takes 29 s, and
-/// beside a backlog of the given size.
-pub async fn run_noisy(settings: &Settings) -> Result<Value, Failure> {
-    let operator = sign_in(settings).await?;
-    let quiet_sink = Sink::start(Duration::ZERO).await?;
-    let quiet = tenant(settings, &operator, "quiet", &[&quiet_sink], 100).await?;
-    measure(settings, &quiet, &quiet_sink).await?;
-    let alone = measure(settings, &quiet, &quiet_sink).await?;
-    let slow_sink = Sink::start(Duration::from_secs(29)).await?;
-    let slow = tenant(settings, &operator, "slow", &[&slow_sink], 100).await?;
-    publish(&settings.drive, &slow, 700, None).await?;
-    let beside_slow = measure(settings, &quiet, &quiet_sink).await?;
-    let flood_sink = Sink::start(Duration::from_millis(200)).await?;
-    let flood = tenant(settings, &operator, "flood", &[&flood_sink], 100).await?;
-    stage::publish_batches(&flood, settings.drive.size).await?;
-    let beside_flood = measure(settings, &quiet, &quiet_sink).await?;
-    let worst = beside_slow.max(beside_flood);
-    Ok(json!({
-        "quiet_p99_ms": alone,
-        "quiet_p99_ms_beside_noise": worst,
-        "quiet_p99_ms_beside_slow_endpoint": beside_slow,
-        "quiet_p99_ms_beside_backlog": beside_flood,
-        "ratio": worst / alone,
-    }))
-}
-
-async fn measure(settings: &Settings, to: &Account, sink: &Sink) -> Result<f64, Failure> {
-    sink.forget();
-    let count = QUIET as usize * usize::try_from(settings.seconds)?;
-    publish(&settings.drive, to, count, Some(QUIET)).await?;
-    sink.wait_for(count, PATIENCE).await;
-    Ok(at(&sink.forget(), 0.99))
 }

@@ -1,10 +1,9 @@
 //! Room `bench`: the peer beside us, a svix-server of the same machine under the same load.
 
-use std::time::Duration;
-
 use http::Method;
 use serde_json::{Value, json};
 
+use super::manner::Manner;
 use super::sink::Sink;
 use super::stage::{Account, Tongue, text};
 use super::{Drive, FAN, at, fan_out, resident_mib, rush};
@@ -32,11 +31,11 @@ pub struct Peer {
 /// Drives the peer as `run` drives the program. `own` is what that gave; gives both and what they
 /// are to each other.
 pub async fn run_peer(peer: &Peer, own: &Value) -> Result<Value, Failure> {
-    let sink = Sink::start(Duration::ZERO).await?;
+    let sink = Sink::start(Manner::PROMPT).await?;
     let account = app(peer, "deliver", &[&sink]).await?;
     let round = rush(&peer.drive, &account, &sink).await?;
     let resident = resident_mib(&peer.drive);
-    let fan = Sink::start(Duration::ZERO).await?;
+    let fan = Sink::start(Manner::PROMPT).await?;
     let wide = app(peer, "fan", &[&fan; FAN]).await?;
     let cpu_ms = round.program_ms + round.database_ms;
     let fanned_per_s = fan_out(&peer.drive, &wide, &fan).await?;

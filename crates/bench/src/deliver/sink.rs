@@ -1,14 +1,15 @@
-//! Room `bench`: a receiver on loopback that answers after a while and notes what came and when.
+//! Room `bench`: a receiver on loopback that answers in its manner and notes what came and when.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use super::manner::Manner;
 use super::stage::clock_us;
 use crate::Failure;
 
@@ -20,6 +21,10 @@ struct Notes {
     /// How often each id came.
     ids: HashMap<String, u32>,
     delays: Vec<Duration>,
+    /// Requests whose answer the other side still listens to.
+    open: usize,
+    /// The longest that it listened to one.
+    held: Duration,
 }
 
 /// The receiver; it ends with this.
@@ -30,8 +35,8 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// One that takes so long for each answer.
-    pub(super) async fn start(pause: Duration) -> Result<Self, Failure> {
+    /// One that answers like this.
+    pub(super) async fn start(manner: Manner) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let notes = Arc::<Mutex<Notes>>::default();
@@ -39,7 +44,7 @@ impl Sink {
         serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, pause, Arc::clone(&shared)));
+                connections.spawn(serve(stream, manner, Arc::clone(&shared)));
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -50,8 +55,25 @@ impl Sink {
         format!("http://{}/", self.address)
     }
 
-    fn count(&self) -> usize {
+    /// How many came since it last forgot.
+    pub(super) fn count(&self) -> usize {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).delays.len()
+    }
+
+    /// Waits until nobody listens any more, or as long as there is patience; gives the longest
+    /// that somebody did.
+    pub(super) async fn wait_until_left(&self, patience: Duration) -> Duration {
+        let begun = Instant::now();
+        loop {
+            let (open, held) = {
+                let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+                (notes.open, notes.held)
+            };
+            if open == 0 || begun.elapsed() >= patience {
+                return held;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Waits until so many have come, or as long as there is patience.
@@ -72,11 +94,12 @@ impl Sink {
     /// Begins anew; gives the delays so far.
     pub(super) fn forget(&self) -> Vec<Duration> {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *notes).delays
+        let open = notes.open;
+        std::mem::replace(&mut *notes, Notes { open, ..Notes::default() }).delays
     }
 }
 
-async fn serve(mut stream: TcpStream, pause: Duration, notes: Arc<Mutex<Notes>>) {
+async fn serve(mut stream: TcpStream, manner: Manner, notes: Arc<Mutex<Notes>>) {
     let _ = stream.set_nodelay(true);
     let (mut bytes, mut part) = (Vec::new(), vec![0; 16 * 1024]);
     loop {
@@ -91,14 +114,19 @@ async fn serve(mut stream: TcpStream, pause: Duration, notes: Arc<Mutex<Notes>>)
         };
         note(&bytes[..head], &bytes[head..end], &notes);
         bytes.drain(..end);
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
-        let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-        if stream.write_all(answer).await.is_err() {
+        let begun = Instant::now();
+        let goes_on = manner.answer(&mut stream).await;
+        note_end(begun.elapsed(), &notes);
+        if !goes_on {
             return;
         }
     }
+}
+
+fn note_end(held: Duration, notes: &Mutex<Notes>) {
+    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    notes.open = notes.open.saturating_sub(1);
+    notes.held = notes.held.max(held);
 }
 
 /// Where the head ends and where the body does, if both are there.
@@ -130,4 +158,52 @@ fn note(head: &[u8], body: &[u8], notes: &Mutex<Notes>) {
     let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
     *notes.ids.entry(id).or_default() += 1;
     notes.delays.push(delay);
+    notes.open += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nwebhook-id: evt_1\r\ncontent-length: 2\r\n\r\n{}";
+
+    async fn ask(sink: &Sink) -> TcpStream {
+        let mut stream = TcpStream::connect(sink.address).await.expect("it listens");
+        stream.write_all(REQUEST).await.expect("it reads");
+        stream
+    }
+
+    async fn read(stream: &mut TcpStream, bytes: usize) -> String {
+        let mut part = vec![0; bytes];
+        stream.read_exact(&mut part).await.expect("it answers");
+        String::from_utf8(part).expect("text")
+    }
+
+    #[tokio::test]
+    async fn each_manner_answers_in_its_own_way() {
+        for (manner, line) in [
+            (Manner::PROMPT, "HTTP/1.1 204"),
+            (Manner::Failing, "HTTP/1.1 500"),
+            (Manner::Flooding, "HTTP/1.1 200 OK\r\ncontent-length: 536870912"),
+            (Manner::Dripping, "HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\nx"),
+            (Manner::Rambling, "HTTP/1.1 200 OK\r\nx-more: "),
+        ] {
+            let sink = Sink::start(manner).await.expect("a port is free");
+            assert_eq!(read(&mut ask(&sink).await, line.len()).await, line);
+            assert_eq!(sink.count(), 1);
+            assert_eq!(sink.compare(&["evt_1".to_owned(), "evt_2".to_owned()]), (1, 0));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receiver_knows_for_how_long_it_was_listened_to() {
+        let sink = Sink::start(Manner::Rambling).await.expect("a port is free");
+        let mut stream = ask(&sink).await;
+        read(&mut stream, 100).await;
+        assert_eq!(sink.wait_until_left(Duration::ZERO).await, Duration::ZERO, "it still talks");
+        drop(stream);
+        assert!(sink.wait_until_left(Duration::from_mins(1)).await > Duration::ZERO);
+    }
 }

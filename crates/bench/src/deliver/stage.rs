@@ -100,6 +100,27 @@ pub(super) async fn tenant(
     Ok(Account { api: settings.drive.api.clone(), bearer, tongue: Tongue::Own })
 }
 
+/// Switches all its endpoints off.
+pub(super) async fn switch_off(account: &Account) -> Result<(), Failure> {
+    const PATH: &str = "/v1/webhook-endpoints";
+    let mut api = Connection::open(&account.api).await?;
+    let list = api.json(Method::GET, PATH, Some(&account.bearer), &Value::Null).await?;
+    let endpoints = list["data"].as_array().ok_or("the answer has no `data`")?;
+    let authorization = format!("Bearer {}", account.bearer);
+    let headers =
+        [("content-type", "application/merge-patch+json"), ("authorization", &authorization)];
+    for endpoint in endpoints {
+        let path = format!("{PATH}/{}", text(endpoint, "id")?);
+        let off = Bytes::from_static(br#"{"enabled": false}"#);
+        let (status, answer) = api.call(Method::PATCH, &path, &headers, off).await?;
+        if !status.is_success() {
+            let shown = String::from_utf8_lossy(&answer);
+            return Err(format!("an endpoint is not switched off: {status} {shown}").into());
+        }
+    }
+    Ok(())
+}
+
 /// Publishes so many events, at a rate if one is given; gives the ids of what was accepted.
 pub(super) async fn publish(
     drive: &Drive,

@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The least time from one claim to the next of the same kind: what comes in between goes together.
+/// The least and the most time from one claim for news to the next: what comes in between goes
+/// together.
+const BEAT: Duration = Duration::from_millis(1);
 const TICK: Duration = Duration::from_millis(5);
+
+/// So many times as long as the last claim took news waits for the next, within that.
+const NEWS: u32 = 2;
 
 /// So many times as long as the last claim took is waited before places are filled again.
 const SHARE: u32 = 4;
@@ -24,7 +29,7 @@ pub(super) enum Seen {
     Nothing,
     /// What is ready has no place.
     Waiting,
-    /// It took some; what is still ready, if anything is, waits for places.
+    /// It took some. What is still ready, if anything is, waits for places; who frees one says so.
     Some,
     /// It took as many as it could, or did not come all the way round.
     Much,
@@ -72,7 +77,8 @@ impl Pace {
 
     /// When to claim, if there may be anything to claim.
     pub(super) fn next(&self) -> Option<Instant> {
-        let news = self.is_news.then(|| self.news_at + TICK);
+        let beat = (NEWS * self.took).clamp(BEAT, TICK);
+        let news = self.is_news.then(|| self.news_at + beat);
         let pause = (SHARE * self.took).clamp(TICK, LULL);
         let room = self.has_room.then(|| self.claimed_at + pause);
         news.into_iter().chain(room).min()
@@ -85,7 +91,7 @@ impl Pace {
         }
         (self.claimed_at, self.took) = (now, took);
         self.saw_more = seen != Seen::Nothing;
-        self.has_room = seen == Seen::Some;
+        self.has_room = false;
         self.is_news = seen == Seen::Much;
     }
 }
@@ -96,32 +102,38 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// After a claim that found a backlog and filled the places that were free.
+    /// After a claim that found a backlog and filled the places that were free; one is free again.
     fn beside_a_backlog(now: Instant, took: Duration) -> Pace {
         let mut pace = Pace::new(now);
         pace.claimed(now, took, Seen::Some);
+        pace.free();
         pace
     }
 
     #[tokio::test]
     async fn somebodys_first_parcel_does_not_wait_for_a_backlog() {
         let now = Instant::now();
-        let mut pace = beside_a_backlog(now, MS);
-        pace.claimed(now + 5 * MS, MS, Seen::Some);
+        let mut pace = beside_a_backlog(now, 2 * MS);
+        pace.claimed(now + 5 * MS, 2 * MS, Seen::Some);
         pace.free();
-        assert_eq!(pace.next(), Some(now + 10 * MS), "places are filled by the tick");
+        assert_eq!(pace.next(), Some(now + 13 * MS), "places are filled after a while");
         pace.hear();
-        assert_eq!(pace.next(), Some(now + 5 * MS), "news is due since the last news was");
+        assert_eq!(pace.next(), Some(now + 4 * MS), "news is due since the last news was");
     }
 
     #[tokio::test]
-    async fn a_stream_of_news_is_claimed_by_the_tick() {
+    async fn a_stream_of_news_is_claimed_the_more_seldom_the_longer_it_takes() {
         let now = Instant::now();
-        let mut pace = Pace::new(now);
-        assert!(pace.next().is_some_and(|at| at <= now), "the first look is made at once");
-        pace.claimed(now, MS, Seen::Some);
-        pace.hear();
-        assert_eq!(pace.next(), Some(now + 5 * MS));
+        assert!(Pace::new(now).next().is_some_and(|at| at <= now), "the first look is at once");
+        let next = |took| {
+            let mut pace = Pace::new(now);
+            pace.claimed(now, took, Seen::Some);
+            pace.hear();
+            pace.next()
+        };
+        assert_eq!(next(MS / 10), Some(now + MS));
+        assert_eq!(next(2 * MS), Some(now + 4 * MS));
+        assert_eq!(next(100 * MS), Some(now + 5 * MS), "but soon in any case");
     }
 
     #[tokio::test]
@@ -140,10 +152,12 @@ mod tests {
         pace.claimed(now, MS, Seen::Nothing);
         pace.free();
         assert_eq!(pace.next(), None);
-        pace.claimed(now, MS, Seen::Waiting);
-        assert_eq!(pace.next(), None, "what is ready has no place");
-        pace.free();
-        assert!(pace.next().is_some(), "until there is one");
+        for seen in [Seen::Waiting, Seen::Some] {
+            pace.claimed(now, MS, seen);
+            assert_eq!(pace.next(), None, "what is ready has no place");
+            pace.free();
+            assert!(pace.next().is_some(), "until there is one");
+        }
     }
 
     #[tokio::test]

@@ -37,6 +37,10 @@ const NAMES: &str =
 
 /// Runs a bench by its name and prints what it measured.
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
+    if let Some(peer) = &options.peer {
+        anyhow::ensure!(options.name == "deliver", "`--peer` is for the bench `deliver` alone");
+        anyhow::ensure!(peer.is_file(), "there is no peer at {}", peer.display());
+    }
     if options.name == "authz" {
         let rounds = options.size.map_or(Ok(20_000), u32::try_from)?;
         return print(options, Ok(authz::run(rounds)));
@@ -74,7 +78,8 @@ async fn measure(
     ambient: Ambient,
 ) -> Result<Report, Failure> {
     let size = options.size.map(usize::try_from).transpose()?;
-    let seconds = options.seconds.unwrap_or(5);
+    // A hundredth of what a quiet tenant publishes is a handful only after a while.
+    let seconds = options.seconds.unwrap_or(if options.name == "noisy" { 20 } else { 5 });
     match options.name.as_str() {
         "queue" => {
             let settings = queue::Settings {

@@ -22,6 +22,7 @@ pub async fn run(options: &Doctor, file: Option<&Path>) -> anyhow::Result<()> {
         findings.fine("the database answers");
         check_cache(&installation, &mut findings).await?;
         check_documents(&installation, &mut findings).await?;
+        check_scheduler(&mut findings);
     }
     examine(&installation, options.isolation, &mut findings).await?;
     print!("{}", findings.text);
@@ -66,6 +67,19 @@ async fn check_documents(
         findings.line("WARN", warning);
     }
     Ok(())
+}
+
+/// Where the kernel shares the machine out by session (sched(7)) a password's hash does not step
+/// back behind a PostgreSQL on the same machine, whose every process has a session of its own.
+fn check_scheduler(findings: &mut Findings) {
+    let setting = std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled");
+    if setting.is_ok_and(|setting| setting.trim() == "1") {
+        findings.line(
+            "note",
+            "kernel.sched_autogroup_enabled is 1: where PostgreSQL runs on this machine too, 0 \
+             lets its work go before the hashing of passwords",
+        );
+    }
 }
 
 /// What was found so far.
