@@ -2,17 +2,21 @@
 //! once are ready at once, and whoever is known would wait behind them all. So they go through a
 //! step behind one another, and in between everybody else has the runtime, and the machine.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// The least time from one to the next. A password takes a hundred times as long, so nobody signs
-/// in later for it; but a thread that answers one after the other without a pause keeps everybody
+/// The time from one to the next. A password takes a hundred times as long, so nobody signs in
+/// later for it; but a thread that answers one after the other without a pause keeps everybody
 /// else from its core until the scheduler's next tick, which is milliseconds away.
 const STEP: Duration = Duration::from_micros(250);
 
-/// In the order they came.
+/// As far as the runtime's clock can be late; who was held up by that goes through at once.
+const LATE: Duration = Duration::from_millis(1);
+
+/// In the order they came. Who leaves while waiting takes no step, so that nobody can make others
+/// wait by asking and hanging up.
 pub(crate) struct Turnstile {
     /// When the next one may go through, if anybody ever has.
     next: Mutex<Option<Instant>>,
@@ -20,31 +24,31 @@ pub(crate) struct Turnstile {
 
 impl Turnstile {
     pub(crate) const fn new() -> Self {
-        Self { next: Mutex::new(None) }
+        Self { next: Mutex::const_new(None) }
     }
 
     /// Goes through at once, or a step behind the one before. Nothing is held while the request is
     /// answered: how many passwords are hashed at once is not for this to say.
     pub(crate) async fn pass(&self) {
-        let now = Instant::now();
-        let turn = self.take_turn(now);
-        if turn > now {
+        let mut next = self.next.lock().await;
+        if let Some(turn) = *next {
             sleep_until(turn).await;
         }
+        *next = Some(step_behind(*next, Instant::now()));
     }
+}
 
-    fn take_turn(&self, now: Instant) -> Instant {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = next.map_or(now, |next| next.max(now));
-        *next = Some(turn + STEP);
-        turn
-    }
+/// When the next one may go through after somebody has now whose turn was then.
+fn step_behind(turn: Option<Instant>, now: Instant) -> Instant {
+    let begun = turn.map_or(now, |turn| turn.max(now - LATE));
+    begun + STEP
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures_util::FutureExt;
     use tokio::task::JoinSet;
 
     use super::*;
@@ -71,10 +75,21 @@ mod tests {
 
     #[test]
     fn who_comes_right_behind_another_goes_a_step_behind() {
-        let (turnstile, now) = (Turnstile::new(), Instant::now());
-        let turns: Vec<Instant> = (0..3).map(|_| turnstile.take_turn(now)).collect();
-        assert_eq!(turns, [now, now + STEP, now + 2 * STEP]);
-        let later = now + 5 * STEP;
-        assert_eq!(turnstile.take_turn(later), later, "nobody has just gone through");
+        let now = Instant::now();
+        assert_eq!(step_behind(None, now), now + STEP);
+        assert_eq!(step_behind(Some(now), now), now + STEP);
+        assert_eq!(step_behind(Some(now - 2 * STEP), now), now - STEP, "the clock was late");
+        assert_eq!(step_behind(Some(now - 9 * LATE), now), now - LATE + STEP, "nobody came");
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_while_waiting_makes_nobody_wait() {
+        let turnstile = Turnstile::new();
+        for _ in 0..20_000 {
+            drop(turnstile.pass().now_or_never());
+        }
+        let begun = Instant::now();
+        turnstile.pass().await;
+        assert!(begun.elapsed() < 10_000 * STEP, "only those who went through count");
     }
 }
