@@ -31,7 +31,8 @@ impl Turnstile {
     /// answered: how many passwords are hashed at once is not for this to say.
     pub(crate) async fn pass(&self) {
         let mut next = self.next.lock().await;
-        if let Some(turn) = *next {
+        // A wait is rounded up to the runtime's clock, even one that is over.
+        if let Some(turn) = next.filter(|turn| *turn > Instant::now()) {
             sleep_until(turn).await;
         }
         *next = Some(step_behind(*next, Instant::now()));
@@ -86,7 +87,7 @@ mod tests {
     async fn who_hangs_up_while_waiting_makes_nobody_wait() {
         let turnstile = Turnstile::new();
         for _ in 0..20_000 {
-            drop(turnstile.pass().now_or_never());
+            let _ = turnstile.pass().now_or_never();
         }
         let begun = Instant::now();
         turnstile.pass().await;
