@@ -39,7 +39,9 @@ const NAMES: &str =
 pub async fn run(options: &Bench) -> anyhow::Result<()> {
     if let Some(peer) = &options.peer {
         anyhow::ensure!(options.name == "deliver", "`--peer` is for the bench `deliver` alone");
-        anyhow::ensure!(peer.is_file(), "there is no peer at {}", peer.display());
+        // Its own rounds would be lost to a peer that cannot even be started.
+        let asked = std::process::Command::new(peer).arg("--version").output();
+        asked.with_context(|| format!("the peer `{}` cannot be run", peer.display()))?;
     }
     if options.name == "authz" {
         let rounds = options.size.map_or(Ok(20_000), u32::try_from)?;
