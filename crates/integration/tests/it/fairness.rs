@@ -65,6 +65,34 @@ async fn retries_leave_room_for_what_goes_out_for_the_first_time() {
 }
 
 #[tokio::test]
+async fn one_of_many_endpoints_fills_its_places_at_once() {
+    let courier =
+        misy_jobs::parcels::Config { under_way: 100, poll_ms: 60_000, ..Default::default() };
+    let config = Config { private_hosts_allowed: true, courier, ..Config::default() };
+    let (house, sink) = (House::with(config).await, Sink::new(Manner::Silence).await);
+    let tenant = house.tenant();
+    house.endpoint(tenant, &sink, json!({})).await;
+    for _ in 0..19 {
+        house.endpoint(tenant, &sink, json!({"event_types": ["c.d"], "in_flight": 1})).await;
+    }
+    house.post(tenant, "/v1/events", batch(27)).await.expect(202);
+    let of_all = json!({"type": "c.d", "data": {}});
+    let of_all = json!({"events": [of_all, of_all, of_all]});
+    house.post(tenant, "/v1/events", of_all).await.expect(202);
+    let running = Postman::courier(&house.deps, None).start();
+    // Each endpoint offers ten to a claim. No answer frees a place, and only after 5 s is looked
+    // again without a reason.
+    let all_are_out = async {
+        while sink.connections() < 30 + 19 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(4), all_are_out).await;
+    assert!(waited.is_ok(), "{} of 49 are under way", sink.connections());
+    drop(running);
+}
+
+#[tokio::test]
 async fn it_is_known_how_long_the_oldest_waits() {
     let (house, sink) = (House::new().await, Sink::new(Manner::Each(vec![500])).await);
     let tenant = house.tenant();

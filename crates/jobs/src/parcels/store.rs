@@ -14,6 +14,9 @@ use super::{Fate, Parcel};
 /// Lanes (an address, and whether its parcels were tried before) that one claim visits.
 const VISITS: i32 = 200;
 
+/// The fewest that a lane offers; all lanes of a tenant together offer twice what a claim takes.
+const OFFER_MIN: i64 = 10;
+
 /// Parcels that one turn makes ready or takes back.
 const SWEEP: i64 = 2_000;
 
@@ -24,7 +27,8 @@ const RUN: i64 = 20;
 /// its address has room for; then the first of each tenant before the second of any. Of a serial
 /// address only a run is taken that begins with the oldest parcel it has, and only while none is
 /// under way. What was chosen is asked for once more in words that only the primary key answers: by
-/// the index of what is ready each would be looked for among all that its tenant has.
+/// the index of what is ready each would be looked for among all that its tenant has. Offers are
+/// put in order by numbers (of a lane, of a place in it): by ids that takes ten times as long.
 const CLAIM: &str = "
     with recursive ahead (tenant_id, address, again, cap, serial, place) as (
         (select tenant_id, address, again, cap, serial, 1 from parcels
@@ -53,7 +57,8 @@ const CLAIM: &str = "
         select *, row_number() over () as turn
         from (select * from ahead union all select * from around) lanes limit $4),
     lane as (
-        select ring.tenant_id, ring.address, ring.again, ring.serial, ring.turn, case
+        select ring.tenant_id, ring.address, ring.again, ring.serial, ring.turn,
+            min(ring.turn) over (partition by ring.tenant_id, ring.address) as home, case
             when ring.serial and under_way.number > 0 then 0
             when ring.serial and 'ready' <> (
                 select first.state from parcels first where first.serial
@@ -63,34 +68,36 @@ const CLAIM: &str = "
             when ring.again then greatest(ring.cap / 2, 1) - under_way.tried
             else ring.cap - under_way.number end as room,
             ring.cap - under_way.number as space,
+            greatest(2 * $9::bigint / count(*) over (partition by ring.tenant_id), $12) as offer,
             coalesce(($7::bigint[])[array_position($6::uuid[], ring.tenant_id)], $8) as allowed
         from ring cross join lateral (
             select count(*) as number, count(*) filter (where parcels.again) as tried
             from parcels where state = 'out' and parcels.tenant_id = ring.tenant_id
                 and parcels.address = ring.address) under_way),
     candidate as (
-        select next.tenant_id, next.id, lane.turn, lane.serial, lane.space,
-            lane.allowed, row_number() over (partition by lane.tenant_id, lane.address
-                order by lane.again, next.id) as at_address
+        select next.tenant_id, next.id, lane.turn, lane.serial, lane.space, lane.allowed,
+            next.place >= lane.offer and lane.room > lane.offer as short, row_number() over (
+                partition by lane.home order by lane.again, next.place) as at_address
         from lane cross join lateral (
-            select tenant_id, id from parcels
-            where state = 'ready' and parcels.tenant_id = lane.tenant_id
-                and parcels.address = lane.address and parcels.again = lane.again
-            order by parcels.tenant_id, parcels.address, parcels.again, parcels.id
-            limit greatest(least(lane.room, lane.allowed, $9), 0)) next),
+            select tenant_id, id, row_number() over (order by id) as place from (
+                select tenant_id, id from parcels
+                where state = 'ready' and parcels.tenant_id = lane.tenant_id
+                    and parcels.address = lane.address and parcels.again = lane.again
+                order by parcels.tenant_id, parcels.address, parcels.again, parcels.id
+                limit greatest(least(lane.room, lane.allowed, lane.offer, $9), 0)) first) next),
     ranked as (
         select *, row_number() over (partition by tenant_id order by at_address, turn) as rank
         from candidate where serial or at_address <= space),
     chosen as (
-        select tenant_id, id, row_number() over (order by rank, turn) as place from ranked
+        select tenant_id, id, short, row_number() over (order by rank, turn) as place from ranked
         where rank <= allowed order by rank, turn limit $9),
     claimed as (
         update parcels set state = 'out', lease = $10, lease_until = $11,
             attempts = parcels.attempts + 1
         from chosen where parcels.tenant_id = chosen.tenant_id and parcels.id = chosen.id
             and parcels.state not in ('later', 'out')
-        returning chosen.place, parcels.tenant_id, parcels.id, parcels.address, parcels.attempts,
-            parcels.serial)
+        returning chosen.place, chosen.short, parcels.tenant_id, parcels.id, parcels.address,
+            parcels.attempts, parcels.serial)
     select seen.lanes, edge.tenant_id as edge_tenant, edge.address as edge_address,
         edge.again as edge_again, claimed.*
     from (select count(*) as lanes from ring) seen
@@ -167,6 +174,8 @@ pub(super) struct Catch {
     pub(super) parcels: Vec<(Uuid, Parcel)>,
     /// Lanes that had something ready, taken or not, as far as it came.
     lanes: i64,
+    /// Whether a lane has room for more than it offered.
+    is_short: bool,
     pub(super) after: Option<Place>,
 }
 
@@ -177,7 +186,7 @@ impl Catch {
         match number {
             _ if self.lanes == 0 => Seen::Nothing,
             0 => Seen::Waiting,
-            _ if number >= most || self.lanes >= VISITS.into() => Seen::Much,
+            _ if number >= most || self.is_short || self.lanes >= VISITS.into() => Seen::Much,
             _ => Seen::Some,
         }
     }
@@ -216,7 +225,7 @@ impl Turn {
         let (number, room) = (whole(want.number), whole(want.room));
         let from = [&want.after.0 as _, &want.after.1 as _, &want.after.2 as _, &VISITS as _];
         let share = [&RUN as _, &tenants as _, &rooms as _, &room as _, &number as _];
-        let hold = [&want.lease as _, &want.until as _];
+        let hold = [&want.lease as _, &want.until as _, &OFFER_MIN as _];
         let params: Vec<&(dyn ToSql + Sync)> = from.into_iter().chain(share).chain(hold).collect();
         let rows = self.0.query(CLAIM, &params).await?;
         let Some(first) = rows.first() else { return Ok(Catch::default()) };
@@ -224,8 +233,9 @@ impl Turn {
         let after = (lanes > 0).then(|| {
             (first.get("edge_tenant"), first.get("edge_address"), first.get("edge_again"))
         });
+        let is_short = rows.iter().any(|row| row.get::<_, Option<bool>>("short") == Some(true));
         let parcels = rows.iter().filter_map(|row| read(row, want.lease)).collect();
-        Ok(Catch { parcels, lanes, after })
+        Ok(Catch { parcels, lanes, is_short, after })
     }
 }
 
