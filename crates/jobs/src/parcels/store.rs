@@ -76,7 +76,8 @@ const CLAIM: &str = "
                 and parcels.address = ring.address) under_way),
     candidate as (
         select next.tenant_id, next.id, lane.turn, lane.serial, lane.space, lane.allowed,
-            next.place >= lane.offer and lane.room > lane.offer as short, row_number() over (
+            next.place >= lane.offer and lane.room > lane.offer and not lane.serial as short,
+            row_number() over (
                 partition by lane.home order by lane.again, next.place) as at_address
         from lane cross join lateral (
             select tenant_id, id, row_number() over (order by id) as place from (
@@ -174,7 +175,7 @@ pub(super) struct Catch {
     pub(super) parcels: Vec<(Uuid, Parcel)>,
     /// Lanes that had something ready, taken or not, as far as it came.
     lanes: i64,
-    /// Whether a lane has room for more than it offered.
+    /// Whether a lane may give more than it offered. A serial one waits for what it gave.
     is_short: bool,
     pub(super) after: Option<Place>,
 }
