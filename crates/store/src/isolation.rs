@@ -89,7 +89,7 @@ pub const DEFINERS: [Definer; 7] = [
         name: "misy_find_messages",
         owner: "misy_search",
         caller: "misy_tenant",
-        digest: "a7f737d6310464749ebf9cfa2bf8900cf6fe92a6218a9cabb8fe196e5ac39e6d",
+        digest: "b54809f91dc0f14fd8468ffca6c6f7a10a7bbb4ebcae49bd5bc8fbee1a987bc3",
     },
     Definer {
         name: "misy_find_passages",

@@ -98,7 +98,7 @@ const LIST_RECEIPTS: &str = "
     select tenant_id, id, source_id, status, reason, faults, external_id, query, headers,
         null::bytea as body, body_bytes, event_id, received_at, processed_at
     from source_receipts
-    where tenant_id = $1 and ($2::uuid is null or id < $2)
+    where tenant_id = $1 and id < $2
         and ($3::uuid is null or source_id = $3) and ($4::text is null or status = $4)
     order by id desc limit $5";
 
@@ -295,7 +295,7 @@ pub(crate) async fn list_receipts(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<Receipt>, Error> {
-    let before = cursor.map(|cursor| cursor.0);
+    let before = cursor.map_or(Uuid::max(), |cursor| cursor.0);
     let source = source.map(TypedId::uuid);
     let params: [&(dyn ToSql + Sync); 5] =
         [&tx.tenant(), &before, &source, &stage.map(Stage::slug), &limit.fetch()];

@@ -338,3 +338,49 @@ async fn the_words_of_a_message_are_what_people_read_of_it() {
         assert_eq!(row.get::<_, String>(0), words, "{content}");
     }
 }
+
+/// A tenant whose newest messages are of another kind than all before: a word that all old ones
+/// have, one that 60 old ones have, and one that a few of the very first have.
+const ERAS: &str = "
+    set session_replication_role = replica;
+    insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
+        content, status)
+    select tenant, (lpad(to_hex(n), 12, '0') || '70008000000000000000')::uuid, tenant,
+        tenant, 'inbound', 'contact', jsonb_build_object('type', 'text', 'text', case
+            when n > 12000 then 'parcel' else concat_ws(' ', 'hello',
+                case when n % 200 = 0 then 'seldom' end, case when n < 6 then 'first' end) end),
+        'read'
+    from generate_series(1, 15000) n,
+        (select '00000000-0000-0000-0000-00000000000a'::uuid as tenant) as one;
+    analyze messages";
+
+#[tokio::test]
+async fn what_was_frequent_once_is_found_without_reading_the_table() {
+    const SCANS: &str = "
+        select seq_scan from pg_stat_xact_user_tables where relname = 'messages'";
+    let database = TestDatabase::create().await;
+    wire(database.superuser()).await.batch_execute(ERAS).await.expect("two eras");
+    let client = wire(&database.config(DbRole::Tenant)).await;
+    let begin = format!("begin; set local misy.tenant = '{MINE}'");
+    client.batch_execute(&begin).await.expect("inside the tenant");
+    for (word, wanted, pages) in
+        [("hello", 12_000, 2..20), ("seldom", 60, 1..2), ("first", 5, 1..2)]
+    {
+        let (mut found, mut asked, mut before) = (0, 0, None::<uuid::Uuid>);
+        loop {
+            let page = "select id, hit from misy_find_messages($1, $2, 5000)";
+            let rows = client.query(page, &[&word, &before]).await.expect("it answers");
+            found += rows.iter().filter(|row| row.get("hit")).count();
+            asked += 1;
+            let end = rows.iter().find(|row| !row.get::<_, bool>("hit"));
+            before = end.map(|row| row.get("id"));
+            if before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, wanted, "{word}");
+        assert!(pages.contains(&asked), "{word}: {asked} pages");
+    }
+    let scans: i64 = client.query_one(SCANS, &[]).await.expect("counted").get(0);
+    assert_eq!(scans, 0, "the table was read from its beginning");
+}
