@@ -7,6 +7,7 @@
     reason = "rates and percentiles of counts far below 2^52"
 )]
 
+mod apart;
 pub mod authz;
 pub mod cache;
 pub mod cpu;

@@ -135,19 +135,8 @@ async fn apart<T: Send + 'static>(
     standing: Standing,
     work: impl AsyncFnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let (done, outcome) = tokio::sync::oneshot::channel();
-    let work = move || {
-        let worked = || {
-            if standing == Standing::Behind {
-                step_back()?;
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(work())
-        };
-        drop(done.send(worked()));
-    };
-    std::thread::Builder::new().name("load".to_owned()).spawn(work)?;
-    outcome.await?
+    let first = move || if standing == Standing::Behind { step_back() } else { Ok(()) };
+    crate::apart::run(first, work).await
 }
 
 fn step_back() -> Result<(), Failure> {

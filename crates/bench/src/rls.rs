@@ -1,6 +1,8 @@
-//! Room `bench`: what row-level security costs. The same statements, by the same role over the same
-//! driver in the same shape, on the same tables with their policies on and off, turn by turn; on as
-//! many rows as a large installation has.
+//! Room `bench`: what row-level security costs. The same statements over the same driver in the
+//! same shape on the same rows, by the tenant's role and by one that no policy binds, turn by turn;
+//! on as many rows as a large installation has.
+//!
+//! Switching the policies off and on in between would have everybody plan anew, and measure that.
 //!
 //! A second floor shows what a tenant costs in all: a role that no policy binds, whose transactions
 //! are begun and committed like ours and in the same flight, but without `SET LOCAL misy.tenant`.
@@ -20,7 +22,7 @@ use misy_store::{DbRole, RolePasswords};
 use serde_json::json;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::{Failure, Report, sql};
+use crate::{Failure, Report, apart, sql};
 use plans::{Comparison, Planners};
 use stage::Stage;
 
@@ -51,6 +53,11 @@ const DELAY: Duration = Duration::from_millis(5);
 
 /// Runs the bench in a database of its own, which it removes.
 pub async fn run(settings: &Settings) -> Result<Report, Failure> {
+    let settings = settings.clone();
+    apart::run(|| Ok(()), async move || run_here(&settings).await).await
+}
+
+async fn run_here(settings: &Settings) -> Result<Report, Failure> {
     let mut server = settings.server.clone();
     sql::run(&server, &format!("drop database if exists {DATABASE} with (force)")).await?;
     sql::run(&server, &format!("create database {DATABASE}")).await?;

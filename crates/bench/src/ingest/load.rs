@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::line::Line;
 use super::stage::Stage;
 use super::wire;
-use crate::Failure;
+use crate::{Failure, apart};
 
 struct Shared {
     requests: Vec<Bytes>,
@@ -47,13 +46,7 @@ pub(super) async fn deliver(
     };
     let requests = (first..stage.made).map(request).collect();
     let host = stage.api.clone();
-    let (done, outcome) = oneshot::channel();
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(send(requests, &host, connections, per_s))
-    };
-    std::thread::Builder::new().name("load".to_owned()).spawn(move || drop(done.send(work())))?;
-    outcome.await?
+    apart::run(|| Ok(()), async move || send(requests, &host, connections, per_s).await).await
 }
 
 async fn send(

@@ -6,7 +6,7 @@ use misy_store::{Config, Db};
 use tokio_postgres::Config as Server;
 use uuid::Uuid;
 
-use super::turns::Side;
+use super::turns::AT_ONCE;
 use super::{Settings, rows};
 use crate::{Failure, sql};
 
@@ -58,13 +58,15 @@ const PARENTS: &str = "
     insert into conversations (tenant_id, id, contact_id, channel_id)
     select tenant_id, id, id, tenant_id from contacts";
 
-/// Tables that the measured statements touch.
-const GUARDED: [&str; 4] = ["contacts", "conversations", "messages", "message_attempts"];
+/// What the tenant's role is, but that no policy binds it.
+const UNBOUND: &str = "misy_bench_unbound";
 
-/// The two doors, and how many rows there are behind them.
+/// The doors, and how many rows there are behind them.
 pub(super) struct Stage {
     /// The program's own way in; the platform's role is the floor's.
     pub(super) db: Db,
+    /// The same for a role that no policy binds.
+    pub(super) unbound: Db,
     pub(super) floor: PlatformCtx,
     server: Server,
     tenants: usize,
@@ -91,6 +93,10 @@ impl Stage {
              grant select, insert, update on messages, message_attempts, contacts, conversations
                 to misy_platform;
              grant execute on function misy_tenant_words(uuid, tsvector) to misy_platform;
+             drop role if exists {UNBOUND};
+             create role {UNBOUND} bypassrls role misy_tenant;
+             grant select, insert, update on messages, message_attempts, contacts, conversations
+                to {UNBOUND};
              alter database {name} set synchronous_commit = off;
              drop index messages_words_idx"
         );
@@ -101,19 +107,49 @@ impl Stage {
             .replace("$size", &settings.size.to_string())
             .replace("$span", &SPAN.to_string());
         sql::run(server, &parents).await?;
-        let pools = Config { tenant_connections: 1, platform_connections: 1, ..Config::default() };
-        let db = Db::open(server, &settings.passwords, &pools, settings.ambient.clone());
-        let floor = settings.ctx.clone();
+        let pools = Config {
+            tenant_connections: AT_ONCE,
+            tenant_connections_per_tenant: AT_ONCE,
+            platform_connections: AT_ONCE,
+            ..Config::default()
+        };
+        let open = || Db::open(server, &settings.passwords, &pools, settings.ambient.clone());
+        let (db, unbound, floor) = (open(), open(), settings.ctx.clone());
         let large_of_25 = large_of_25(settings.size);
-        Ok(Self { db, floor, server: server.clone(), tenants, size: 0, large_of_25 })
+        let server = server.clone();
+        let stage = Self { db, unbound, floor, server, tenants, size: 0, large_of_25 };
+        stage.unbind().await?;
+        Ok(stage)
     }
 
-    /// Switches row-level security of the measured tables off for the side that goes without, and
-    /// on for the others. Statements are planned anew after it.
-    pub(super) async fn guard(&self, side: Side) -> Result<(), Failure> {
-        let verb = if side == Side::Off { "disable" } else { "enable" };
-        let one = |table| format!("alter table {table} {verb} row level security;");
-        sql::run(&self.server, &GUARDED.map(one).concat()).await
+    /// Lets all connections of one door out of the policies, which outlives the transactions.
+    async fn unbind(&self) -> Result<(), Failure> {
+        let ctx = self.ctx(rows::tenant(1));
+        let mut open = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut tx = self.unbound.tenant(&ctx).await?;
+            tx.execute(&format!("set role {UNBOUND}"), &[]).await?;
+            open.push(tx);
+        }
+        for tx in open {
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// An error if one of them has closed in between, and opened as one under policies.
+    pub(super) async fn check_unbound(&self) -> Result<(), Failure> {
+        let ctx = self.ctx(rows::tenant(1));
+        let mut open = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut tx = self.unbound.tenant(&ctx).await?;
+            let role = tx.query("select current_user::text", &[]).await?;
+            if role.first().is_none_or(|row| row.get::<_, &str>(0) != UNBOUND) {
+                return Err("policies were back".into());
+            }
+            open.push(tx);
+        }
+        Ok(())
     }
 
     /// Adds messages until there are so many.
