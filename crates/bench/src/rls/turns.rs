@@ -27,12 +27,12 @@ pub(super) const AT_ONCE: usize = 4;
 /// and a try to send it.
 const WRITE: [&str; 4] = [
     "update contacts set version = version + 1, updated_at = now()
-        where tenant_id = $1 and id = $2",
+        where uuid_eq(tenant_id, $1) and id = $2",
     "insert into messages (tenant_id, id, conversation_id, channel_id, direction, author_kind,
         content, status) values ($1, $2, $3, $1, 'outbound', 'user',
         '{\"type\": \"text\", \"text\": \"Your parcel is on its way\"}', 'queued')",
     "update conversations set last_message_at = now(), version = version + 1
-        where tenant_id = $1 and id = $2",
+        where uuid_eq(tenant_id, $1) and id = $2",
     "insert into message_attempts (tenant_id, id, message_id, state) values ($1, $2, $3, 'sent')",
 ];
 
@@ -54,6 +54,22 @@ pub(super) enum Side {
     Off,
     /// Such a role too, in a transaction that sets no tenant.
     Bare,
+}
+
+/// A statement as it is said under policies and without them.
+struct Forms {
+    ours: String,
+    plain: String,
+}
+
+impl Forms {
+    fn of(ours: String) -> Self {
+        Self { plain: statements::without_policies(&ours), ours }
+    }
+
+    fn named(name: &str) -> Result<Self, Failure> {
+        Ok(Self::of(statements::get(MESSAGES, name)?))
+    }
 }
 
 /// Medians of one kind of work, in milliseconds.
@@ -141,21 +157,21 @@ async fn read(
     stage: &Stage,
     side: Side,
     spot: Spot,
-    sql: &str,
+    sql: &Forms,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<(), Failure> {
     let ctx = stage.ctx(spot.tenant);
     match side {
-        Side::Policies => stage.db.read(&ctx).await?.query(sql, params).await?,
-        Side::Off => stage.unbound.read(&ctx).await?.query(sql, params).await?,
-        Side::Bare => stage.db.platform_read(&stage.floor).await?.query(sql, params).await?,
+        Side::Policies => stage.db.read(&ctx).await?.query(&sql.ours, params).await?,
+        Side::Off => stage.unbound.read(&ctx).await?.query(&sql.plain, params).await?,
+        Side::Bare => stage.db.platform_read(&stage.floor).await?.query(&sql.plain, params).await?,
     };
     Ok(())
 }
 
 /// One message by its id.
 pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
-    let sql = statements::get(MESSAGES, "FIND")?;
+    let sql = Forms::named("FIND")?;
     let work = async |side, spot: Spot| {
         read(stage, side, spot, &sql, &[&spot.tenant, &spot.message]).await
     };
@@ -164,7 +180,7 @@ pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Trio, Fail
 
 /// A page of a conversation's messages.
 pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
-    let sql = statements::get(MESSAGES, "LIST_NEWEST_FIRST")?;
+    let sql = Forms::named("LIST_NEWEST_FIRST")?;
     let (from, limit) = (None::<uuid::Uuid>, 51_i64);
     let work = async |side, spot: Spot| {
         let params: [&(dyn ToSql + Sync); 4] = [&spot.tenant, &spot.conversation, &from, &limit];
@@ -175,9 +191,12 @@ pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Trio, Fail
 
 /// A transaction of four statements.
 pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
+    let forms = WRITE.map(|sql| Forms::of(sql.to_owned()));
     let work = async |side, spot: Spot| {
         let (message, attempt) = (stage.id(), stage.id());
-        let all = WRITE.iter().zip(writes(&spot, &message, &attempt));
+        let sql =
+            forms.iter().map(|one| if side == Side::Policies { &one.ours } else { &one.plain });
+        let all = sql.zip(writes(&spot, &message, &attempt));
         if side == Side::Bare {
             let mut tx = stage.db.platform(&stage.floor).await?;
             for (sql, params) in all {
@@ -211,7 +230,8 @@ fn writes<'a>(
 
 /// Searches of the largest tenant, for words that one, a few, some, many and all messages have.
 pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>, Failure> {
-    let sql = statements::get(MESSAGES, "SEARCH")?;
+    let sql = Forms::named("SEARCH")?;
+    let floor = Forms::of(SEARCH_FLOOR.to_owned());
     // The first tenant is the largest.
     let large = rows::tenant(1);
     let mut found = Vec::new();
@@ -226,7 +246,7 @@ pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>,
         let (before, wanted) = (None::<uuid::Uuid>, 51_i32);
         let work = async |side, spot: Spot| {
             if side == Side::Bare {
-                return read(stage, side, spot, SEARCH_FLOOR, &[&large, &words]).await;
+                return read(stage, side, spot, &floor, &[&large, &words]).await;
             }
             let params: [&(dyn ToSql + Sync); 4] = [&large, &words, &before, &wanted];
             read(stage, side, Spot { tenant: large, ..spot }, &sql, &params).await

@@ -25,13 +25,14 @@ const OPEN: &str = "
         updated_at = $4
     returning id, contact_id, status, xmax = 0 as new";
 
-const FIND: &str = "select * from conversations where tenant_id = $1 and id = $2";
+const FIND: &str = "select * from conversations where uuid_eq(tenant_id, $1) and id = $2";
 
 const FIND_ALL: &str = "select * from conversations where tenant_id = $1 and id = any($2)";
 
 const LIST: &str = "
     select * from conversations
-    where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::text is null or status = $3)
+    where uuid_eq(tenant_id, $1) and ($2::uuid is null or id < $2)
+        and ($3::text is null or status = $3)
         and ($4::uuid is null or contact_id = $4) and ($5::uuid is null or channel_id = $5)
         and ($6::uuid is null or assignee_id = $6)
     order by id desc limit $7";

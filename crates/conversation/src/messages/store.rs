@@ -70,16 +70,17 @@ const INSERT_OUTBOUND: &str = "
     from turn, unnest($14::uuid[], $15::jsonb[]) with ordinality as new (id, content, part)
     returning messages.*";
 
-const FIND: &str = "select * from messages where tenant_id = $1 and id = $2";
+/// The policy finds the row, the statement checks it (docs/adr, 88); so do lists.
+const FIND: &str = "select * from messages where uuid_eq(tenant_id, $1) and id = $2";
 
 const LIST_OLDEST_FIRST: &str = "
     select * from messages
-    where tenant_id = $1 and conversation_id = $2 and ($3::uuid is null or id > $3)
+    where uuid_eq(tenant_id, $1) and conversation_id = $2 and ($3::uuid is null or id > $3)
     order by id limit $4";
 
 const LIST_NEWEST_FIRST: &str = "
     select * from messages
-    where tenant_id = $1 and conversation_id = $2 and ($3::uuid is null or id < $3)
+    where uuid_eq(tenant_id, $1) and conversation_id = $2 and ($3::uuid is null or id < $3)
     order by id desc limit $4";
 
 /// The ids come from a function with the tenant's predicate of its own; the rows through the
