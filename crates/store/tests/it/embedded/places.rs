@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use misy_store::embedded::{EmbeddedPostgres, Error};
+use misy_store::embedded::{EmbeddedConfig, EmbeddedPostgres, Error};
 
 use super::helper::Helper;
 use super::{
@@ -47,11 +47,13 @@ async fn a_moved_directory_keeps_its_database_and_a_copied_one_has_none() {
     let parent = closed_dir();
     let (old, new, copy) =
         (parent.path().join("old"), parent.path().join("new"), parent.path().join("copy"));
-    let first = start(&old).await;
+    // A disposable one whose directory is not where it was is swept by whoever starts meanwhile.
+    let lasting = |data: &Path| EmbeddedConfig { disposable: false, ..config(data) };
+    let first = EmbeddedPostgres::start(lasting(&old)).await.expect("it starts");
     keep_a_row(&first).await;
     stop(first).await;
     fs::rename(&old, &new).expect("our own directory");
-    let moved = start(&new).await;
+    let moved = EmbeddedPostgres::start(lasting(&new)).await.expect("it starts");
     assert_eq!(kept_rows(&moved).await, 1);
     stop(moved).await;
     if !is_root() {
@@ -61,6 +63,7 @@ async fn a_moved_directory_keeps_its_database_and_a_copied_one_has_none() {
     fs::copy(new.join("postgres.location"), copy.join("postgres.location")).expect("a copy");
     let refused = EmbeddedPostgres::start(config(&copy)).await.expect_err("one of two only");
     assert!(matches!(refused, Error::Copied { .. }), "{refused}");
+    fs::remove_dir_all(home_of(&new)).expect("nobody else sweeps it");
 }
 
 #[tokio::test]
