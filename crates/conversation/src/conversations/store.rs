@@ -25,6 +25,7 @@ const OPEN: &str = "
         updated_at = $4
     returning id, contact_id, status, xmax = 0 as new";
 
+/// The policy finds the row, the statement checks it (docs/adr, 88); so does the list.
 const FIND: &str = "select * from conversations where uuid_eq(tenant_id, $1) and id = $2";
 
 const FIND_ALL: &str = "select * from conversations where tenant_id = $1 and id = any($2)";
