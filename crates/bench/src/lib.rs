@@ -9,6 +9,7 @@
 
 mod apart;
 pub mod authz;
+mod awake;
 pub mod cache;
 pub mod cpu;
 pub mod deliver;

@@ -12,12 +12,9 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
 
 use crate::Failure;
+use crate::apart::step_back;
 use crate::deliver::at;
 use crate::http::Connection;
 
@@ -137,12 +134,6 @@ async fn apart<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let first = move || if standing == Standing::Behind { step_back() } else { Ok(()) };
     crate::apart::run(first, work).await
-}
-
-fn step_back() -> Result<(), Failure> {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle)
-        .map_err(|error| format!("the load cannot step back: {error:?}").into())
 }
 
 /// A tenant; its owner's address and access token.

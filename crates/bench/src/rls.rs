@@ -2,7 +2,13 @@
 //! same shape on the same rows, by the tenant's role and by one that no policy binds, turn by turn;
 //! on as many rows as a large installation has.
 //!
-//! Switching the policies off and on in between would have everybody plan anew, and measure that.
+//! Each kind of work is measured twice: one turn after the other, each side in turn, on processors
+//! that are kept awake, which is what somebody waits; and four at once, which is what the server's
+//! processors work (`busy`).
+//!
+//! Both sides use the same connections, and each its own text of a statement: switching the
+//! policies off in between, or one text for both, would have the server plan anew, and connections
+//! of their own would show how connections differ.
 //!
 //! A second floor shows what a tenant costs in all: a role that no policy binds, whose transactions
 //! are begun and committed like ours and in the same flight, but without `SET LOCAL misy.tenant`.
@@ -75,9 +81,7 @@ async fn measure(settings: &Settings, server: &Config) -> Result<Report, Failure
         reads.push((size, turns::read_time(&stage, settings.seconds).await?));
     }
     stage.index_words().await?;
-    let point = turns::point_read(&stage, settings.seconds).await?;
-    let range = turns::range_read(&stage, settings.seconds).await?;
-    let write = turns::write4(&stage, settings.seconds).await?;
+    let kinds = turns::kinds(&stage, settings.seconds).await?;
     let searches = turns::searches(&stage, settings.seconds).await?;
     let trips = turns::round_trips(settings, server, &stage, DELAY).await?;
     let compared = compare_plans(settings, server).await?;
@@ -93,9 +97,9 @@ async fn measure(settings: &Settings, server: &Config) -> Result<Report, Failure
         "plans_compared": compared.of_tenants.len() + compared.of_platform.len(),
         "growth_exponent": exponent(&reads),
     });
-    for (name, one) in [("point_read", &point), ("range_read", &range), ("write4", &write)] {
-        metrics[format!("{name}_overhead_pct")] = one.overhead_pct().into();
-        metrics[format!("{name}_with_context_pct")] = one.with_context_pct().into();
+    for (name, one) in &kinds {
+        metrics[format!("{name}_overhead_pct")] = one.overhead_pct.into();
+        metrics[format!("{name}_with_context_pct")] = one.with_context_pct.into();
         metrics[format!("{name}_us")] = (one.policies * 1e3).into();
         metrics[format!("{name}_off_us")] = (one.off * 1e3).into();
         metrics[format!("{name}_bare_us")] = (one.bare * 1e3).into();

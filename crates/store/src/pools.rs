@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, PoolError, QueueMode, RecyclingMethod, Runtime,
+};
 use uuid::Uuid;
 
 use crate::db::Config;
@@ -44,6 +46,9 @@ impl Pool {
         let manager = Manager::from_config(tls::settled(&server), connector.clone(), manager);
         let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(limits.total)
+            // The connection that was used last: the server's process behind it has what it needs
+            // in the processor's caches, and those of a quiet hour stay asleep.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(limits.patience))
             .create_timeout(Some(Duration::from_secs(5)))

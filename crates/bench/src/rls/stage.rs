@@ -1,8 +1,8 @@
-//! Room `bench`: the tenants and rows that the measured statements meet, and the two doors to them.
+//! Room `bench`: the tenants and rows that the measured statements meet, and the door to them.
 
 use misy_core::id::TypedId;
 use misy_core::{Ctx, Grants, PlatformCtx, TenantId};
-use misy_store::{Config, Db};
+use misy_store::{Config, Db, TenantTx};
 use tokio_postgres::Config as Server;
 use uuid::Uuid;
 
@@ -61,12 +61,10 @@ const PARENTS: &str = "
 /// What the tenant's role is, but that no policy binds it.
 const UNBOUND: &str = "misy_bench_unbound";
 
-/// The doors, and how many rows there are behind them.
+/// The door, and how many rows there are behind it.
 pub(super) struct Stage {
     /// The program's own way in; the platform's role is the floor's.
     pub(super) db: Db,
-    /// The same for a role that no policy binds.
-    pub(super) unbound: Db,
     pub(super) floor: PlatformCtx,
     server: Server,
     tenants: usize,
@@ -113,41 +111,50 @@ impl Stage {
             platform_connections: AT_ONCE,
             ..Config::default()
         };
-        let open = || Db::open(server, &settings.passwords, &pools, settings.ambient.clone());
-        let (db, unbound, floor) = (open(), open(), settings.ctx.clone());
-        let large_of_25 = large_of_25(settings.size);
-        let server = server.clone();
-        let stage = Self { db, unbound, floor, server, tenants, size: 0, large_of_25 };
-        stage.unbind().await?;
-        Ok(stage)
+        let db = Db::open(server, &settings.passwords, &pools, settings.ambient.clone());
+        let (floor, large_of_25) = (settings.ctx.clone(), large_of_25(settings.size));
+        Ok(Self { db, floor, server: server.clone(), tenants, size: 0, large_of_25 })
     }
 
-    /// Lets all connections of one door out of the policies, which outlives the transactions.
-    async fn unbind(&self) -> Result<(), Failure> {
-        let ctx = self.ctx(rows::tenant(1));
-        let mut open = Vec::new();
-        for _ in 0..AT_ONCE {
-            let mut tx = self.unbound.tenant(&ctx).await?;
+    /// Lets all connections of the door out of the policies. They stay the same: two that do the
+    /// same work differ by more than policies cost.
+    pub(super) async fn unbind(&self) -> Result<(), Failure> {
+        self.on_every_connection(async |tx| {
             tx.execute(&format!("set role {UNBOUND}"), &[]).await?;
-            open.push(tx);
-        }
-        for tx in open {
-            tx.commit().await?;
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
-    /// An error if one of them has closed in between, and opened as one under policies.
-    pub(super) async fn check_unbound(&self) -> Result<(), Failure> {
-        let ctx = self.ctx(rows::tenant(1));
-        let mut open = Vec::new();
-        for _ in 0..AT_ONCE {
-            let mut tx = self.unbound.tenant(&ctx).await?;
+    /// Puts them back under policies; an error if one was under them all the time, as one that was
+    /// opened in between.
+    pub(super) async fn bind(&self) -> Result<(), Failure> {
+        self.on_every_connection(async |tx| {
             let role = tx.query("select current_user::text", &[]).await?;
             if role.first().is_none_or(|row| row.get::<_, &str>(0) != UNBOUND) {
                 return Err("policies were back".into());
             }
+            tx.execute("set role none", &[]).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn on_every_connection(
+        &self,
+        work: impl AsyncFn(&mut TenantTx) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let ctx = self.ctx(rows::tenant(1));
+        let mut open = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut tx = self.db.tenant(&ctx).await?;
+            work(&mut tx).await?;
             open.push(tx);
+        }
+        // The first one is the last to go back, and so the next to be lent again. A role outlives
+        // the transaction that is committed.
+        for tx in open.into_iter().rev() {
+            tx.commit().await?;
         }
         Ok(())
     }

@@ -10,17 +10,32 @@ use super::proxy::Proxy;
 use super::stage::{Spot, Stage};
 use super::{Settings, rows, statements};
 use crate::Failure;
+use crate::awake::Awake;
 
 const MESSAGES: &str = "conversation/src/messages/store.rs";
 
-/// Turns of one side before the next is asked; whoever is first alternates.
-const BLOCK: usize = 64;
+/// For how long something is measured, and in which steps.
+#[derive(Debug, Clone, Copy)]
+struct Length {
+    seconds: u64,
+    /// Turns of one side before the next is asked; whoever is first alternates.
+    block: usize,
+    at_once: usize,
+}
 
-/// The same for searches, of which the floor's may take a second each.
-const SEARCH_BLOCK: usize = 2;
+impl Length {
+    /// One turn after the other: it takes what somebody waits.
+    fn waited(seconds: u64) -> Self {
+        Self { seconds, block: 1, at_once: 1 }
+    }
 
-/// Turns under way at once. With one, processors sleep between a question and its answer, and
-/// whether they do between two parts of an answer decides more than what the statement costs.
+    /// Turns that leave the server no pause: one takes what its processors work.
+    fn busy(seconds: u64) -> Self {
+        Self { seconds, block: 64, at_once: AT_ONCE }
+    }
+}
+
+/// Turns under way at once, and so the connections.
 pub(super) const AT_ONCE: usize = 4;
 
 /// What stands for the four statements of a write: a customer's row, a message, its conversation
@@ -64,7 +79,9 @@ struct Forms {
 
 impl Forms {
     fn of(ours: String) -> Self {
-        Self { plain: statements::without_policies(&ours), ours }
+        // Another text, so that each has a plan of its own: one that both roles use is made anew
+        // whenever the role is another.
+        Self { plain: statements::without_policies(&ours) + " ", ours }
     }
 
     fn named(name: &str) -> Result<Self, Failure> {
@@ -72,30 +89,38 @@ impl Forms {
     }
 }
 
-/// Medians of one kind of work, in milliseconds.
+/// One kind of work on each side: medians in milliseconds, and how they compare.
 pub(super) struct Trio {
     pub(super) policies: f64,
     pub(super) off: f64,
     pub(super) bare: f64,
+    /// What the policies cost, in percent.
+    pub(super) overhead_pct: f64,
+    /// What policies and the setting of the tenant cost together, in percent.
+    pub(super) with_context_pct: f64,
 }
 
 impl Trio {
     const SIDES: [Side; 3] = [Side::Policies, Side::Off, Side::Bare];
 
-    fn of(medians: &[f64]) -> Self {
-        let at = |place: usize| medians.get(place).copied().unwrap_or_default();
-        Self { policies: at(0), off: at(1), bare: at(2) }
+    fn of(times: &[Vec<f64>]) -> Self {
+        let at = |place: usize| times.get(place).map_or(&[][..], Vec::as_slice);
+        let (policies, off, bare) = (at(0), at(1), at(2));
+        Self {
+            policies: median(policies.to_vec()),
+            off: median(off.to_vec()),
+            bare: median(bare.to_vec()),
+            overhead_pct: more_pct(policies, off),
+            with_context_pct: more_pct(policies, bare),
+        }
     }
+}
 
-    /// What the policies cost, in percent.
-    pub(super) fn overhead_pct(&self) -> f64 {
-        (self.policies / self.off - 1.0) * 100.0
-    }
-
-    /// What policies and the setting of the tenant cost together, in percent.
-    pub(super) fn with_context_pct(&self) -> f64 {
-        (self.policies / self.bare - 1.0) * 100.0
-    }
+/// By how much the first is more than the second, round by round: what slows the machine down for a
+/// while slows both.
+fn more_pct(ours: &[f64], floor: &[f64]) -> f64 {
+    let ratios = ours.iter().zip(floor).map(|(ours, floor)| (ours / floor - 1.0) * 100.0);
+    median(ratios.collect())
 }
 
 /// A search for words of one frequency.
@@ -116,14 +141,15 @@ impl Numbers {
     }
 }
 
-/// Does the work on all sides in blocks, each block on the same rows, for so long. Gives the median
-/// of what a turn takes of its block's time.
+/// Does the work on all sides in blocks, each block on the same rows, for so long. Gives what a
+/// turn takes of its block's time, in milliseconds, round by round for each side.
 async fn compare(
     stage: &Stage,
-    (seconds, block, at_once): (u64, usize, usize),
+    length: Length,
     sides: &[Side],
     work: impl AsyncFn(Side, Spot) -> Result<(), Failure>,
-) -> Result<Vec<f64>, Failure> {
+) -> Result<Vec<Vec<f64>>, Failure> {
+    let Length { seconds, block, at_once } = length;
     let mut numbers = Numbers(7);
     let mut times = vec![Vec::new(); sides.len()];
     let until = Instant::now() + Duration::from_secs(seconds);
@@ -136,21 +162,26 @@ async fn compare(
         };
         for turn in 0..sides.len() {
             let at = (round + turn) % sides.len();
+            if sides[at] == Side::Off {
+                stage.unbind().await?;
+            }
             // The first pass finds rows cold: it does not count.
             all(sides[at]).await?;
             let begun = Instant::now();
             all(sides[at]).await?;
-            times[at].push(begun.elapsed() / block as u32);
+            times[at].push(begun.elapsed().as_secs_f64() * 1e3 / block as f64);
+            if sides[at] == Side::Off {
+                stage.bind().await?;
+            }
         }
         round += 1;
     }
-    stage.check_unbound().await?;
-    Ok(times.iter_mut().map(|times| median_ms(times)).collect())
+    Ok(times)
 }
 
-fn median_ms(times: &mut [Duration]) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 async fn read(
@@ -163,34 +194,53 @@ async fn read(
     let ctx = stage.ctx(spot.tenant);
     match side {
         Side::Policies => stage.db.read(&ctx).await?.query(&sql.ours, params).await?,
-        Side::Off => stage.unbound.read(&ctx).await?.query(&sql.plain, params).await?,
+        Side::Off => stage.db.read(&ctx).await?.query(&sql.plain, params).await?,
         Side::Bare => stage.db.platform_read(&stage.floor).await?.query(&sql.plain, params).await?,
     };
     Ok(())
 }
 
+/// All kinds of work, by name, as they are waited for and as they keep the server busy.
+pub(super) async fn kinds(stage: &Stage, seconds: u64) -> Result<Vec<(String, Trio)>, Failure> {
+    let awake = Awake::keep()?;
+    let waited = trios(stage, Length::waited(seconds)).await?;
+    drop(awake);
+    let busy = trios(stage, Length::busy(seconds)).await?;
+    let waited = waited.map(|(name, trio)| (name.to_owned(), trio));
+    let busy = busy.map(|(name, trio)| (format!("{name}_busy"), trio));
+    Ok(waited.into_iter().chain(busy).collect())
+}
+
+async fn trios(stage: &Stage, length: Length) -> Result<[(&'static str, Trio); 3], Failure> {
+    Ok([
+        ("point_read", point_read(stage, length).await?),
+        ("range_read", range_read(stage, length).await?),
+        ("write4", write4(stage, length).await?),
+    ])
+}
+
 /// One message by its id.
-pub(super) async fn point_read(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
+async fn point_read(stage: &Stage, length: Length) -> Result<Trio, Failure> {
     let sql = Forms::named("FIND")?;
     let work = async |side, spot: Spot| {
         read(stage, side, spot, &sql, &[&spot.tenant, &spot.message]).await
     };
-    Ok(Trio::of(&compare(stage, (seconds, BLOCK, AT_ONCE), &Trio::SIDES, work).await?))
+    Ok(Trio::of(&compare(stage, length, &Trio::SIDES, work).await?))
 }
 
 /// A page of a conversation's messages.
-pub(super) async fn range_read(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
+async fn range_read(stage: &Stage, length: Length) -> Result<Trio, Failure> {
     let sql = Forms::named("LIST_NEWEST_FIRST")?;
     let (from, limit) = (None::<uuid::Uuid>, 51_i64);
     let work = async |side, spot: Spot| {
         let params: [&(dyn ToSql + Sync); 4] = [&spot.tenant, &spot.conversation, &from, &limit];
         read(stage, side, spot, &sql, &params).await
     };
-    Ok(Trio::of(&compare(stage, (seconds, BLOCK, AT_ONCE), &Trio::SIDES, work).await?))
+    Ok(Trio::of(&compare(stage, length, &Trio::SIDES, work).await?))
 }
 
 /// A transaction of four statements.
-pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Trio, Failure> {
+async fn write4(stage: &Stage, length: Length) -> Result<Trio, Failure> {
     let forms = WRITE.map(|sql| Forms::of(sql.to_owned()));
     let work = async |side, spot: Spot| {
         let (message, attempt) = (stage.id(), stage.id());
@@ -204,14 +254,13 @@ pub(super) async fn write4(stage: &Stage, seconds: u64) -> Result<Trio, Failure>
             }
             return Ok(tx.commit().await?);
         }
-        let db = if side == Side::Off { &stage.unbound } else { &stage.db };
-        let mut tx = db.tenant(&stage.ctx(spot.tenant)).await?;
+        let mut tx = stage.db.tenant(&stage.ctx(spot.tenant)).await?;
         for (sql, params) in all {
             tx.execute(sql, &params).await?;
         }
         Ok(tx.commit().await?)
     };
-    Ok(Trio::of(&compare(stage, (seconds, BLOCK, AT_ONCE), &Trio::SIDES, work).await?))
+    Ok(Trio::of(&compare(stage, length, &Trio::SIDES, work).await?))
 }
 
 fn writes<'a>(
@@ -252,19 +301,18 @@ pub(super) async fn searches(stage: &Stage, seconds: u64) -> Result<Vec<Search>,
             read(stage, side, Spot { tenant: large, ..spot }, &sql, &params).await
         };
         let sides = [Side::Policies, Side::Bare];
-        let length = (seconds.div_ceil(3), SEARCH_BLOCK, 1);
-        let medians = compare(stage, length, &sides, work).await?;
-        if let [policies_ms, floor_ms] = medians[..] {
-            found.push(Search { name, policies_ms, floor_ms });
-        }
+        let length = Length::waited(seconds.div_ceil(3));
+        let mut medians = compare(stage, length, &sides, work).await?.into_iter().map(median);
+        let mut next = || medians.next().unwrap_or_default();
+        found.push(Search { name, policies_ms: next(), floor_ms: next() });
     }
     Ok(found)
 }
 
 /// The median of a read of both kinds, in milliseconds.
 pub(super) async fn read_time(stage: &Stage, seconds: u64) -> Result<f64, Failure> {
-    let point = point_read(stage, seconds.div_ceil(2)).await?;
-    let range = range_read(stage, seconds.div_ceil(2)).await?;
+    let point = point_read(stage, Length::waited(seconds.div_ceil(2))).await?;
+    let range = range_read(stage, Length::waited(seconds.div_ceil(2))).await?;
     Ok(point.policies + range.policies)
 }
 
@@ -282,7 +330,7 @@ pub(super) async fn round_trips(
         Db::open(&proxy.config(server), &settings.passwords, &pools, settings.ambient.clone());
     let sql = statements::get(MESSAGES, "FIND")?;
     let mut medians = [0.0, 0.0];
-    for (db, median) in [&stage.db, &behind].into_iter().zip(&mut medians) {
+    for (db, typical) in [&stage.db, &behind].into_iter().zip(&mut medians) {
         let mut numbers = Numbers(11);
         let mut times = Vec::new();
         for round in 0..60 {
@@ -292,10 +340,10 @@ pub(super) async fn round_trips(
             tx.query(&sql, &[&spot.tenant, &spot.message]).await?;
             // The first ones connect and prepare.
             if round >= 10 {
-                times.push(begun.elapsed());
+                times.push(begun.elapsed().as_secs_f64() * 1e3);
             }
         }
-        *median = median_ms(&mut times);
+        *typical = median(times);
     }
     Ok((medians[1] - medians[0]) / proxy.held_back_ms())
 }
