@@ -46,6 +46,17 @@ impl Cursor {
     pub fn decode(text: &str) -> Option<Self> {
         crate::id::decode(text).map(Self)
     }
+
+    /// The id behind which a page of ascending ids begins: a statement with `id > $1` finds it by
+    /// the index, which it does not with `$1 is null or id > $1`.
+    pub fn after(cursor: Option<Self>) -> Uuid {
+        cursor.map_or(Uuid::nil(), |cursor| cursor.0)
+    }
+
+    /// The id before which a page of descending ids begins.
+    pub fn before(cursor: Option<Self>) -> Uuid {
+        cursor.map_or(Uuid::max(), |cursor| cursor.0)
+    }
 }
 
 /// One page, in the shape of the API's lists.

@@ -5,5 +5,5 @@ pub(crate) mod model;
 pub(crate) mod service;
 pub(crate) mod store;
 
-pub use model::Error;
+pub use model::{Error, live_key};
 pub use service::KnownKeys;

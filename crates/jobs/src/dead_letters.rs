@@ -15,7 +15,7 @@ use crate::{Job, JobError, envelope};
 
 const LIST: &str = "
     select id, name, lane, attempts, error, died_at from dead_letters
-    where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3";
+    where tenant_id = $1 and id < $2 order by id desc limit $3";
 
 const FIND: &str = "
     select id, name, lane, attempts, error, died_at from dead_letters
@@ -85,7 +85,7 @@ pub async fn list(
     limit: Limit,
 ) -> Result<Page<DeadLetter>, Error> {
     let (tenant, after) = (tx.tenant(), after.map(|cursor| cursor.0));
-    let rows = tx.query(LIST, &[&tenant, &after, &limit.fetch()]).await?;
+    let rows = tx.query(LIST, &[&tenant, &after.unwrap_or(Uuid::max()), &limit.fetch()]).await?;
     Ok(Page::cut(rows.iter().map(read).collect(), limit, |letter| letter.id))
 }
 

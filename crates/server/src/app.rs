@@ -346,7 +346,7 @@ impl App {
             if let Err(error) = self.identity.tick().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "views are not fresh");
             }
-            if let Err(error) = self.tenancy.directory.tick().await {
+            if let Err(error) = self.tenancy.tick().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "tenants are not watched");
             }
         }

@@ -25,7 +25,7 @@ pub use probe::{Probe, probe};
 /// Tables that hold no tenant's content, and the column that names the tenant where a tenant's
 /// role may touch them. Whatever is not listed here is a tenant table and must be protected like
 /// one.
-pub const CONTROL: [(&str, Option<&str>); 38] = [
+pub const CONTROL: [(&str, Option<&str>); 39] = [
     ("access_notices", Some("tenant_id")),
     ("accounts", None),
     ("api_key_routes", Some("tenant_id")),
@@ -62,6 +62,7 @@ pub const CONTROL: [(&str, Option<&str>); 38] = [
     ("signups", None),
     ("source_routes", Some("tenant_id")),
     ("sso_routes", Some("tenant_id")),
+    ("tenant_rates", Some("tenant_id")),
     ("tenants", Some("id")),
     ("tombstones", None),
 ];

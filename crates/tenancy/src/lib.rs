@@ -88,6 +88,13 @@ pub struct Base {
 }
 
 impl Deps {
+    /// Learns what other processes have changed of tenants and of their limits. The server calls it
+    /// about twice a second.
+    pub async fn tick(&self) -> Result<(), misy_store::Error> {
+        self.directory.tick().await?;
+        self.rates.tick().await
+    }
+
     /// Ties the parts of a tenant together.
     pub fn new(base: Base) -> Self {
         Self::with(base, |part| part)

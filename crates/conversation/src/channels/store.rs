@@ -34,7 +34,7 @@ const FIND: &str = "
 
 const LIST: &str = "
     select * from channels
-    where tenant_id = $1 and status <> 'deleted' and ($2::uuid is null or id > $2)
+    where tenant_id = $1 and status <> 'deleted' and id > $2
       and ($3::text is null or kind = $3)
     order by id limit $4";
 
@@ -111,7 +111,7 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<ChannelAccount>, Error> {
-    let after = cursor.map(|cursor| cursor.0);
+    let after = Cursor::after(cursor);
     let rows = tx.query(LIST, &[&tx.tenant(), &after, &kind, &limit.fetch()]).await?;
     rows.iter().map(account).collect()
 }

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use misy_channel::IdentityClaim;
 use misy_core::id::TypedId;
-use misy_core::{ContactId, Cursor, IdentityId, Limit, Personal, Timestamp};
+use misy_core::{ContactId, Cursor, IdentityId, Limit, Personal};
 use misy_store::{Error, Row, TenantTx, ToSql};
-use serde::Deserialize;
 use uuid::Uuid;
 
 use super::model::{Contact, Holder, Identity, Plan};
@@ -56,25 +55,31 @@ const LEARN_LANGUAGE: &str = "
     update contacts set language = $3, updated_at = $4, version = version + 1
     where tenant_id = $1 and id = $2 and language is null";
 
+/// A row for each identity, and one for a contact without any. Those of a page are looked up one
+/// contact after another: the planner, who does not know how long pages are, would read them all.
 const FIND: &str = "
-    select contact.*, coalesce((
-        select jsonb_agg(to_jsonb(identity) order by identity.id)
-        from contact_identities as identity
-        where identity.tenant_id = $1 and identity.contact_id = contact.id), '[]') as identities
+    select contact.*, identity.id as identity_id, identity.namespace, identity.value,
+        identity.created_at as known_since
     from contacts as contact
-    where contact.tenant_id = $1 and contact.id = $2";
+    left join contact_identities as identity
+        on identity.tenant_id = $1 and identity.contact_id = contact.id
+    where contact.tenant_id = $1 and contact.id = $2
+    order by identity.id";
 
 const LIST: &str = "
-    select contact.*, coalesce((
-        select jsonb_agg(to_jsonb(identity) order by identity.id)
-        from contact_identities as identity
-        where identity.tenant_id = $1 and identity.contact_id = contact.id), '[]') as identities
-    from contacts as contact
-    where contact.tenant_id = $1 and ($2::uuid is null or contact.id < $2)
-        and ($3::text is null or contact.id = (
-            select contact_id from contact_identities as wanted
-            where wanted.tenant_id = $1 and wanted.namespace = $3 and wanted.value = $4))
-    order by contact.id desc limit $5";
+    select page.*, identity.id as identity_id, identity.namespace, identity.value,
+        identity.created_at as known_since
+    from (
+        select * from contacts as contact
+        where contact.tenant_id = $1 and contact.id < $2
+            and ($3::text is null or contact.id = (
+                select contact_id from contact_identities as wanted
+                where wanted.tenant_id = $1 and wanted.namespace = $3 and wanted.value = $4))
+        order by contact.id desc limit $5) as page
+    left join lateral (
+        select * from contact_identities as one
+        where one.tenant_id = $1 and one.contact_id = page.id offset 0) as identity on true
+    order by page.id desc, identity.id";
 
 const UPDATE: &str = "
     update contacts set display_name = $4, language = $5, version = version + 1, updated_at = $6
@@ -149,7 +154,8 @@ pub(crate) async fn learn_language(
 }
 
 pub(crate) async fn find(tx: &mut TenantTx, id: ContactId) -> Result<Option<Contact>, Error> {
-    tx.query_opt(FIND, &[&tx.tenant(), &id.uuid()]).await?.as_ref().map(contact).transpose()
+    let rows = tx.query(FIND, &[&tx.tenant(), &id.uuid()]).await?;
+    Ok(contacts(&rows).pop())
 }
 
 /// Newest first; all, or the one that holds an identity (namespace, value).
@@ -160,9 +166,9 @@ pub(crate) async fn list(
     limit: Limit,
 ) -> Result<Vec<Contact>, Error> {
     let (namespace, value) = identity.unzip();
-    let before = cursor.map(|cursor| cursor.0);
+    let before = Cursor::before(cursor);
     let rows = tx.query(LIST, &[&tx.tenant(), &before, &namespace, &value, &limit.fetch()]).await?;
-    rows.iter().map(contact).collect()
+    Ok(contacts(&rows))
 }
 
 /// Writes a changed contact if nobody else has changed it meanwhile.
@@ -179,30 +185,31 @@ pub(crate) async fn update(tx: &mut TenantTx, new: Contact) -> Result<Option<Con
     }))
 }
 
-#[derive(Deserialize)]
-struct IdentityJson {
-    id: Uuid,
-    namespace: String,
-    value: Personal<String>,
-    created_at: Timestamp,
+/// Rows of one contact come one after another.
+fn contacts(rows: &[Row]) -> Vec<Contact> {
+    let id = |row: &Row| row.get::<_, Uuid>("id");
+    rows.chunk_by(|one, next| id(one) == id(next)).filter_map(contact).collect()
 }
 
-fn contact(row: &Row) -> Result<Contact, Error> {
-    let identities: Vec<IdentityJson> = serde_json::from_value(row.get("identities"))
-        .map_err(|_| Error::Corrupt { column: "identities" })?;
-    let identity = |json: IdentityJson| Identity {
-        id: IdentityId::from_uuid(json.id),
-        namespace: json.namespace,
-        value: json.value,
-        created_at: json.created_at,
-    };
-    Ok(Contact {
+fn contact(rows: &[Row]) -> Option<Contact> {
+    let row = rows.first()?;
+    Some(Contact {
         id: ContactId::from_uuid(row.get("id")),
         display_name: row.get::<_, Option<String>>("display_name").map(Personal),
         language: row.get("language"),
-        identities: identities.into_iter().map(identity).collect(),
+        identities: rows.iter().filter_map(identity).collect(),
         version: row.get("version"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
+    })
+}
+
+fn identity(row: &Row) -> Option<Identity> {
+    let id: Option<Uuid> = row.get("identity_id");
+    Some(Identity {
+        id: IdentityId::from_uuid(id?),
+        namespace: row.get("namespace"),
+        value: Personal(row.get("value")),
+        created_at: row.get("known_since"),
     })
 }

@@ -32,7 +32,7 @@ const FIND_ALL: &str = "select * from conversations where tenant_id = $1 and id 
 
 const LIST: &str = "
     select * from conversations
-    where uuid_eq(tenant_id, $1) and ($2::uuid is null or id < $2)
+    where uuid_eq(tenant_id, $1) and id < $2
         and ($3::text is null or status = $3)
         and ($4::uuid is null or contact_id = $4) and ($5::uuid is null or channel_id = $5)
         and ($6::uuid is null or assignee_id = $6)
@@ -108,7 +108,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<Conversation>, Error> {
     let params: [&(dyn ToSql + Sync); 7] = [
         &tx.tenant(),
-        &cursor.map(|cursor| cursor.0),
+        &Cursor::before(cursor),
         &filter.status.map(Status::slug),
         &filter.contact.map(TypedId::uuid),
         &filter.channel.map(TypedId::uuid),

@@ -20,7 +20,7 @@ const FIND: &str = "select * from knowledge_documents where tenant_id = $1 and i
 
 const LIST: &str = "
     select * from knowledge_documents
-    where tenant_id = $1 and ($2::uuid is null or id < $2)
+    where tenant_id = $1 and id < $2
         and ($3::text is null or language = $3) and ($4::text is null or $4 = any(tags))
     order by id desc limit $5";
 
@@ -131,9 +131,9 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<KnowledgeDocument>, Error> {
-    let (own, after) = (tx.tenant(), cursor.map(|cursor| cursor.0));
+    let (own, before) = (tx.tenant(), Cursor::before(cursor));
     let params: [&(dyn ToSql + Sync); 5] =
-        [&own, &after, &filter.language, &filter.tag, &limit.fetch()];
+        [&own, &before, &filter.language, &filter.tag, &limit.fetch()];
     Ok(tx.query(LIST, &params).await?.iter().map(document).collect())
 }
 

@@ -25,7 +25,7 @@ const FIND: &str = "select * from knowledge_entries where tenant_id = $1 and id 
 /// All stems of the search occur, or the search itself as it was typed.
 const LIST: &str = "
     select * from knowledge_entries as entry
-    where tenant_id = $1 and ($2::uuid is null or id < $2)
+    where tenant_id = $1 and id < $2
         and ($3::text is null or language = $3) and ($4::text is null or $4 = any(tags))
         and ($5::text is null or (question_words || answer_words) @@
             plainto_tsquery(misy_text_config(language), $5)
@@ -73,7 +73,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<KnowledgeEntry>, Error> {
     let params: [&(dyn ToSql + Sync); 6] = [
         &tx.tenant(),
-        &cursor.map(|cursor| cursor.0),
+        &Cursor::before(cursor),
         &filter.language,
         &filter.tag,
         &filter.text,

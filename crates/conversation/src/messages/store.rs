@@ -75,12 +75,12 @@ const FIND: &str = "select * from messages where uuid_eq(tenant_id, $1) and id =
 
 const LIST_OLDEST_FIRST: &str = "
     select * from messages
-    where uuid_eq(tenant_id, $1) and conversation_id = $2 and ($3::uuid is null or id > $3)
+    where uuid_eq(tenant_id, $1) and conversation_id = $2 and id > $3
     order by id limit $4";
 
 const LIST_NEWEST_FIRST: &str = "
     select * from messages
-    where uuid_eq(tenant_id, $1) and conversation_id = $2 and ($3::uuid is null or id < $3)
+    where uuid_eq(tenant_id, $1) and conversation_id = $2 and id < $3
     order by id desc limit $4";
 
 /// The ids come from a function with the tenant's predicate of its own; the rows through the
@@ -211,11 +211,11 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Option<Vec<Message>>, Error> {
-    let sql = match order {
-        Order::Asc => LIST_OLDEST_FIRST,
-        Order::Desc => LIST_NEWEST_FIRST,
+    let (sql, from) = match order {
+        Order::Asc => (LIST_OLDEST_FIRST, Cursor::after(cursor)),
+        Order::Desc => (LIST_NEWEST_FIRST, Cursor::before(cursor)),
     };
-    let (tenant, from) = (tx.tenant(), cursor.map(|cursor| cursor.0));
+    let tenant = tx.tenant();
     let rows = tx.query(sql, &[&tenant, &conversation.uuid(), &from, &limit.fetch()]).await?;
     if rows.is_empty()
         && tx.query_opt(CONVERSATION_EXISTS, &[&tenant, &conversation.uuid()]).await?.is_none()

@@ -76,6 +76,11 @@ pub(crate) fn text_of(mode: Mode, id: ApiKeyId, secret: [u8; 32]) -> Secret {
     Secret::new(format!("{body}{}", checksum(&body)))
 }
 
+/// The text of a live key of this id and secret, as whoever was given the key shows it.
+pub fn live_key(id: ApiKeyId, secret: [u8; 32]) -> Secret {
+    text_of(Mode::Live, id, secret)
+}
+
 /// The beginning of a key's text, by which people tell keys apart.
 pub(crate) fn prefix_of(mode: Mode, id: ApiKeyId) -> String {
     format!("{}{}", mode.prefix(), id::encode(id.uuid()))
@@ -305,6 +310,8 @@ pub(crate) struct Route {
     pub(crate) previous: Option<(Vec<u8>, Timestamp)>,
     /// Whether its service account is disabled.
     pub(crate) disabled: bool,
+    /// How often keys of the tenant had changed when this was read.
+    pub(crate) changes: i64,
     pub(crate) mode: Mode,
     /// What its bearer may do.
     pub(crate) grants: Grants,

@@ -5,8 +5,7 @@ use std::time::Duration;
 use misy_core::access::{Kind as Thing, Resource};
 use misy_core::id::TypedId;
 use misy_core::{
-    ApiKeyId, Ctx, Cursor, Limit, Page, Permission, Secret, ServiceAccountId, TenantId, Timestamp,
-    crypto,
+    ApiKeyId, Ctx, Cursor, Limit, Page, Permission, Secret, ServiceAccountId, Timestamp, crypto,
 };
 use misy_store::{Audit, TenantTx};
 use moka::sync::Cache;
@@ -18,34 +17,17 @@ use crate::notices::model::{Effect, Kind};
 use crate::roles::model::{RoleBook, within};
 use crate::{Deps, Error, notices, roles, service_accounts};
 
-/// A look-up is believed this long, so a revoked key dies everywhere within a second.
-const BELIEVED_FOR: Duration = Duration::from_millis(900);
+/// A look-up is believed this long, if no notice says before that keys of the tenant changed.
+const BELIEVED_FOR: Duration = Duration::from_mins(10);
 const KNOWN_MAX: u64 = 50_000;
 
-/// Keys that were looked up a moment ago, by the hash of their secret.
+/// Keys that were looked up before, by the hash of their secret.
 pub struct KnownKeys(Cache<[u8; 32], Route>);
 
 impl KnownKeys {
     /// Knows none yet.
     pub fn new() -> Self {
         Self(Cache::builder().max_capacity(KNOWN_MAX).time_to_live(BELIEVED_FOR).build())
-    }
-
-    fn forget(&self, key: ApiKeyId) {
-        for (hash, route) in &self.0 {
-            if route.key == key {
-                self.0.invalidate(hash.as_ref());
-            }
-        }
-    }
-
-    /// Forgets all keys of a tenant that this process knows.
-    pub(crate) fn forget_all_of(&self, tenant: TenantId) {
-        for (hash, route) in &self.0 {
-            if route.tenant == tenant {
-                self.0.invalidate(hash.as_ref());
-            }
-        }
     }
 }
 
@@ -59,7 +41,9 @@ impl Default for KnownKeys {
 pub(crate) async fn find_route(deps: &Deps, text: &Secret) -> Result<Option<Route>, Error> {
     let Some(shown) = model::read(text) else { return Ok(None) };
     let now = deps.ambient.now();
-    if let Some(route) = deps.known_keys.0.get(&shown.hash).filter(|it| it.opens(&shown, now)) {
+    if let Some(route) = deps.known_keys.0.get(&shown.hash).filter(|it| it.opens(&shown, now))
+        && deps.notices.keys(route.tenant).await? <= route.changes
+    {
         return Ok(Some(route));
     }
     let mut tx = deps.db.platform_read(&deps.system).await?;
@@ -186,10 +170,11 @@ pub(super) async fn rotate(
     let until = Timestamp::from_second(now.as_second() + i64::from(overlap_s)).ok();
     let overlap_until = until.filter(|_| overlap_s > 0);
     store::rotate(&mut tx, id, &crypto::sha256(&secret), now, overlap_until).await?;
+    notices::store::raise_keys(&mut tx).await?;
     let detail = json!({"overlap_s": overlap_s});
     tx.audit(Audit::new("api_key.rotated", "api_key", id).with(detail));
     tx.commit().await?;
-    deps.known_keys.forget(id);
+    deps.notices.renew().await?;
     let key = ApiKey { version: key.version + 1, overlap_until, ..key };
     let text = model::text_of(key.mode, id, secret);
     Ok((key, text))
@@ -204,9 +189,10 @@ pub(super) async fn revoke(deps: &Deps, ctx: &Ctx, id: ApiKeyId) -> Result<(), E
     if !key.revoked {
         store::revoke(&mut tx, id, deps.ambient.now()).await?;
         notices::store::delete(&mut tx, id.uuid()).await?;
+        notices::store::raise_keys(&mut tx).await?;
         tx.audit(Audit::new("api_key.revoked", "api_key", id));
         tx.commit().await?;
     }
-    deps.known_keys.forget(id);
+    deps.notices.renew().await?;
     Ok(())
 }

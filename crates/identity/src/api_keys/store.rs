@@ -98,7 +98,7 @@ const LIST: &str = "
     left join api_key_routes r on r.tenant_id = $1 and r.key_id = k.id
     left join access_notices o on o.tenant_id = $1 and o.subject = k.id
     left join access_notices a on a.tenant_id = $1 and a.subject = k.service_account_id
-    where k.tenant_id = $1 and ($2::uuid is null or k.id > $2) order by k.id limit $3";
+    where k.tenant_id = $1 and k.id > $2 order by k.id limit $3";
 
 /// Keys after one, oldest first.
 pub(super) async fn list(
@@ -107,7 +107,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<ApiKey>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const FIND: &str = "
@@ -164,10 +164,12 @@ const FIND_ROUTE: &str = "
            r.permissions, r.expires_at, r.mode, r.service_account_id,
            o.role as own_role, o.permissions as own_permissions,
            a.role as account_role, a.permissions as account_permissions,
-           r.service_account_id is not null and coalesce(a.disabled, true) as disabled
+           r.service_account_id is not null and coalesce(a.disabled, true) as disabled,
+           coalesce(t.keys, 0) as changes
     from api_key_routes r
     left join access_notices o on o.subject = r.key_id and o.tenant_id = r.tenant_id
     left join access_notices a on a.subject = r.service_account_id and a.tenant_id = r.tenant_id
+    left join access_notices t on t.subject = r.tenant_id and t.tenant_id = r.tenant_id
     where r.key_id = $1";
 
 /// What a request's key is checked against.
@@ -183,6 +185,7 @@ pub(super) async fn find_route(tx: &mut PlatformTx, key: ApiKeyId) -> Result<Opt
         secret_hash: row.get("secret_hash"),
         previous: hash.zip(row.get("previous_until")),
         disabled: row.get("disabled"),
+        changes: row.get("changes"),
         mode,
         grants: bearer_grants(mode, &scope, &own, effect),
         expires_at: row.get("expires_at"),

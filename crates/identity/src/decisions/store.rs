@@ -59,7 +59,7 @@ pub(super) async fn sweep(tx: &mut TenantTx, before: Uuid) -> Result<(), Error> 
 
 const LIST: &str = "
     select * from decisions
-    where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::bool is null or allowed = $3)
+    where tenant_id = $1 and id < $2 and ($3::bool is null or allowed = $3)
       and ($4::text is null or principal = $4) and ($5::text is null or action = $5)
     order by id desc limit $6";
 
@@ -80,7 +80,9 @@ pub(super) async fn list(
 ) -> Result<Vec<Decision>, Error> {
     let tenant = tx.tenant();
     let Wanted { allowed, principal, action } = wanted;
-    let rows = tx.query(LIST, &[&tenant, &before, allowed, principal, action, &limit]).await?;
+    let rows = tx
+        .query(LIST, &[&tenant, &before.unwrap_or(Uuid::max()), allowed, principal, action, &limit])
+        .await?;
     Ok(rows.iter().map(read).collect())
 }
 

@@ -51,7 +51,7 @@ pub(super) async fn lock(tx: &mut TenantTx, id: DomainId) -> Result<Option<Domai
 }
 
 const LIST: &str = "
-    select * from domains where tenant_id = $1 and ($2::uuid is null or id > $2)
+    select * from domains where tenant_id = $1 and id > $2
     order by id limit $3";
 
 /// Domains after one, oldest first.
@@ -61,7 +61,12 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Domain>, Error> {
     let tenant = tx.tenant();
-    Ok(tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect())
+    Ok(tx
+        .query(LIST, &[&tenant, &after.unwrap_or_default(), &limit])
+        .await?
+        .iter()
+        .map(read)
+        .collect())
 }
 
 const IS_TENANT: &str = "select from realms where tenant_id = $1";

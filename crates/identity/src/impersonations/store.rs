@@ -44,7 +44,7 @@ pub(super) async fn insert(tx: &mut TenantTx, visit: &Visit) -> Result<(), Error
 }
 
 const LIST: &str = "
-    select * from impersonations where tenant_id = $1 and ($2::uuid is null or id < $2)
+    select * from impersonations where tenant_id = $1 and id < $2
     order by id desc limit $3";
 
 /// Visits before one, latest first.
@@ -54,7 +54,11 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Visit>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &before, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &before.unwrap_or(Uuid::max()), &limit])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 const LOCK: &str = "select * from impersonations where tenant_id = $1 and id = $2 for update";

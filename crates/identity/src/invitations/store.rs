@@ -27,7 +27,7 @@ const LIST: &str = "
            l.sent_at
     from letters l join users u on u.tenant_id = l.tenant_id and u.id = l.user_id
     where l.tenant_id = $1 and l.kind = 'invitation' and l.used_at is null
-      and u.status = 'invited' and ($2::uuid is null or l.id > $2)
+      and u.status = 'invited' and l.id > $2
     order by l.id limit $3";
 
 /// Open invitations after one, oldest first.
@@ -37,7 +37,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Invitation>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const LOCK: &str = "

@@ -57,35 +57,49 @@ pub(crate) struct Notice {
     pub(crate) subject: Uuid,
     pub(crate) effect: Effect,
     pub(crate) version: i64,
+    pub(crate) keys: i64,
+}
+
+/// What is known of a person, or of a tenant as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Entry {
+    grants: Grants,
+    policies: i64,
+    keys: i64,
 }
 
 /// All that is known, by tenant and subject: people with roles of a tenant's own, and tenants with
-/// policies. What one tenant says of a subject of another is never found.
+/// policies or with keys that changed. What one tenant says of a subject of another is never found.
 #[derive(Debug, Default)]
-pub(crate) struct Known(HashMap<(Uuid, Uuid), (Grants, i64)>);
+pub(crate) struct Known(HashMap<(Uuid, Uuid), Entry>);
 
 impl Known {
     /// Learns; a later row of a subject replaces an earlier one.
     pub(crate) fn learn(&mut self, notices: impl IntoIterator<Item = Notice>) {
         for notice in notices {
-            let value = (notice.effect.grants(), notice.version);
-            let place = (notice.tenant, notice.subject);
-            if value == (Grants::NONE, 0) {
-                self.0.remove(&place);
+            let Notice { tenant, subject, effect, version: policies, keys } = notice;
+            let entry = Entry { grants: effect.grants(), policies, keys };
+            if entry == Entry::default() {
+                self.0.remove(&(tenant, subject));
             } else {
-                self.0.insert(place, value);
+                self.0.insert((tenant, subject), entry);
             }
         }
     }
 
     /// What the subject may do beside what its built-in role gives.
     pub(crate) fn grants(&self, tenant: Uuid, subject: Uuid) -> Grants {
-        self.0.get(&(tenant, subject)).map_or(Grants::NONE, |(grants, _)| *grants)
+        self.0.get(&(tenant, subject)).map_or(Grants::NONE, |entry| entry.grants)
     }
 
     /// Which version the tenant's policies have; 0 if it never had any.
     pub(crate) fn version(&self, tenant: Uuid) -> i64 {
-        self.0.get(&(tenant, tenant)).map_or(0, |(_, version)| *version)
+        self.0.get(&(tenant, tenant)).map_or(0, |entry| entry.policies)
+    }
+
+    /// How often a key of the tenant was told to be another than before.
+    pub(crate) fn keys(&self, tenant: Uuid) -> i64 {
+        self.0.get(&(tenant, tenant)).map_or(0, |entry| entry.keys)
     }
 }
 
@@ -95,7 +109,8 @@ mod tests {
 
     fn notice(subject: u128, permissions: &[Permission], version: i64) -> Notice {
         let effect = Effect { base: None, permissions: permissions.to_vec() };
-        Notice { tenant: Uuid::from_u128(2), subject: Uuid::from_u128(subject), effect, version }
+        let (tenant, subject) = (Uuid::from_u128(2), Uuid::from_u128(subject));
+        Notice { tenant, subject, effect, version, keys: 0 }
     }
 
     #[test]
@@ -106,6 +121,9 @@ mod tests {
         assert!(known.grants(two, one).has(Permission::RoleRead));
         assert_eq!(known.grants(one, one), Grants::NONE, "another tenant says nothing of it");
         assert_eq!((known.version(one), known.version(two)), (0, 4));
+        let changed = Notice { keys: 3, ..notice(2, &[], 4) };
+        known.learn([changed]);
+        assert_eq!((known.version(two), known.keys(two), known.keys(one)), (4, 3, 0));
         known.learn([notice(1, &[], 0), notice(2, &[], 5)]);
         assert_eq!((known.grants(two, one), known.version(two)), (Grants::NONE, 5));
         assert_eq!(known.0.len(), 1);

@@ -22,7 +22,8 @@ struct Mark {
     read_at: Option<Instant>,
 }
 
-/// What roles of tenants' own give whom and which versions policies have, less than a second old.
+/// What roles of tenants' own give whom, which versions policies have and how often keys changed,
+/// less than a second old.
 pub struct Notices {
     db: Db,
     ctx: PlatformCtx,
@@ -51,6 +52,12 @@ impl Notices {
     pub(crate) async fn policies(&self, tenant: TenantId) -> Result<i64, Error> {
         self.freshen().await?;
         Ok(self.known.read().unwrap_or_else(PoisonError::into_inner).version(tenant.uuid()))
+    }
+
+    /// How often keys of the tenant changed: a key that was looked up before is looked up again.
+    pub(crate) async fn keys(&self, tenant: TenantId) -> Result<i64, Error> {
+        self.freshen().await?;
+        Ok(self.known.read().unwrap_or_else(PoisonError::into_inner).keys(tenant.uuid()))
     }
 
     fn age(&self) -> Option<Duration> {

@@ -10,7 +10,7 @@ use super::model::{Effect, Kind, Notice};
 /// Transactions below the snapshot's `xmin` have ended, so the next look may begin there.
 const LIST_SINCE: &str = "
     select pg_snapshot_xmin(pg_current_snapshot())::text as next, tenant_id, subject, role,
-           permissions, version
+           permissions, version, keys
     from (select) as always
     left join access_notices on txid >= $1::text::xid8 and kind in ('user', 'policies')";
 
@@ -30,7 +30,8 @@ fn notice(row: &Row) -> Option<Notice> {
         (row.get("tenant_id"), row.get("subject"));
     let (tenant, subject) = tenant.zip(subject)?;
     let effect = joined(row, "role", "permissions");
-    Some(Notice { tenant, subject, effect, version: row.get("version") })
+    let (version, keys) = (row.get("version"), row.get("keys"));
+    Some(Notice { tenant, subject, effect, version, keys })
 }
 
 /// Reads an effect whose row may be missing, from columns of other names.
@@ -131,4 +132,16 @@ pub(crate) async fn raise_policies(tx: &mut TenantTx) -> Result<i64, Error> {
     let tenant = tx.tenant();
     let row = tx.query_opt(RAISE_POLICIES, &[&tenant]).await?;
     row.map(|row| row.get("version")).ok_or(Error::Corrupt { column: "version" })
+}
+
+const RAISE_KEYS: &str = "
+    insert into access_notices (subject, tenant_id, kind, keys) values ($1, $1, 'policies', 1)
+    on conflict (subject) do update
+        set keys = access_notices.keys + 1, txid = pg_current_xact_id()";
+
+/// Tells that a key of the tenant is another than it was, or may something else. Without it a key
+/// that was looked up before goes on as it was.
+pub(crate) async fn raise_keys(tx: &mut TenantTx) -> Result<(), Error> {
+    let tenant = tx.tenant();
+    tx.execute(RAISE_KEYS, &[&tenant]).await.map(drop)
 }

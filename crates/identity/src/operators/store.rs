@@ -24,7 +24,7 @@ fn read(row: &Row) -> Result<Operator, Error> {
 const LIST: &str = "
     select o.id, a.email, o.name, o.role, o.status, o.version, o.created_at
     from operators o join accounts a on a.id = o.account_id
-    where $1::uuid is null or o.id > $1 order by o.id limit $2";
+    where o.id > $1 order by o.id limit $2";
 
 /// People of the platform after one, oldest first.
 pub(super) async fn list(
@@ -32,7 +32,7 @@ pub(super) async fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Operator>, Error> {
-    tx.query(LIST, &[&after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const LOCK_ALL: &str = "select id from operators order by id for update";

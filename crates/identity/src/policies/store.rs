@@ -24,7 +24,7 @@ fn read(row: &Row) -> Policy {
 }
 
 const LIST: &str = "
-    select * from policies where tenant_id = $1 and ($2::uuid is null or id > $2)
+    select * from policies where tenant_id = $1 and id > $2
     order by id limit $3";
 
 /// Policies after one, oldest first.
@@ -34,7 +34,12 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Policy>, Error> {
     let tenant = tx.tenant();
-    Ok(tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect())
+    Ok(tx
+        .query(LIST, &[&tenant, &after.unwrap_or_default(), &limit])
+        .await?
+        .iter()
+        .map(read)
+        .collect())
 }
 
 const ALL: &str = "select * from policies where tenant_id = $1 order by id";

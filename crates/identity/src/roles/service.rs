@@ -92,6 +92,7 @@ pub(super) async fn update(
     after.version =
         store::update(&mut tx, &after, deps.ambient.now()).await?.ok_or(RoleError::NotFound)?;
     let bearers = notices::store::spread(&mut tx, &affected).await?;
+    notices::store::raise_keys(&mut tx).await?;
     let detail = json!({"inherits": after.parent, "permissions": after.own, "bearers": bearers});
     tx.audit(Audit::new("role.updated", "role", id).with(detail));
     tx.commit().await?;

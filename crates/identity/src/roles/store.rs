@@ -32,7 +32,7 @@ pub(crate) async fn seed(tx: &mut TenantTx) -> Result<(), Error> {
 
 const LIST: &str = "
     select id, slug, name, parent, permissions, built_in, version from roles
-    where tenant_id = $1 and ($2::uuid is null or id > $2) order by id limit $3";
+    where tenant_id = $1 and id > $2 order by id limit $3";
 
 fn read(row: &Row) -> Result<TenantRole, Error> {
     let permissions: Vec<String> = row.get("permissions");
@@ -55,7 +55,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<TenantRole>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const BOOK: &str = "

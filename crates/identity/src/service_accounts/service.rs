@@ -111,10 +111,11 @@ pub(super) async fn update(
     } else if after.disabled != before.disabled {
         notices::store::disable(&mut tx, id, after.disabled).await?;
     }
+    notices::store::raise_keys(&mut tx).await?;
     let detail = json!({"grants": after.grants, "disabled": after.disabled});
     tx.audit(Audit::new("service_account.updated", "service_account", id).with(detail));
     tx.commit().await?;
-    deps.known_keys.forget_all_of(ctx.tenant());
+    deps.notices.renew().await?;
     Ok(after)
 }
 
@@ -132,9 +133,10 @@ pub(super) async fn delete(
     seen.check(account.version)?;
     within(ctx.grants(), account.grants)?;
     store::delete(&mut tx, id).await?;
+    notices::store::raise_keys(&mut tx).await?;
     tx.audit(Audit::new("service_account.deleted", "service_account", id));
     tx.commit().await?;
-    deps.known_keys.forget_all_of(ctx.tenant());
+    deps.notices.renew().await?;
     Ok(())
 }
 

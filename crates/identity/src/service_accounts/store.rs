@@ -28,7 +28,7 @@ const LIST: &str = "
     select s.*, s.status = 'disabled' as disabled, n.role as base, n.permissions as granted
     from service_accounts s
     left join access_notices n on n.tenant_id = $1 and n.subject = s.id
-    where s.tenant_id = $1 and ($2::uuid is null or s.id > $2) order by s.id limit $3";
+    where s.tenant_id = $1 and s.id > $2 order by s.id limit $3";
 
 /// Accounts after one, oldest first.
 pub(super) async fn list(
@@ -37,7 +37,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<ServiceAccount>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const FIND: &str = "

@@ -289,7 +289,7 @@ const LIST: &str = "
     select id, device, method, address, second_factor_at, created_at, used_at, idle_until
     from sessions
     where (user_id = $1 or operator_id = $1) and ended_at is null and idle_until > $2
-      and ($3::uuid is null or id > $3)
+      and id > $3
     order by id limit $4";
 
 /// Sessions of a person that are not over, oldest first.
@@ -300,7 +300,7 @@ pub(super) async fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Listed>, Error> {
-    let rows = tx.query(LIST, &[&person, &now, &after, &limit]).await?;
+    let rows = tx.query(LIST, &[&person, &now, &after.unwrap_or_default(), &limit]).await?;
     let listed = |row: &Row| {
         Ok(Listed {
             id: SessionId::from_uuid(row.get("id")),

@@ -84,7 +84,7 @@ pub(super) async fn lock(
 }
 
 const LIST: &str = "
-    select * from sso_connections where tenant_id = $1 and ($2::uuid is null or id > $2)
+    select * from sso_connections where tenant_id = $1 and id > $2
     order by id limit $3";
 
 /// Connections after one, oldest first.
@@ -94,7 +94,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<Connection>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const UPDATE: &str = "

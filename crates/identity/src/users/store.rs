@@ -109,7 +109,7 @@ pub(crate) async fn list_stewards(tx: &mut TenantTx) -> Result<Vec<(UserId, Uuid
 }
 
 const LIST: &str = "
-    select * from users where tenant_id = $1 and ($2::uuid is null or id > $2)
+    select * from users where tenant_id = $1 and id > $2
     order by id limit $3";
 
 /// People after one, oldest first.
@@ -119,7 +119,7 @@ pub(super) async fn list(
     limit: i64,
 ) -> Result<Vec<User>, Error> {
     let tenant = tx.tenant();
-    tx.query(LIST, &[&tenant, &after, &limit]).await?.iter().map(read).collect()
+    tx.query(LIST, &[&tenant, &after.unwrap_or_default(), &limit]).await?.iter().map(read).collect()
 }
 
 const UPDATE: &str = "

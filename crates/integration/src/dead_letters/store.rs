@@ -8,7 +8,7 @@ use super::model::DeadLetter;
 
 const LIST: &str = "
     select * from webhook_dead_letters
-    where tenant_id = $1 and ($2::uuid is null or id < $2)
+    where tenant_id = $1 and id < $2
         and ($3::uuid is null or endpoint_id = $3)
     order by id desc limit $4";
 
@@ -23,7 +23,7 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<DeadLetter>, Error> {
-    let (before, endpoint) = (cursor.map(|cursor| cursor.0), endpoint.map(TypedId::uuid));
+    let (before, endpoint) = (Cursor::before(cursor), endpoint.map(TypedId::uuid));
     let rows = tx.query(LIST, &[&tx.tenant(), &before, &endpoint, &limit.fetch()]).await?;
     Ok(rows.iter().map(letter).collect())
 }

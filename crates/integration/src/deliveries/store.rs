@@ -73,7 +73,7 @@ const FIND: &str = "
 const LIST: &str = "
     select page.*, event.type from (
         select * from webhook_deliveries as delivery
-        where delivery.tenant_id = $1 and ($2::uuid is null or delivery.id < $2)
+        where delivery.tenant_id = $1 and delivery.id < $2
             and ($3::uuid is null or delivery.endpoint_id = $3)
             and ($4::uuid is null or delivery.event_id = $4)
             and ($5::text is null or delivery.status = $5)
@@ -265,7 +265,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<Delivery>, Error> {
     let params: [&(dyn ToSql + Sync); 6] = [
         &tx.tenant(),
-        &cursor.map(|cursor| cursor.0),
+        &Cursor::before(cursor),
         &filter.endpoint.map(TypedId::uuid),
         &filter.event.map(TypedId::uuid),
         &filter.status.map(Status::slug),

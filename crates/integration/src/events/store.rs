@@ -11,7 +11,7 @@ const FIND: &str = "select * from webhook_events where tenant_id = $1 and id = $
 
 const LIST: &str = "
     select * from webhook_events
-    where tenant_id = $1 and ($2::uuid is null or id < $2) and ($3::text is null or type = $3)
+    where tenant_id = $1 and id < $2 and ($3::text is null or type = $3)
     order by id desc limit $4";
 
 pub(crate) async fn find(tx: &mut TenantTx, id: EventId) -> Result<Option<Event>, Error> {
@@ -25,7 +25,7 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<Event>, Error> {
-    let before = cursor.map(|cursor| cursor.0);
+    let before = Cursor::before(cursor);
     let rows = tx.query(LIST, &[&tx.tenant(), &before, &kind, &limit.fetch()]).await?;
     rows.iter().map(event).collect()
 }

@@ -22,7 +22,7 @@ const INSERT: &str = "
 const FIND: &str = "select * from webhook_sources where tenant_id = $1 and id = $2";
 
 const LIST: &str = "
-    select * from webhook_sources where tenant_id = $1 and ($2::uuid is null or id > $2)
+    select * from webhook_sources where tenant_id = $1 and id > $2
     order by id limit $3";
 
 const TALLIES: &str = "
@@ -144,7 +144,7 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<Source>, Error> {
-    let after = cursor.map(|cursor| cursor.0);
+    let after = Cursor::after(cursor);
     let rows = tx.query(LIST, &[&tx.tenant(), &after, &limit.fetch()]).await?;
     rows.iter().map(source).collect()
 }

@@ -252,6 +252,7 @@ async fn measure_tenants(
         db,
         directory: app.directory(),
         ctx,
+        key_text: misy_identity::api_keys::live_key,
         size,
     };
     let metrics = Box::pin(serving(&app, listeners, tenants::run(&load))).await??;

@@ -41,6 +41,8 @@ const FIND: &str = "
     left join documents d
         on p.home = 'embedded' and d.tenant_id = $1 and d.kind = $2 and d.id = $3";
 
+/// Ids are the caller's, so one may be all zeros, and nothing is less: a page begins with the
+/// document before it, which is left out.
 const LIST: &str = "
     select p.home, d.id, d.body, d.version, d.created_at, d.updated_at
     from (select coalesce((select home from document_homes where tenant_id = $1), 'embedded')
@@ -48,7 +50,7 @@ const LIST: &str = "
     left join lateral (
         select id, body, version, created_at, updated_at from documents
         where p.home = 'embedded' and tenant_id = $1 and kind = $2
-          and ($3::uuid is null or id > $3)
+          and id >= $3 and id is distinct from $5
         order by id limit $4) d on true
     order by d.id";
 
@@ -62,7 +64,7 @@ const FIND_BY: &str = "
         join documents d
             on d.tenant_id = f.tenant_id and d.kind = f.kind and d.id = f.document_id
         where p.home = 'embedded' and f.tenant_id = $1 and f.kind = $2 and f.name = $3
-          and f.value = $4 and ($5::uuid is null or f.document_id > $5)
+          and f.value = $4 and f.document_id >= $5 and f.document_id is distinct from $7
         order by f.document_id limit $6) d on true
     order by d.id";
 
@@ -124,8 +126,9 @@ pub(super) async fn list(
     limit: Limit,
 ) -> Result<Found, Error> {
     let tenant = tx.tenant();
-    let after = after.map(|cursor| cursor.0);
-    found(&tx.query(LIST, &[&tenant, &kind, &after, &rows_of(limit)]).await?)
+    let (from, without) = (Cursor::after(after), after.map(|cursor| cursor.0));
+    let rows = tx.query(LIST, &[&tenant, &kind, &from, &rows_of(limit), &without]).await?;
+    found(&rows)
 }
 
 pub(super) async fn find_by(
@@ -136,9 +139,9 @@ pub(super) async fn find_by(
     limit: Limit,
 ) -> Result<Found, Error> {
     let tenant = tx.tenant();
-    let after = after.map(|cursor| cursor.0);
-    let parameters: [&(dyn ToSql + Sync); 6] =
-        [&tenant, &kind, &field, &value, &after, &rows_of(limit)];
+    let (from, without) = (Cursor::after(after), after.map(|cursor| cursor.0));
+    let parameters: [&(dyn ToSql + Sync); 7] =
+        [&tenant, &kind, &field, &value, &from, &rows_of(limit), &without];
     found(&tx.query(FIND_BY, &parameters).await?)
 }
 

@@ -21,7 +21,7 @@ const PAGE: &str = "
                coalesce(array_agg(value order by name), '{}') as values
         from document_fields
         where tenant_id = $1 and kind = $2 and document_id = d.id) f
-    where d.tenant_id = $1 and d.kind = $2 and ($3::uuid is null or d.id > $3)
+    where d.tenant_id = $1 and d.kind = $2 and d.id >= $3 and d.id is distinct from $5
     order by d.id limit $4";
 
 const FETCH: &str = "
@@ -123,7 +123,8 @@ impl<'a> Side<'a> {
         }
         let mut tx = self.db.read(self.ctx).await?;
         let tenant = tx.tenant();
-        let rows = tx.query(PAGE, &[&tenant, &kind.name(), &after, &limit]).await?;
+        let from = after.unwrap_or_default();
+        let rows = tx.query(PAGE, &[&tenant, &kind.name(), &from, &limit, &after]).await?;
         Ok(rows.iter().map(read).collect())
     }
 

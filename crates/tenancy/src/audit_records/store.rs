@@ -9,7 +9,7 @@ use super::model::{Filter, Record};
 const LIST: &str = "
     select id, actor, action, resource, resource_id, detail, request_id, created_at
     from audit_records
-    where tenant_id = $1 and ($2::uuid is null or id < $2)
+    where tenant_id = $1 and id < $2
       and ($3::text is null or action = $3) and ($4::text is null or resource = $4)
       and ($5::text is null or resource_id = $5) and ($6::text is null or actor = $6)
     order by id desc limit $7";
@@ -20,7 +20,7 @@ pub(crate) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<Record>, Error> {
-    let before = cursor.map(|cursor| cursor.0);
+    let before = Cursor::before(cursor);
     let Filter { action, resource, resource_id, actor } = filter;
     let (tenant, count) = (tx.tenant(), limit.fetch());
     let rows =

@@ -50,7 +50,7 @@ const END_VERSION: &str = "
 
 const TENANTS_OF: &str = "
     select id from tenants
-    where plan = $1 and ($2::uuid is null or id > $2)
+    where plan = $1 and id > $2
         and status in ('active', 'suspended', 'closing')
     order by id limit $3";
 
@@ -182,7 +182,8 @@ pub(crate) async fn tenants_of(
     after: Option<TenantId>,
     limit: i64,
 ) -> Result<Vec<TenantId>, Error> {
-    let rows = tx.query(TENANTS_OF, &[&plan, &after.map(TypedId::uuid), &limit]).await?;
+    let rows =
+        tx.query(TENANTS_OF, &[&plan, &after.map_or(Uuid::nil(), TypedId::uuid), &limit]).await?;
     Ok(rows.iter().map(|row| TenantId::from_uuid(row.get("id"))).collect())
 }
 

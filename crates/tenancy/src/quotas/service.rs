@@ -280,6 +280,6 @@ pub async fn set(
     let quotas = store::list(&mut tx).await?;
     tx.audit(Audit::new("quotas.updated", "tenant", id).with(json!({"overrides": names})));
     tx.commit().await?;
-    deps.rates.forget(id).await;
+    deps.rates.changed().await;
     Ok(quotas)
 }

@@ -1,6 +1,9 @@
 //! Room `tenancy`: rows of `tenant_quotas`.
 
-use misy_store::{Error, TenantTx, ToSql};
+use misy_core::TenantId;
+use misy_core::id::TypedId;
+use misy_store::{Error, Limited, PlatformTx, TenantTx, ToSql};
+use uuid::Uuid;
 
 use super::model::{Quota, Slot};
 
@@ -28,6 +31,20 @@ const OVERRIDE: &str = "
         set max_count = excluded.max_count, source = excluded.source,
             updated_at = excluded.updated_at";
 
+/// Tells every process how many requests a minute that comes to, if it is another number.
+const TELL_RATE: &str = "
+    insert into tenant_rates (tenant_id, requests_per_minute)
+    select $1, (select max_count from tenant_quotas where tenant_id = $1 and name = $2)
+    on conflict (tenant_id) do update
+        set requests_per_minute = excluded.requests_per_minute, txid = pg_current_xact_id()
+        where tenant_rates.requests_per_minute is distinct from excluded.requests_per_minute";
+
+/// Transactions below the snapshot's `xmin` have ended, so the next look may begin there.
+const LIST_RATES: &str = "
+    select pg_snapshot_xmin(pg_current_snapshot())::text as next, tenant_id, requests_per_minute
+    from (select) as always
+    left join tenant_rates on txid >= $1::text::xid8";
+
 const LIST: &str = "
     select name, max_count, source from tenant_quotas where tenant_id = $1 order by name";
 
@@ -36,8 +53,26 @@ pub(crate) async fn adopt(
     names: &[String],
     counts: &[i64],
 ) -> Result<(), Error> {
-    let now = tx.ambient().now();
-    tx.execute(ADOPT, &[&tx.tenant(), &names, &counts, &now]).await.map(drop)
+    let (tenant, now) = (tx.tenant(), tx.ambient().now());
+    tx.execute(ADOPT, &[&tenant, &names, &counts, &now]).await?;
+    tx.execute(TELL_RATE, &[&tenant, &Limited::ApiRequestsPerMinute.name()]).await.map(drop)
+}
+
+/// The requests a minute of tenants for whom that was changed since, and where the next look
+/// begins.
+pub(crate) async fn list_rates(
+    tx: &mut PlatformTx,
+    since: &str,
+) -> Result<(Vec<(TenantId, Option<u32>)>, String), Error> {
+    let rows = tx.query(LIST_RATES, &[&since]).await?;
+    let next = rows.first().map_or_else(|| since.to_owned(), |row| row.get("next"));
+    let rate = |row: &misy_store::Row| {
+        let tenant: Option<Uuid> = row.get("tenant_id");
+        let requests: Option<i64> = row.get("requests_per_minute");
+        let requests = requests.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        Some((TenantId::from_uuid(tenant?), requests))
+    };
+    Ok((rows.iter().filter_map(rate).collect(), next))
 }
 
 pub(crate) async fn override_with(

@@ -28,7 +28,7 @@ const LOCK: &str = "select * from signups where id = $1 for update";
 
 const LIST: &str = "
     select * from signups
-    where ($1::uuid is null or id > $1) and ($2::text is null or status = $2)
+    where id > $1 and ($2::text is null or status = $2)
     order by id limit $3";
 
 const UPDATE: &str = "
@@ -117,7 +117,7 @@ pub(super) async fn list(
     cursor: Option<Cursor>,
     limit: Limit,
 ) -> Result<Vec<Signup>, Error> {
-    let (after, status) = (cursor.map(|cursor| cursor.0), status.map(Status::slug));
+    let (after, status) = (Cursor::after(cursor), status.map(Status::slug));
     let rows = tx.query(LIST, &[&after, &status, &limit.fetch()]).await?;
     rows.iter().map(read).collect()
 }

@@ -90,7 +90,7 @@ pub(crate) async fn adopt_plan(deps: &Deps, ctx: &PlatformCtx, id: TenantId) -> 
     let mut tx = deps.db.tenant(&ctx.enter(id, Role::Owner.grants())).await?;
     quotas::service::change_plan(&mut tx, &limits).await?;
     tx.commit().await?;
-    deps.rates.forget(id).await;
+    deps.rates.changed().await;
     Ok(())
 }
 

@@ -318,3 +318,19 @@ async fn a_plan_says_how_many_requests_a_minute_and_the_refusal_says_how_to_get_
         assert_eq!(house.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK);
     }
 }
+
+#[tokio::test]
+async fn another_processes_limit_of_requests_is_felt_at_the_next_look() {
+    let house = House::build().await;
+    let tenant = house.tenant("acme").await;
+    let other = house.second_process();
+    assert_eq!(other.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK);
+    set(&house, tenant, json!({"api_requests_per_minute": 1})).await;
+    other.deps.tick().await.expect("looks");
+    assert_eq!(other.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK);
+    let refused = other.get(&Admin(tenant), "/v1/tenant").await;
+    assert_eq!(refused.refusal(), (429, "request.rate_limited"));
+    set(&house, tenant, json!({})).await;
+    other.deps.tick().await.expect("looks");
+    assert_eq!(other.get(&Admin(tenant), "/v1/tenant").await.status, StatusCode::OK, "no limit");
+}

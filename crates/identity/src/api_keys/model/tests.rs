@@ -88,6 +88,7 @@ fn a_key_opens_by_its_secret_and_for_a_while_by_the_one_before() {
         secret_hash: vec![1; 32],
         previous: Some((vec![2; 32], at(10))),
         disabled: false,
+        changes: 0,
         mode: Mode::Live,
         grants: Grants::NONE,
         expires_at: None,

@@ -16,13 +16,14 @@ use crate::provisionings::store;
 use crate::quotas;
 
 /// What this room keeps of each tenant. The log of its sagas outlives it: it says how it went.
-pub const TABLES: [TenantTable; 10] = [
+pub const TABLES: [TenantTable; 11] = [
     TenantTable::new("onboarding_steps"),
     TenantTable::new("onboardings"),
     TenantTable::new("quota_notices"),
     TenantTable::new("quota_slots"),
     TenantTable::new("tenant_secrets").without(&["sealed"]),
     TenantTable::new("tenant_quotas"),
+    TenantTable::new("tenant_rates"),
     TenantTable::new("tenant_keys").without(&["wrapped"]),
     TenantTable::new("saga_steps").retained(),
     TenantTable::new("sagas").retained(),
