@@ -38,6 +38,28 @@ const LIST: &str = "
         and ($6::uuid is null or assignee_id = $6)
     order by id desc limit $7";
 
+/// With the one of several filters that leaves least, each list has an index of its own.
+const LIST_OF_CONTACT: &str = "
+    select * from conversations
+    where uuid_eq(tenant_id, $1) and id < $2 and contact_id = $4
+        and ($3::text is null or status = $3)
+        and ($5::uuid is null or channel_id = $5) and ($6::uuid is null or assignee_id = $6)
+    order by id desc limit $7";
+
+const LIST_OF_ASSIGNEE: &str = "
+    select * from conversations
+    where uuid_eq(tenant_id, $1) and id < $2 and assignee_id = $6
+        and ($3::text is null or status = $3)
+        and ($4::uuid is null or contact_id = $4) and ($5::uuid is null or channel_id = $5)
+    order by id desc limit $7";
+
+const LIST_IN_STATUS: &str = "
+    select * from conversations
+    where uuid_eq(tenant_id, $1) and id < $2 and status = $3
+        and ($4::uuid is null or contact_id = $4) and ($5::uuid is null or channel_id = $5)
+        and ($6::uuid is null or assignee_id = $6)
+    order by id desc limit $7";
+
 const UPDATE: &str = "
     update conversations set status = $4, assignee_id = $5, handed_over_at = $6, taken_over_at = $7,
         version = version + 1, updated_at = $8
@@ -115,7 +137,13 @@ pub(crate) async fn list(
         &filter.assignee.map(TypedId::uuid),
         &limit.fetch(),
     ];
-    tx.query(LIST, &params).await?.iter().map(conversation).collect()
+    let sql = match filter {
+        Filter { contact: Some(_), .. } => LIST_OF_CONTACT,
+        Filter { assignee: Some(_), .. } => LIST_OF_ASSIGNEE,
+        Filter { status: Some(_), .. } => LIST_IN_STATUS,
+        _ => LIST,
+    };
+    tx.query(sql, &params).await?.iter().map(conversation).collect()
 }
 
 /// Writes a changed conversation if nobody else has changed it meanwhile.

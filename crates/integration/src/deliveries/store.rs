@@ -83,6 +83,31 @@ const LIST: &str = "
         where one.tenant_id = $1 and one.id = page.event_id offset 0) as event on true
     order by page.id desc";
 
+/// An event or an endpoint has an index to its deliveries.
+const LIST_OF_EVENT: &str = "
+    select page.*, event.type from (
+        select * from webhook_deliveries as delivery
+        where delivery.tenant_id = $1 and delivery.id < $2 and delivery.event_id = $4
+            and ($3::uuid is null or delivery.endpoint_id = $3)
+            and ($5::text is null or delivery.status = $5)
+        order by delivery.id desc limit $6) as page
+    left join lateral (
+        select one.type from webhook_events as one
+        where one.tenant_id = $1 and one.id = page.event_id offset 0) as event on true
+    order by page.id desc";
+
+const LIST_OF_ENDPOINT: &str = "
+    select page.*, event.type from (
+        select * from webhook_deliveries as delivery
+        where delivery.tenant_id = $1 and delivery.id < $2 and delivery.endpoint_id = $3
+            and ($4::uuid is null or delivery.event_id = $4)
+            and ($5::text is null or delivery.status = $5)
+        order by delivery.id desc limit $6) as page
+    left join lateral (
+        select one.type from webhook_events as one
+        where one.tenant_id = $1 and one.id = page.event_id offset 0) as event on true
+    order by page.id desc";
+
 const LIST_ATTEMPTS: &str = "
     select * from webhook_attempts where tenant_id = $1 and delivery_id = $2 order by id";
 
@@ -271,7 +296,12 @@ pub(crate) async fn list(
         &filter.status.map(Status::slug),
         &limit.fetch(),
     ];
-    tx.query(LIST, &params).await?.iter().map(delivery).collect()
+    let sql = match filter {
+        Filter { event: Some(_), .. } => LIST_OF_EVENT,
+        Filter { endpoint: Some(_), .. } => LIST_OF_ENDPOINT,
+        _ => LIST,
+    };
+    tx.query(sql, &params).await?.iter().map(delivery).collect()
 }
 
 /// Oldest first.
