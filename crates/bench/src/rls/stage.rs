@@ -116,6 +116,21 @@ impl Stage {
         Ok(Self { db, floor, server: server.clone(), tenants, size: 0, large_of_25 })
     }
 
+    /// Lets commits of every connection wait for the disk or not.
+    pub(super) async fn wait_for_disk(&self, wait: bool) -> Result<(), Failure> {
+        let set = format!("set synchronous_commit = {}", if wait { "on" } else { "off" });
+        let mut open = Vec::new();
+        for _ in 0..AT_ONCE {
+            let mut tx = self.db.platform(&self.floor).await?;
+            tx.execute(&set, &[]).await?;
+            open.push(tx);
+        }
+        for tx in open {
+            tx.commit().await?;
+        }
+        self.on_every_connection(async |tx| Ok(tx.execute(&set, &[]).await.map(drop)?)).await
+    }
+
     /// Lets all connections of the door out of the policies. They stay the same: two that do the
     /// same work differ by more than policies cost.
     pub(super) async fn unbind(&self) -> Result<(), Failure> {

@@ -192,23 +192,28 @@ async fn read(
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<(), Failure> {
     let ctx = stage.ctx(spot.tenant);
-    match side {
+    let rows = match side {
         Side::Policies => stage.db.read(&ctx).await?.query(&sql.ours, params).await?,
         Side::Off => stage.db.read(&ctx).await?.query(&sql.plain, params).await?,
         Side::Bare => stage.db.platform_read(&stage.floor).await?.query(&sql.plain, params).await?,
     };
-    Ok(())
+    if rows.is_empty() { Err("nothing was read".into()) } else { Ok(()) }
 }
 
-/// All kinds of work, by name, as they are waited for and as they keep the server busy.
+/// All kinds of work, by name, as they are waited for and as they keep the server busy; and a write
+/// as the program commits it, when it waits for the disk as well.
 pub(super) async fn kinds(stage: &Stage, seconds: u64) -> Result<Vec<(String, Trio)>, Failure> {
     let awake = Awake::keep()?;
     let waited = trios(stage, Length::waited(seconds)).await?;
+    stage.wait_for_disk(true).await?;
+    let durable = write4(stage, Length::waited(seconds)).await?;
+    stage.wait_for_disk(false).await?;
     drop(awake);
     let busy = trios(stage, Length::busy(seconds)).await?;
     let waited = waited.map(|(name, trio)| (name.to_owned(), trio));
+    let durable = [("write4_durable".to_owned(), durable)];
     let busy = busy.map(|(name, trio)| (format!("{name}_busy"), trio));
-    Ok(waited.into_iter().chain(busy).collect())
+    Ok(waited.into_iter().chain(durable).chain(busy).collect())
 }
 
 async fn trios(stage: &Stage, length: Length) -> Result<[(&'static str, Trio); 3], Failure> {
@@ -231,7 +236,7 @@ async fn point_read(stage: &Stage, length: Length) -> Result<Trio, Failure> {
 /// A page of a conversation's messages.
 async fn range_read(stage: &Stage, length: Length) -> Result<Trio, Failure> {
     let sql = Forms::named("LIST_NEWEST_FIRST")?;
-    let (from, limit) = (None::<uuid::Uuid>, 51_i64);
+    let (from, limit) = (uuid::Uuid::max(), 51_i64);
     let work = async |side, spot: Spot| {
         let params: [&(dyn ToSql + Sync); 4] = [&spot.tenant, &spot.conversation, &from, &limit];
         read(stage, side, spot, &sql, &params).await

@@ -43,6 +43,7 @@ async fn every_metric_is_measured_and_a_read_is_one_round_trip() {
     assert!(metric("plans_compared") > 100.0, "{report}");
     let trips = metric("round_trips_per_read");
     assert!((0.5..1.5).contains(&trips), "one flight, whatever the machine adds: {report}");
+    assert!(metric("write4_durable_us") > 0.0, "{report}");
     assert!(metric("point_read_bare_us") > 0.0 && metric("fulltext_one_ms") > 0.0, "{report}");
     postgres.stop().await.expect("stopped");
 }
