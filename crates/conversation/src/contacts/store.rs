@@ -55,8 +55,7 @@ const LEARN_LANGUAGE: &str = "
     update contacts set language = $3, updated_at = $4, version = version + 1
     where tenant_id = $1 and id = $2 and language is null";
 
-/// A row for each identity, and one for a contact without any. Those of a page are looked up one
-/// contact after another: the planner, who does not know how long pages are, would read them all.
+/// A row for each identity, and one for a contact without any; so does the list.
 const FIND: &str = "
     select contact.*, identity.id as identity_id, identity.namespace, identity.value,
         identity.created_at as known_since
@@ -66,6 +65,8 @@ const FIND: &str = "
     where contact.tenant_id = $1 and contact.id = $2
     order by identity.id";
 
+/// Identities are looked up one contact after another: the planner, who does not know how long a
+/// page is, would read them all.
 const LIST: &str = "
     select page.*, identity.id as identity_id, identity.namespace, identity.value,
         identity.created_at as known_since
